@@ -1,0 +1,1 @@
+"""Which road leads from noise, or from the damaged sound, to clean sound."""
