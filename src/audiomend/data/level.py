@@ -1,0 +1,39 @@
+"""Level and bandwidth of training audio."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 44_100
+POOL_RMS = 0.1  # RMS of every item over its active half seconds; the prior's sigma_data is of this order
+ACTIVE_RANGE_DB = 30.0  # a half second this far below the loudest one is a pause
+
+Signal = NDArray[np.float32]
+
+
+def active_rms(x: Signal, rate: int = RATE) -> float:
+    """RMS of a signal (T,) over its active half seconds: those within 30 dB of the loudest one.
+
+    A signal shorter than half a second is one block. Silence gives 0.
+    """
+    block = min(rate // 2, len(x))
+    if block == 0:
+        return 0.0
+    whole = len(x) // block * block
+    power = np.mean(x[:whole].reshape(-1, block).astype(np.float64) ** 2, axis=1)
+    active = power >= power.max() * 10 ** (-ACTIVE_RANGE_DB / 10)
+    return float(np.sqrt(power[active].mean()))
+
+
+def bandwidth(x: Signal, rate: int = RATE, floor_db: float = -90.0) -> float:
+    """Highest frequency in Hz with content, for a signal (T,) of at least 4096 samples.
+
+    The 95th-percentile power spectrum over frames (4096 points, Hann, hop 2048), smoothed over 200 Hz, is
+    compared with `floor_db` below its maximum. Silence gives 0.
+    """
+    size, hop = 4096, 2048
+    frames = np.lib.stride_tricks.sliding_window_view(x, size)[::hop] * np.hanning(size).astype(np.float32)
+    spectrum = np.percentile(np.abs(np.fft.rfft(frames)) ** 2, 95, axis=0)
+    width = round(200 * size / rate)
+    smooth = np.convolve(spectrum, np.full(width, 1 / width), mode="same")
+    audible = np.flatnonzero(smooth > smooth.max() * 10 ** (floor_db / 10))
+    return float(audible[-1] * rate / size) if len(audible) else 0.0
