@@ -21,7 +21,7 @@ class LowPass:
     """Linear-phase FIR low-pass: a sinc under a Kaiser window, of odd length and centred, so nothing shifts.
 
     The signal is taken as zero outside its ends and the output has its length. DC gain 1, gain 1/2 (−6 dB) at
-    the cut-off, −80 dB beyond the transition; about 5 sample_rate / (transition cutoff_hz) taps by
+    the cut-off, about −80 dB beyond the transition; about 5 sample_rate / (transition cutoff_hz) taps by
     Kaiser's formula (Oppenheim & Schafer, Discrete-Time Signal Processing, section 7.5.3).
     A is a symmetric Toeplitz matrix, so Aᵀ = A.
 
