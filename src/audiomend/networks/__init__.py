@@ -1,0 +1,1 @@
+"""Plain torch modules: a network knows tensors, nothing of processes or of audio files."""

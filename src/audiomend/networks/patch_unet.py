@@ -1,0 +1,363 @@
+"""The prior's network: a U-Net of dense 3x3 convolutions over patches of two short-time Fourier transforms.
+
+The first transform covers the whole band; its upper octave is cut into coarser patches. The second, four
+times longer, adds resolution in frequency below one eighth of the Nyquist frequency. Per bin the network does
+not predict a value but masks for known guesses and a free remainder,
+
+    F = (m0 + w) b0 + m1 b1 + m2 b2 + r
+
+where b0 belongs to the empirical Wiener estimate, b1 is the compressed noisy spectrum, b2 points to the
+observation (conditioned networks), and w shares b0 between the transforms. F is the target of EDM (Karras et
+al. 2022, eq. 7), (x0 - c_skip y) / c_out, in units of its standard deviation, which is 1.
+
+All sizes stand in `Architecture`; tensors are (batch, time), batch items are independent.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from audiomend.networks.wiener_gain import wiener_gain
+from audiomend.transforms.stft import Stft
+
+_OUTPUTS = 5  # m0, m1, m2 and the real and imaginary part of r, per bin
+_STATE_FEATURES = 5  # per bin: compressed spectra (2 complex) and a log level
+_SEEN_FEATURES = 3  # per bin of the observation: compressed spectrum and log level
+_CLIP_FEATURES = 2
+_LEVEL_FREQUENCIES = 32
+_LEVEL_INPUTS = 2 * _LEVEL_FREQUENCIES + 1 + 5  # + bandwidth (2), cut-off (2), conditioned (1)
+_EMBEDDING = 256
+_OBSERVATION_SCALE = 30.0  # the observation is seen relative to a thirtieth of sigma_data
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of a `PatchUnet`.
+
+    Attributes:
+        length: samples of one input, a multiple of `long_hop` times 2 ** (levels - 1).
+        widths: channels per level; each level halves time and frequency.
+        window, hop: first transform; `window` / 2 bins are used.
+        long_window: second transform, whose hop is twice `hop` and whose lowest quarter of `window` bins
+            is used.
+    """
+
+    length: int = 131072
+    widths: tuple[int, ...] = (32, 64, 96, 160, 256)
+    window: int = 2048
+    hop: int = 512
+    long_window: int = 8192
+
+
+class PatchUnet(nn.Module):
+    """x (batch, length) scaled to unit variance, noise level, knowledge -> F (batch, length).
+
+    `precision` is the number format of the convolutions; transforms, masks and sums are in float32.
+    """
+
+    def __init__(self, architecture: Architecture, precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.precision = precision
+        a = architecture
+        self.architecture = a
+        bins = a.window // 2
+        self.full = Stft(a.window, a.hop, bins)
+        self.long = Stft(a.long_window, 2 * a.hop, a.window // 4)
+        self.lower = _Patches(frames=2, bins=2, first=0, last=bins // 2)
+        self.upper = _Patches(frames=2, bins=8, first=bins // 2, last=bins)
+        self.fine = _Patches(frames=1, bins=8, first=0, last=a.window // 4)
+        columns = self.lower.columns + self.upper.columns
+        width = a.widths[0]
+
+        self.embedding = _Embedding()
+        self.stem_lower = _Conv(self.lower.size * _STATE_FEATURES, width, 3)
+        self.stem_upper = _Conv(self.upper.size * _STATE_FEATURES, width, 1)
+        self.stem_fine = _Conv(self.fine.size * _STATE_FEATURES, width, 1)
+        self.seen_lower = _Conv(self.lower.size * (_SEEN_FEATURES + _CLIP_FEATURES), width, 1)
+        self.seen_upper = _Conv(self.upper.size * (_SEEN_FEATURES + _CLIP_FEATURES), width, 1)
+        self.seen_fine = _Conv(self.fine.size * _SEEN_FEATURES, width, 1)
+        self.seen_unknown = nn.Parameter(torch.zeros(2, width))
+        self.above = nn.Parameter(torch.zeros(2, width))
+        self.column_bias = nn.Parameter(torch.zeros(columns, width))
+
+        pairs = list(zip(a.widths, a.widths[1:], strict=False))
+        self.encoder = nn.ModuleList(_Block(w) for w in a.widths[:-1])
+        self.down = nn.ModuleList(_Down(w, v) for w, v in pairs)
+        self.middle = nn.ModuleList(_Block(a.widths[-1]) for _ in range(2))
+        self.up = nn.ModuleList(_Up(v, w) for w, v in pairs)
+        self.decoder = nn.ModuleList(_Block(w) for w in a.widths[:-1])
+
+        self.out_lower = _Conv(width, self.lower.size * _OUTPUTS, 1, zero=True)
+        self.out_upper = _Conv(width, self.upper.size * _OUTPUTS, 1, zero=True)
+        self.out_fine = _Conv(width, self.fine.size * _OUTPUTS, 1, zero=True)
+
+    def forward(
+        self, x: Tensor, log_level: Tensor, bandwidth: Tensor, seen: "Seen | None" = None
+    ) -> Tensor:
+        """Predict F.
+
+        Args:
+            x: (batch, length) noisy signal over sqrt(sigma^2 + sigma_data^2).
+            log_level: (batch,) ln(sigma / sigma_data).
+            bandwidth: (batch,) band of the clean signal over Nyquist, 0 where it is not known.
+            seen: what is known of the clean signal, or nothing.
+        """
+        noisy_full, noisy_long = self.full.forward(x), self.long.forward(x)
+        base_full = _Bases.of(noisy_full, log_level)
+        base_long = _Bases.of(noisy_long, log_level)
+        dtype = self.precision
+        h = self._stem(base_full, base_long, dtype) + self._knowledge(bandwidth, seen, dtype)
+        seen_full = seen_long = None
+        if seen is not None:
+            spectrum_full = self.full.forward(seen.observation)
+            spectrum_long = self.long.forward(seen.observation)
+            h = h + self._stem_seen(spectrum_full, spectrum_long, seen, dtype)
+            seen_full = base_full.towards(spectrum_full, noisy_full, seen.present)
+            seen_long = base_long.towards(spectrum_long, noisy_long, seen.present)
+        h = self._unet(h, self.embedding(log_level, bandwidth, seen))
+        near, far = h[..., : self.lower.columns], h[..., self.lower.columns :]
+        masks = torch.cat(
+            (
+                self.lower.split(self.out_lower(near), _OUTPUTS),
+                self.upper.split(self.out_upper(far), _OUTPUTS),
+            ),
+            dim=2,
+        )
+        fine = self.fine.split(self.out_fine(near[..., : self.fine.columns]), _OUTPUTS)
+        share = torch.ones(self.full.bins, device=x.device)
+        share[: self.long.bins * self.full.window // self.long.window] = 0.5
+        full = base_full.combine(masks, share, seen_full)
+        long = base_long.combine(fine, share[:1], seen_long)
+        return self.full.inverse(full) + self.long.inverse(long)
+
+    def _stem(self, full: "_Bases", long: "_Bases", dtype: torch.dtype) -> Tensor:
+        features = full.features().to(dtype)
+        near = self.stem_lower(self.lower.join(features))
+        near[..., : self.fine.columns] += self.stem_fine(self.fine.join(long.features().to(dtype)))
+        return torch.cat((near, self.stem_upper(self.upper.join(features))), dim=-1)
+
+    def _knowledge(self, bandwidth: Tensor, seen: "Seen | None", dtype: torch.dtype) -> Tensor:
+        """Learned value per column, and flags for columns above the bandwidth and above the cut-off."""
+        columns = self._column_frequencies(bandwidth)
+        band = torch.where(bandwidth > 0, bandwidth, 2.0)
+        cutoff = torch.full_like(band, 2.0) if seen is None else torch.where(seen.cutoff > 0, seen.cutoff, 2.0)
+        flags = torch.stack(((columns > band[:, None]).float(), (columns > cutoff[:, None]).float()), dim=-1)
+        planes = flags @ self.above.float() + self.column_bias.float()
+        return planes.permute(0, 2, 1)[:, :, None, :].to(dtype)
+
+    def _column_frequencies(self, like: Tensor) -> Tensor:
+        """Centre of each column over Nyquist: (columns,)."""
+        centres = [(torch.arange(p.columns) + 0.5) * p.bins + p.first for p in (self.lower, self.upper)]
+        return torch.cat(centres).to(like.device) / self.full.bins
+
+    def _stem_seen(self, full: Tensor, long: Tensor, seen: "Seen", dtype: torch.dtype) -> Tensor:
+        clip = _compressed(self.full.forward(seen.clip) * _OBSERVATION_SCALE, 0.35)
+        features = torch.cat((_observed(full), torch.view_as_real(clip)), dim=-1).to(dtype)
+        near = self.seen_lower(self.lower.join(features))
+        near[..., : self.fine.columns] += self.seen_fine(self.fine.join(_observed(long).to(dtype)))
+        h = torch.cat((near, self.seen_upper(self.upper.join(features))), dim=-1)
+        unknown = seen.unknown.unflatten(-1, (-1, 2 * self.full.hop)).mean(-1)
+        flags = torch.stack((unknown, unknown.sqrt()), dim=-1) @ self.seen_unknown.float()
+        h = h + flags.permute(0, 2, 1)[..., None].to(dtype)
+        return h * seen.present[:, None, None, None].to(dtype)
+
+    def _unet(self, h: Tensor, embedding: Tensor) -> Tensor:
+        h = h.contiguous(memory_format=torch.channels_last)
+        skips: list[Tensor] = []
+        for block, down in zip(self.encoder, self.down, strict=True):
+            h = block(h, embedding)
+            skips.append(h)
+            h = down(h)
+        for block in self.middle:
+            h = block(h, embedding)
+        for block, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            h = block(up(h, skips.pop()), embedding)
+        return F.relu(h)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a conditioned network sees, in units of sigma_data.
+
+    Attributes:
+        observation, unknown, clip: (batch, length), as in `audiomend.conditions.Condition`.
+        cutoff: (batch,) over Nyquist, 0 without a cut-off.
+        present: (batch,) 1 where there is an observation, 0 where the row has none.
+    """
+
+    observation: Tensor
+    unknown: Tensor
+    clip: Tensor
+    cutoff: Tensor
+    present: Tensor
+
+
+@dataclass(frozen=True)
+class _Bases:
+    """Known guesses of F per bin, from the noisy spectrum X (batch, frames, bins)."""
+
+    spectrum: Tensor  # u = X / s: in units of the noise's standard deviation
+    power: Tensor  # |u|^2
+    wiener: Tensor
+    s: Tensor  # sigma / sqrt(sigma^2 + sigma_data^2), (batch, 1, 1)
+
+    @staticmethod
+    def of(noisy: Tensor, log_level: Tensor) -> "_Bases":
+        level = log_level[:, None, None]
+        s = torch.sigmoid(2 * level).sqrt()
+        c = torch.sigmoid(-2 * level).sqrt()
+        u = noisy / s
+        power = u.real.square() + u.imag.square()
+        return _Bases(u, power, u * ((wiener_gain(power, level) - c * c) / c), s)
+
+    def features(self) -> Tensor:
+        """(batch, frames, bins, 5) what the network sees of the noisy spectrum."""
+        plain = torch.view_as_real(self.spectrum) * (0.5 * self.s[..., None])
+        compressed = torch.view_as_real(self.spectrum * (1 + self.power).pow(-0.35))
+        return torch.cat((plain, compressed, 0.25 * torch.log1p(self.power)[..., None]), dim=-1)
+
+    def towards(self, observed: Tensor, noisy: Tensor, present: Tensor) -> Tensor:
+        """The F that leads to the observation, compressed; 0 in rows without one."""
+        c = (1 - self.s.square()).sqrt()
+        step = _bounded((observed - c * noisy) / self.s)
+        return step * present[:, None, None]
+
+    def combine(self, outputs: Tensor, share: Tensor, seen: Tensor | None) -> Tensor:
+        """Spectrum of F from the network's five numbers per bin (batch, frames, bins, 5)."""
+        outputs = outputs.float()
+        bound = self.spectrum * (1 + self.power / 16).rsqrt()
+        total = (outputs[..., 0] + share) * self.wiener + outputs[..., 1] * bound
+        if seen is not None:
+            total = total + outputs[..., 2] * seen
+        return total + torch.view_as_complex(outputs[..., 3:].contiguous())
+
+
+def _compressed(spectrum: Tensor, exponent: float) -> Tensor:
+    power = spectrum.real.square() + spectrum.imag.square()
+    return spectrum * (1 + power).pow(-exponent)
+
+
+def _bounded(spectrum: Tensor) -> Tensor:
+    return spectrum * (1 + (spectrum.real.square() + spectrum.imag.square()) / 16).rsqrt()
+
+
+def _observed(spectrum: Tensor) -> Tensor:
+    """(batch, frames, bins, 3) what the network sees of the observation."""
+    scaled = spectrum * _OBSERVATION_SCALE
+    power = scaled.real.square() + scaled.imag.square()
+    compressed = torch.view_as_real(scaled * (1 + power).pow(-0.35))
+    return torch.cat((compressed, 0.25 * torch.log1p(power)[..., None]), dim=-1)
+
+
+@dataclass(frozen=True)
+class _Patches:
+    """Cuts a spectrogram's bins first..last into tokens of frames x bins, and back."""
+
+    frames: int
+    bins: int
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        return self.frames * self.bins
+
+    @property
+    def columns(self) -> int:
+        return (self.last - self.first) // self.bins
+
+    def join(self, features: Tensor) -> Tensor:
+        """(batch, frames, bins, features) -> (batch, size * features, rows, columns), channels last."""
+        x = features[:, :, self.first : self.last]
+        x = x.unflatten(2, (self.columns, self.bins)).unflatten(1, (-1, self.frames))
+        return x.permute(0, 1, 3, 2, 4, 5).flatten(3).permute(0, 3, 1, 2)
+
+    def split(self, tokens: Tensor, features: int) -> Tensor:
+        """The inverse: (batch, size * features, rows, columns) -> (batch, frames, bins, features)."""
+        x = tokens.permute(0, 2, 3, 1).unflatten(3, (self.frames, self.bins, features))
+        return x.permute(0, 1, 3, 2, 4, 5).flatten(1, 2).flatten(2, 3)
+
+
+class _Conv(nn.Module):
+    """Square convolution without bias, 'same' padding.
+
+    The kernel is kept as the matrix (out, k k in): orthogonalising optimisers want matrices, and its view is
+    a channels-last kernel.
+    """
+
+    def __init__(self, inputs: int, outputs: int, size: int, gain: float = 1.0, zero: bool = False) -> None:
+        super().__init__()
+        self.size = size
+        fan_in = inputs * size * size
+        scale = 0.0 if zero else gain / math.sqrt(fan_in)
+        self.weight = nn.Parameter(torch.randn(outputs, fan_in) * scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = self.weight.unflatten(1, (self.size, self.size, -1)).permute(0, 3, 1, 2)
+        return F.conv2d(x, kernel.to(x.dtype), padding=self.size // 2)
+
+
+class _Down(nn.Module):
+    """Halves time and frequency: every 2 x 2 tokens become one."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, 4 * inputs) / math.sqrt(4 * inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = self.weight.unflatten(1, (2, 2, -1)).permute(0, 3, 1, 2)
+        return F.conv2d(x, kernel.to(x.dtype), stride=2)
+
+
+class _Up(nn.Module):
+    """Doubles time and frequency and adds the encoder's tokens."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4 * outputs, inputs) / math.sqrt(inputs))
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        y = F.linear(x.permute(0, 2, 3, 1), self.weight.to(x.dtype))
+        y = y.unflatten(3, (2, 2, -1)).permute(0, 5, 1, 3, 2, 4)
+        return skip + y.reshape(skip.shape)
+
+
+class _Block(nn.Module):
+    """x + conv(relu((1 + a) conv(relu(x)) + b)), a and b from the embedding; no normalisation."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = _Conv(width, width, 3, gain=1.4)
+        self.second = _Conv(width, width, 3, gain=0.2)
+        self.modulation = nn.Linear(_EMBEDDING, 2 * width)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.modulation(embedding).to(x.dtype)[..., None, None].chunk(2, dim=1)
+        h = torch.addcmul(shift, self.first(F.relu(x)), 1 + scale)
+        return x + self.second(F.relu(h))
+
+
+class _Embedding(nn.Module):
+    """(batch,) noise level, bandwidth and cut-off -> (batch, 256) what steers every block."""
+
+    frequencies: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.randn(_LEVEL_FREQUENCIES))
+        self.layers = nn.Sequential(
+            nn.Linear(_LEVEL_INPUTS, _EMBEDDING), nn.SiLU(), nn.Linear(_EMBEDDING, _EMBEDDING), nn.SiLU()
+        )
+
+    def forward(self, log_level: Tensor, bandwidth: Tensor, seen: Seen | None) -> Tensor:
+        zeros = torch.zeros_like(bandwidth)
+        cutoff, present = (zeros, zeros) if seen is None else (seen.cutoff, seen.present)
+        turns = log_level[:, None] * self.frequencies
+        known = [bandwidth, (bandwidth > 0).float(), cutoff, (cutoff > 0).float(), present]
+        inputs = (turns.sin(), turns.cos(), log_level[:, None] / 4, torch.stack(known, dim=1))
+        return self.layers(torch.cat(inputs, dim=1))

@@ -1,0 +1,1 @@
+"""Training of priors: one objective, one loop, checkpoints that survive anything."""

@@ -1,0 +1,1 @@
+"""Invertible representations of a waveform."""
