@@ -1,0 +1,1 @@
+"""What bends an estimate towards the observation: denoisers made from denoisers."""

@@ -1,0 +1,1 @@
+"""Walks: a whole signal at once, or blocks in and blocks out."""
