@@ -7,7 +7,6 @@ items that it holds are not made again.
 """
 
 import argparse
-import csv
 import itertools
 import os
 import subprocess
@@ -19,16 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from audiomend.data.level import RATE, Signal, active_rms, bandwidth
+from audiomend.data.level import RATE, Signal, active_rms, bandwidth, faded
+from audiomend.data.manifest import read_manifest
 from audiomend.data.midi import read_midi
-from audiomend.data.orchestra import SOUNDFONT_LICENCE, Synth, find_synth, orchestrate, play
+from audiomend.data.orchestra import SOUNDFONT_LICENCE, Synth, find_synth, orchestrate, play, stretched
 from audiomend.data.piano import Piano, load_pianos, render
 from audiomend.data.pool import Item, Origin, read_index, write_shard
 from audiomend.data.recordings import (
     SHORTEST_SECONDS,
     SILENT_RMS,
     Skipped,
-    faded,
     list_recordings,
     read_recording,
 )
@@ -42,6 +41,7 @@ FLUSH_SECONDS = 40.0  # of work: a shard is written at the latest then, so that 
 RENDER_SECONDS = 60.0
 LEAD_SECONDS = 8.0  # rendered before an excerpt, so that held notes ring in
 PIANO_BANDWIDTH = {"salamander": 17_000.0, "splendid": 18_000.0}
+STRETCH = (0.77, 1.33)  # range of the factor on the times of the notes that instruments play
 SYNTH_BANDWIDTH = 20_000.0  # upper limit: the soundfont's samples hold nothing above
 MAX_FAILURES = 10  # in a row, of one material
 VALIDATION_RENDERS = 2 * len(WITHHELD_PIECES)  # each piece on each piano, or twice by the orchestra
@@ -94,19 +94,17 @@ def render_name(material: str, split: Split, number: int) -> str:
 
 def list_pieces(data: Path, no_sharealike: bool) -> tuple[Piece, ...]:
     """MIDI pieces of `train/piano_midi`; without any that may be used, random notes for both splits."""
-    manifest = data / "train" / "piano_midi" / "manifest.csv"
-    rows: list[dict[str, str]] = []
-    if manifest.is_file():
-        with manifest.open(newline="", encoding="utf-8") as file:
-            rows = [r for r in csv.DictReader(file) if not (no_sharealike and is_sharealike(r["licence"]))]
+    folder = data / "train" / "piano_midi"
+    rows = read_manifest(folder, ("file", "source", "licence", "composer", "title"))
     pieces = tuple(
         Piece(
-            path=manifest.parent / row["file"],
+            path=folder / row["file"],
             source=f"{row['composer']}, {row['title']}; {row['source']}",
             licence=row["licence"],
             split=split_of(Path(row["file"]).stem),
         )
         for row in rows
+        if not (no_sharealike and is_sharealike(row["licence"]))
     )
     splits: tuple[Split, ...] = ("train", "validation")
     return pieces or tuple(Piece(None, "notes made at random", "CC0 1.0", split) for split in splits)
@@ -169,9 +167,10 @@ def render_instruments(studio: Studio, synth: Synth, split: Split, number: int) 
     """Render of that number by other instruments, each piece orchestrated anew."""
     generator = np.random.default_rng([studio.seed, 2, split == "validation", number])
     piece = choose_piece(studio, split, number)
-    parts = orchestrate(choose_notes(piece, generator), generator)
+    tempo = generator.uniform(*STRETCH)
+    parts = orchestrate(stretched(choose_notes(piece, generator), tempo), generator)
     reverb, chorus = bool(generator.random() < 0.5), bool(generator.random() < 0.25)
-    signal = _sounding(play(synth, parts, reverb, chorus)[round(LEAD_SECONDS * RATE) :])
+    signal = _sounding(play(synth, parts, reverb, chorus)[round(LEAD_SECONDS * tempo * RATE) :])
     origin = Origin(
         name=render_name("instruments", split, number),
         material="instruments",
@@ -198,7 +197,7 @@ def new_recordings(data: Path, no_sharealike: bool, growth: Growth) -> Iterator[
 def open_studio(data: Path, seed: int, no_sharealike: bool, growth: Growth) -> Studio:
     """Pieces, pianos and synthesiser; what is missing is noted."""
     samples = data / "train" / "piano_samples"
-    pianos = tuple(load_pianos(samples).values()) if (samples / "manifest.csv").is_file() else ()
+    pianos = tuple(load_pianos(samples).values())
     if not pianos:
         growth.notes.append(f"There are no piano samples in {samples}, so the pool holds no rendered piano.")
     synth = find_synth()
@@ -260,7 +259,7 @@ def grow(
     """Add to a pool until it holds all recordings and `hours` of "piano" and "instruments".
 
     A pool that exists is continued. Files and renders that fail are skipped and listed. Stops early at
-    `max_bytes` on disk.
+    `max_bytes` on disk. Raises TrainingError if there is nothing to make a pool of, or a manifest is broken.
 
     data: folder with train/music, singing, speech_wb16, piano_samples and piano_midi, each with a manifest.
     tell: receives a sentence for each shard, each thing that is missing and each file that was skipped.
@@ -278,6 +277,11 @@ def grow(
         if sum(path.stat().st_size for path in pool.glob("shard-*")) > max_bytes:
             growth.notes.append(f"The pool stopped at its limit of {max_bytes / 1e9:g} GB.")
             break
+    if not growth.names:
+        raise TrainingError(
+            f"{data} holds no training audio; it needs train/music, train/singing, train/speech_wb16 or"
+            " train/piano_samples, each with a manifest.csv"
+        )
     for note in growth.notes:
         tell(note)
     for skip in growth.skipped:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 RATE = 44_100
 POOL_RMS = 0.1  # RMS of every item over its active half seconds; the prior's sigma_data is of this order
+FADE_SECONDS = 0.005  # at both ends of an item, so that it ends without a click
 ACTIVE_RANGE_DB = 30.0  # a half second this far below the loudest one is a pause
 
 Signal = NDArray[np.float32]
@@ -37,3 +38,13 @@ def bandwidth(x: Signal, rate: int = RATE, floor_db: float = -90.0) -> float:
     smooth = np.convolve(spectrum, np.full(width, 1 / width), mode="same")
     audible = np.flatnonzero(smooth > smooth.max() * 10 ** (floor_db / 10))
     return float(audible[-1] * rate / size) if len(audible) else 0.0
+
+
+def faded(x: Signal, seconds: float = FADE_SECONDS) -> Signal:
+    """A copy of (T,) with raised-cosine fades at both ends; T must be at least one fade."""
+    length = round(seconds * RATE)
+    ramp = (0.5 - 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / length)).astype(np.float32)
+    y = x.copy()
+    y[:length] *= ramp
+    y[-length:] *= ramp[::-1]
+    return y

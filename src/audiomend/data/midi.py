@@ -7,6 +7,7 @@ import mido
 import numpy as np
 
 from audiomend.data.score import Floats, Score
+from audiomend.errors import TrainingError
 
 SUSTAIN = 64  # MIDI controller number of the sustain pedal
 PEDAL_DOWN = 64  # controller values from here on hold the dampers
@@ -20,9 +21,14 @@ Event = tuple[int, int, Any]  # absolute tick, track, mido message (whose attrib
 def read_midi(path: Path) -> Score:
     """Read a standard MIDI file of type 0 or 1, with its tempo map.
 
-    Raises OSError, EOFError, ValueError or IndexError (mido) if it is no MIDI file.
+    Raises TrainingError if it is none, or counts time in film frames instead of beats.
     """
-    file = mido.MidiFile(path)
+    try:
+        file = mido.MidiFile(path)
+    except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise TrainingError(f"{path} is no readable MIDI file: {error}") from error
+    if file.ticks_per_beat <= 0:
+        raise TrainingError(f"{path} has {file.ticks_per_beat} ticks a beat; it needs 1 or more")
     events = [
         (int(tick), track, message)
         for track, messages in enumerate(file.tracks)

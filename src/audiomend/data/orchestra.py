@@ -80,10 +80,10 @@ def orchestrate(score: Score, generator: np.random.Generator) -> list[tuple[int,
     """Parts (channel, program, score) for `write_midi`.
 
     One to four instruments share the notes by register (quantiles of the keys) or by track, each moved by
-    octaves into its range after a transposition of -6 to 6 semitones; the tempo changes by a factor of 0.75
-    to 1.3. In 30 % of the scores drums play along on the beats.
+    octaves into its range after a transposition of -6 to 6 semitones. In 30 % of the scores drums play along
+    on the beats.
     """
-    moved = transposed(stretched(score, generator.uniform(1 / 1.3, 1 / 0.75)), int(generator.integers(-6, 7)))
+    moved = transposed(score, int(generator.integers(-6, 7)))
     groups = _groups(moved, int(generator.integers(1, 5)), generator)
     parts = [(channel, *_cast(group, generator)) for channel, group in enumerate(groups)]
     if generator.integers(100) < PERCENT_WITH_DRUMS and len(moved.beats) > 1:

@@ -1,10 +1,9 @@
 """A piano rendered from recorded notes: velocity layers, dampers, pedal, release noises.
 
-The sample sets are described by the manifest of their folder, one row a file: piano, kind, midi_note,
-vel_lo, vel_hi, vel_recorded_as, gain_hint_db, tuning_cents, bandwidth_hz.
+The manifest of the sample folder has one row a file. `kind` is note, release_noise, string_resonance_release
+or pedal_noise; what a noise does not need stays empty.
 """
 
-import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,16 +11,20 @@ import numpy as np
 import soundfile
 import soxr
 
-from audiomend.data.level import RATE, Signal
+from audiomend.data.level import RATE, Signal, faded
+from audiomend.data.manifest import number, read_manifest
 from audiomend.data.score import Score, sounding_end
 from audiomend.errors import TrainingError
 
+COLUMNS = ("file", "licence", "piano", "kind", "midi_note", "vel_lo", "vel_hi", "vel_recorded_as")
+COLUMNS += ("gain_hint_db", "tuning_cents")
 MAX_SHIFT = 2  # semitones that a sample may be shifted; beyond, formants and attack give it away
 FIRST_UNDAMPED_KEY = 89  # the top strings of a grand piano have no damper
 DAMPING_BASS, DAMPING_TREBLE = 0.2, 0.1  # time constants in seconds at keys 21 and 88
-SILENT_AFTER = 8  # time constants: exp(-8) is -69 dB
+SILENT_AFTER = 12  # time constants: exp(-12) is -104 dB
 RESONANCE_VELOCITY = 45  # softer notes leave no audible string resonance (Salamander's instrument file)
 TUNED_KEYS = (30, 96)  # outside, the measured tuning of a sample is rough
+FADE_SECONDS = 0.003
 PEDAL_GAIN_DB = -20.0  # not documented by the sample set; chosen by ear
 
 
@@ -52,9 +55,11 @@ class Piano:
 
 
 def load_pianos(folder: Path) -> dict[str, Piano]:
-    """All pianos of a sample folder, by name. Audio is read when a note first needs it."""
-    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    """All pianos of a sample folder, by name; none without a manifest. Audio is read when a note needs it.
+
+    Raises TrainingError if the manifest lacks a column or holds something else than a number.
+    """
+    rows = read_manifest(folder, COLUMNS)
     names = sorted({row["piano"] for row in rows})
     return {name: _piano(name, folder, [row for row in rows if row["piano"] == name]) for name in names}
 
@@ -76,12 +81,12 @@ def _piano(name: str, folder: Path, rows: list[dict[str, str]]) -> Piano:
 def _sample(folder: Path, row: dict[str, str]) -> Sample:
     return Sample(
         path=folder / row["file"],
-        key=int(row["midi_note"] or 0),
-        velocity_low=int(row["vel_lo"] or 1),
-        velocity_high=int(row["vel_hi"] or 127),
-        velocity=int(row["vel_recorded_as"] or 127),
-        gain_db=float(row["gain_hint_db"] or 0.0),
-        tuning_cents=float(row["tuning_cents"] or 0.0),
+        key=round(number(row, "midi_note", 0)),
+        velocity_low=round(number(row, "vel_lo", 1)),
+        velocity_high=round(number(row, "vel_hi", 127)),
+        velocity=round(number(row, "vel_recorded_as", 127)),
+        gain_db=number(row, "gain_hint_db", 0.0),
+        tuning_cents=number(row, "tuning_cents", 0.0),
     )
 
 
@@ -124,11 +129,18 @@ def strike(piano: Piano, key: int, velocity: int) -> Signal:
 
 
 def _shifted(piano: Piano, sample: Sample, cents: float) -> Signal:
-    """The sample at 44.1 kHz, `cents` higher: played as if it had been recorded at a faster rate."""
+    """The sample at 44.1 kHz, `cents` higher: played as if it had been recorded at a faster rate.
+
+    Samples that begin or end away from zero would click, so both ends are faded for 3 ms.
+    """
     place = (sample.path, round(cents, 3))
     if place not in piano.cache:
-        audio, rate = soundfile.read(sample.path, dtype="float32")
-        piano.cache[place] = soxr.resample(audio, rate * 2 ** (cents / 1200), RATE, "HQ")
+        try:
+            audio, rate = soundfile.read(sample.path, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise TrainingError(f"the piano sample {sample.path} cannot be read: {error}") from error
+        note = soxr.resample(audio.mean(axis=1), rate * 2 ** (cents / 1200), RATE, "HQ")
+        piano.cache[place] = faded(note, FADE_SECONDS)
     return piano.cache[place]
 
 

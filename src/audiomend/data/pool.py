@@ -93,12 +93,23 @@ def write_shard(folder: Path, signals: Sequence[tuple[Origin, Signal]]) -> Path:
         item, codes = encode(origin, signal, sum(len(piece) for piece in pieces))
         items.append(item)
         pieces.append(codes)
-    number = max((int(path.stem.split("-")[1]) for path in folder.glob("shard-*.json")), default=-1) + 1
-    index = folder / f"shard-{number:05d}.json"
+    index = _claim(folder)
     _write_by_rename(index.with_suffix(".npy"), lambda file: np.save(file, np.concatenate(pieces)))
     text = json.dumps({"items": [asdict(item) for item in items]}, indent=1)
     _write_by_rename(index, lambda file: file.write(text.encode()))
     return index
+
+
+def _claim(folder: Path) -> Path:
+    """Path of the next index. Its number is taken by creating a file, so that two writers never share one."""
+    number = max((int(path.name[6:11]) for path in folder.glob("shard-*")), default=-1) + 1
+    while True:
+        try:
+            (folder / f"shard-{number:05d}.npy.part").touch(exist_ok=False)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder / f"shard-{number:05d}.json"
 
 
 def _write_by_rename(path: Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -1,7 +1,5 @@
 """Recordings listed in manifests, as mono 44.1 kHz signals with what is known of them."""
 
-import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +7,14 @@ import numpy as np
 import soundfile
 import soxr
 
-from audiomend.data.level import RATE, Signal
+from audiomend.data.level import RATE, Signal, faded
+from audiomend.data.manifest import number, read_manifest
 from audiomend.data.split import Split, is_sharealike, split_of
 
 MATERIAL_FOLDERS = {"music": "music", "singing": "singing", "speech_wb16": "speech"}
 SHORTEST_SECONDS = 1.0
 SILENT_RMS = 1e-4  # -80 dB full scale
-MARGIN_SECONDS = 0.005  # fade at both ends, so that an item ends without a click
+COLUMNS = ("file", "source", "licence", "rate", "bandwidth_hz")
 
 
 @dataclass(frozen=True)
@@ -42,27 +41,25 @@ class Skipped:
 def list_recordings(data: Path, no_sharealike: bool = False) -> list[Entry]:
     """The recordings of a data folder with `train/music`, `train/singing` and `train/speech_wb16`.
 
-    Folders that are not there are left out.
+    Folders without a manifest are left out.
+    Raises TrainingError if a manifest lacks a column or holds something else than a number.
     """
     entries: list[Entry] = []
     for folder, material in MATERIAL_FOLDERS.items():
-        manifest = data / "train" / folder / "manifest.csv"
-        if not manifest.is_file():
-            continue
-        with manifest.open(newline="", encoding="utf-8") as file:
-            entries += [_entry(manifest.parent, material, row) for row in csv.DictReader(file)]
+        place = data / "train" / folder
+        entries += [_entry(place, material, row) for row in read_manifest(place, COLUMNS)]
     return [entry for entry in entries if not (no_sharealike and is_sharealike(entry.licence))]
 
 
 def _entry(folder: Path, material: str, row: dict[str, str]) -> Entry:
-    nyquist = float(row["rate"]) / 2
+    nyquist = number(row, "rate") / 2
     return Entry(
         path=folder / row["file"],
         name=f"{folder.name}/{row['file']}",
         material=material,
         source=row["source"],
         licence=row["licence"],
-        bandwidth_hz=min(float(row["bandwidth_hz"]), nyquist, RATE / 2),
+        bandwidth_hz=min(number(row, "bandwidth_hz"), nyquist, RATE / 2),
         split=split_of(Path(row["file"]).stem, row.get("speaker", "")),
     )
 
@@ -84,23 +81,3 @@ def read_recording(entry: Entry) -> Signal | Skipped:
     if np.sqrt(np.mean(mono**2)) < SILENT_RMS:
         return Skipped(entry.name, "silent")
     return faded(soxr.resample(mono, rate, RATE, "VHQ"))
-
-
-def faded(x: Signal) -> Signal:
-    """A copy of (T,) with raised-cosine fades of 5 ms."""
-    length = round(MARGIN_SECONDS * RATE)
-    ramp = (0.5 - 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / length)).astype(np.float32)
-    y = x.copy()
-    y[:length] *= ramp
-    y[-length:] *= ramp[::-1]
-    return y
-
-
-def read_all(entries: list[Entry], skipped: list[Skipped]) -> Iterator[tuple[Entry, Signal]]:
-    """Every readable recording; the others are appended to `skipped`."""
-    for entry in entries:
-        result = read_recording(entry)
-        if isinstance(result, Skipped):
-            skipped.append(result)
-        else:
-            yield entry, result
