@@ -37,6 +37,6 @@ def number(row: dict[str, str], column: str, default: float | None = None) -> fl
         value = math.nan
     if not math.isfinite(value):
         raise TrainingError(
-            f"{column} of {row['file']} is {row[column]!r} in the manifest; it must be a number"
+            f"the manifest says {column}={row[column]!r} of {row['file']}; it must be a number"
         )
     return value

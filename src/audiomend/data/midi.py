@@ -12,6 +12,7 @@ from audiomend.errors import TrainingError
 SUSTAIN = 64  # MIDI controller number of the sustain pedal
 PEDAL_DOWN = 64  # controller values from here on hold the dampers
 DEFAULT_TEMPO = 500_000  # microseconds a beat where a file states none: 120 beats a minute
+MAX_BEATS = 100_000  # about 14 hours; a damaged file can claim billions
 TICKS_PER_BEAT = 960  # of the files written here, at the default tempo
 TICKS_PER_SECOND = 1920
 
@@ -21,7 +22,7 @@ Event = tuple[int, int, Any]  # absolute tick, track, mido message (whose attrib
 def read_midi(path: Path) -> Score:
     """Read a standard MIDI file of type 0 or 1, with its tempo map.
 
-    Raises TrainingError if it is none, or counts time in film frames instead of beats.
+    Raises TrainingError if it is none, is endless, or counts time in film frames instead of beats.
     """
     try:
         file = mido.MidiFile(path)
@@ -37,6 +38,8 @@ def read_midi(path: Path) -> Score:
     events.sort(key=lambda event: event[0])
     changes = [(tick, m.tempo) for tick, _, m in events if m.type == "set_tempo"]
     last = events[-1][0] if events else 0
+    if last > MAX_BEATS * file.ticks_per_beat:
+        raise TrainingError(f"{path} is {last // file.ticks_per_beat} beats long; {MAX_BEATS} are allowed")
     ticks, seconds = _tempo_map(changes, last + file.ticks_per_beat, file.ticks_per_beat)
     notes = _notes(events, last)
     columns = np.array(notes, np.float64).reshape(-1, 5)

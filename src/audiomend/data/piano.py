@@ -16,14 +16,15 @@ from audiomend.data.manifest import number, read_manifest
 from audiomend.data.score import Score, sounding_end
 from audiomend.errors import TrainingError
 
-COLUMNS = ("file", "licence", "piano", "kind", "midi_note", "vel_lo", "vel_hi", "vel_recorded_as")
-COLUMNS += ("gain_hint_db", "tuning_cents")
+LAYER_COLUMNS = ("midi_note", "vel_lo", "vel_hi", "vel_recorded_as", "gain_hint_db", "tuning_cents")
+COLUMNS = ("file", "licence", "piano", "kind", *LAYER_COLUMNS)
 MAX_SHIFT = 2  # semitones that a sample may be shifted; beyond, formants and attack give it away
 FIRST_UNDAMPED_KEY = 89  # the top strings of a grand piano have no damper
 DAMPING_BASS, DAMPING_TREBLE = 0.2, 0.1  # time constants in seconds at keys 21 and 88
 SILENT_AFTER = 12  # time constants: exp(-12) is -104 dB
 RESONANCE_VELOCITY = 45  # softer notes leave no audible string resonance (Salamander's instrument file)
 TUNED_KEYS = (30, 96)  # outside, the measured tuning of a sample is rough
+STRETCH_TREBLE, STRETCH_BASS = (2.1, 0.55), (1.0, 0.1)  # cents an octave, and an octave cubed, from A4
 FADE_SECONDS = 0.003
 PEDAL_GAIN_DB = -20.0  # not documented by the sample set; chosen by ear
 
@@ -93,11 +94,12 @@ def _sample(folder: Path, row: dict[str, str]) -> Sample:
 def stretch_cents(key: int) -> float:
     """Tuning of a key in cents above equal temperament: the stretch of a grand piano.
 
-    A cubic through the tunings measured on two sampled grands: 0 at A4, about -5 at key 33, +12 at 96; flat
-    outside keys 30 to 96, where the fits are rough.
+    Cubics through the tunings measured on two sampled grands: 0 at A4, -5.7 at key 33, 11 at 96; constant
+    outside keys 30 to 96, where the measurements are rough.
     """
     octaves = (min(max(key, TUNED_KEYS[0]), TUNED_KEYS[1]) - 69) / 12
-    return 2.1 * octaves + 0.55 * octaves**3 if octaves > 0 else 1.0 * octaves + 0.1 * octaves**3
+    linear, cubic = STRETCH_TREBLE if octaves > 0 else STRETCH_BASS
+    return linear * octaves + cubic * octaves**3
 
 
 def nearest_sample(piano: Piano, key: int, velocity: int) -> Sample:
