@@ -36,7 +36,5 @@ def number(row: dict[str, str], column: str, default: float | None = None) -> fl
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise TrainingError(
-            f"the manifest says {column}={row[column]!r} of {row['file']}; it must be a number"
-        )
+        raise TrainingError(f"in the manifest, {column}={row[column]!r} of {row['file']} is no number")
     return value

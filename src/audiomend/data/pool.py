@@ -69,8 +69,7 @@ def encode(origin: Origin, signal: Signal, start: int) -> tuple[Item, NDArray[np
 
     Raises TrainingError if it is silent or not finite.
     """
-    level = active_rms(signal)
-    if not (np.isfinite(signal).all() and level > 0):
+    if not np.isfinite(signal).all() or (level := active_rms(signal)) == 0:
         raise TrainingError(f"{origin.name} is silent or not finite; it cannot be stored")
     gain = POOL_RMS / level
     full_scale = max(FULL_SCALE, gain * float(np.abs(signal).max()))

@@ -71,11 +71,12 @@ def excerpt(score: Score, start: float, seconds: float) -> Score:
 def random_score(seconds: float, generator: np.random.Generator) -> Score:
     """Notes made at random: a melody and chords in a scale, for pools that may not use the MIDI pieces.
 
+    All begin before `seconds`, of which there must be at least 2.
     Tempo 50 to 160 beats a minute, key and mode at random, dynamics as a slow random walk, pedal renewed
     with each chord in two thirds of the scores.
     """
     beat = 60 / generator.uniform(50, 160)
-    beats = np.arange(0, seconds, beat)
+    beats = np.arange(0, seconds - beat, beat)
     scale = _scale(generator)
     loudness = np.clip(64 + np.cumsum(generator.normal(0, 5, len(beats))), 25, 115)
     rows: list[tuple[float, float, int, float, int]] = []
