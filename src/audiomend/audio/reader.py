@@ -1,0 +1,83 @@
+"""Frames of a sound file by position, for whoever walks it in overlapping windows."""
+
+import contextlib
+from collections.abc import Generator
+from typing import Any, Protocol
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from audiomend.audio.blocks import Spill
+from audiomend.audio.file import Sound
+from audiomend.audio.formats import to_float
+from audiomend.errors import AudioReadError
+
+Array = NDArray[Any]
+
+
+class SoundReader(Protocol):
+    """A signal of known length that can be read anywhere."""
+
+    @property
+    def rate(self) -> int:
+        """Hz."""
+        ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def frames(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> Array:
+        """(channels, stop - start) float64, full scale 1; 0 <= start <= stop <= frames."""
+        ...
+
+
+class _Seeking:
+    def __init__(self, sound: Sound, frames: int, file: soundfile.SoundFile) -> None:
+        self.rate, self.channels, self.frames = sound.rate, sound.channels, frames
+        self._sound = sound
+        self._file = file
+
+    def read(self, start: int, stop: int) -> Array:
+        native = np.empty((stop - start, self.channels), self._sound.format.dtype)
+        try:
+            self._file.seek(start)
+            count = self._file.buffer_read_into(native, self._sound.format.dtype_name)
+        except soundfile.LibsndfileError:
+            count = 0
+        if count < stop - start:
+            raise AudioReadError(f"{self._sound.name} cannot be read again at frame {start + count:,}")
+        return np.ascontiguousarray(to_float(native).T)
+
+
+class _Decoded:
+    def __init__(self, sound: Sound, frames: int, spill: Spill) -> None:
+        self.rate, self.channels, self.frames = sound.rate, sound.channels, frames
+        self._spill = spill
+        for block in sound.blocks():
+            spill.add(block.start, block.samples, np.ones(len(block.native), bool))
+
+    def read(self, start: int, stop: int) -> Array:
+        return self._spill.read(start, stop)
+
+
+@contextlib.contextmanager
+def by_position(sound: Sound, frames: int) -> Generator[SoundReader]:
+    """Open `sound` for reading at any position.
+
+    Lossy decoders do not seek to the sample (Vorbis and MP3 do not give the same values again), so their
+    files are decoded once, into a temporary file.
+
+    Args:
+        sound: an open sound.
+        frames: how many its survey found.
+    """
+    if sound.format.is_exact:
+        with soundfile.SoundFile(sound.path) as file:
+            yield _Seeking(sound, frames, file)
+    else:
+        with Spill(sound.channels) as spill:
+            yield _Decoded(sound, frames, spill)
