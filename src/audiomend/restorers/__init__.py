@@ -1,0 +1,1 @@
+"""Restorers: damaged sound in, mended sound out."""

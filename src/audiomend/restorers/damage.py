@@ -1,0 +1,133 @@
+"""A damage located in a signal: what is lost, and which operator stands for it, by position."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiomend.conditions import Condition
+from audiomend.operators import Operator
+from audiomend.operators.hard_clip import HardClip
+from audiomend.operators.low_pass import LowPass
+from audiomend.operators.mask import Mask
+
+Bools = NDArray[np.bool_]
+
+
+class Damage(Protocol):
+    """One kind of damage, located in a file. Positions are in samples of the file."""
+
+    @property
+    def verb(self) -> str:
+        """declip, inpaint or extend: which settings fit."""
+        ...
+
+    @property
+    def bandwidth_hz(self) -> float | None:
+        """Band that the mended signal is asked to have; None where nothing is known of it."""
+        ...
+
+    def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
+        """(channels, n) which of the damaged signal's samples from `start` on may change."""
+        ...
+
+    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Operator:
+        """The operator of the chosen rows of windows, at `gain` times the file's level.
+
+        rows: (len(starts), channels) bool; the operator acts on (rows.sum(), length).
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Clipped:
+    """Hard clipping.
+
+    Attributes:
+        low, high: (channels, 1) levels; samples at or beyond them are clipped; -inf and inf where a polarity is not.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    bandwidth_hz: float | None = None
+    verb: str = "declip"
+
+    def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
+        del start
+        return (samples <= self.low) | (samples >= self.high)
+
+    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> HardClip:
+        del length
+
+        def levels(level: NDArray[np.float64]) -> Tensor:
+            # In float32, as the windows are: a sample at the level must equal it after both were scaled.
+            scaled = torch.from_numpy(level.astype(np.float32) * np.float32(gain))
+            return scaled.expand(len(starts), -1, 1)[rows]
+
+        return HardClip(levels(self.low), levels(self.high))
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Stretches without any sound that can be trusted, the same in every channel.
+
+    Attributes:
+        gaps: (first, end) in samples, sorted, not touching.
+    """
+
+    gaps: tuple[tuple[int, int], ...]
+    bandwidth_hz: float | None = None
+    verb: str = "inpaint"
+
+    def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
+        known = Mask.from_gaps(self._near(start, start + samples.shape[1]), start, start + samples.shape[1]).known
+        return np.broadcast_to(~known.numpy(), samples.shape)
+
+    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Mask:
+        del gain
+        masks = [Mask.from_gaps(self._near(s, s + length), s, s + length).known for s in starts]
+        return Mask(torch.stack(masks)[:, None].expand(-1, rows.shape[1], -1)[rows])
+
+    def _near(self, start: int, stop: int) -> list[tuple[int, int]]:
+        return [gap for gap in self.gaps if gap[0] < stop and gap[1] > start]
+
+
+@dataclass(frozen=True)
+class Dull:
+    """Nothing above a cut-off.
+
+    Attributes:
+        low_pass: splits the bands: what it passes is kept.
+    """
+
+    low_pass: LowPass
+    bandwidth_hz: float | None = None
+    verb: str = "extend"
+
+    def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
+        del start
+        return np.ones(samples.shape, np.bool_)
+
+    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "_KeepBand":
+        del starts, length, rows, gain
+        return _KeepBand(self.low_pass)
+
+
+@dataclass(frozen=True)
+class _KeepBand:
+    """The low-pass with its band replaced instead of inverted: the file's filter is only guessed."""
+
+    low_pass: LowPass
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.low_pass.forward(x)
+
+    def project(self, x: Tensor, observation: Tensor) -> Tensor:
+        return self.low_pass.replace_band(x, observation)
+
+    def condition(self, observation: Tensor) -> Condition:
+        return self.low_pass.condition(observation)

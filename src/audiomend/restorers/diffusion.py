@@ -1,0 +1,197 @@
+"""Restoration by a diffusion prior: the damaged stretches of a signal, walked as a pipeline."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiomend.conditions import Condition
+from audiomend.denoisers.at_rate import at_rate
+from audiomend.denoisers.base import Denoiser, Estimate
+from audiomend.denoisers.wiener import wiener
+from audiomend.denoisers.windowed import Windows
+from audiomend.guidance.projection import projected
+from audiomend.models.prior import Prior
+from audiomend.noise import normal
+from audiomend.processes.edm import EDM
+from audiomend.restorers.damage import Damage
+from audiomend.restorers.settings import SOLVERS, Way
+from audiomend.restorers.source import Source, read_padded
+from audiomend.samplers.base import Walk, seeded, silence
+from audiomend.samplers.stream import stream
+from audiomend.samplers.timeline import Timeline
+
+OVERLAP = 1 / 8  # of a window, cross-faded with the next
+FILL_SAMPLE = 1 << 32  # the noise above a file's Nyquist frequency is a posterior sample of its own
+
+Evaluated = Callable[[int], None]
+"""Called with the number of windows that were just evaluated."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring windows that hold damage: [first, last] of the file's grid."""
+
+    first: int
+    last: int
+
+
+def windows_for(prior: Prior, rate: int) -> Windows:
+    """The grid of a file: each window covers the time that the prior's network takes in."""
+    length = round(prior.length * rate / prior.card.rate)
+    return Windows(length, length - round(length * OVERLAP))
+
+
+def stretches(source: Source, damage: Damage, windows: Windows) -> list[Stretch]:
+    """Where there is work to do, found by reading the file once."""
+    found: list[Stretch] = []
+    for k in range(windows.count(source.frames)):
+        start = k * windows.hop - windows.overlap
+        samples = read_padded(source, start, start + windows.length)
+        if not busy_channels(damage, start, samples, source.frames).any():
+            continue
+        if found and found[-1].last == k - 1:
+            found[-1] = Stretch(found[-1].first, k)
+        else:
+            found.append(Stretch(k, k))
+    return found
+
+
+def busy_channels(damage: Damage, start: int, samples: NDArray[np.float64], frames: int) -> NDArray[np.bool_]:
+    """(channels,) which channels of a window sound and have lost samples."""
+    inside = np.arange(start, start + samples.shape[1])
+    lost = damage.lost(start, samples) & ((inside >= 0) & (inside < frames))
+    return lost.any(axis=1) & (samples != 0).any(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Restoration:
+    """One stretch of a damaged file as the engine's Problem; positions count from `offset`.
+
+    Attributes:
+        source, damage: the file and what is wrong with it.
+        prior: the network with its card.
+        way: how it is walked.
+        gain: from the file's level to the prior's.
+        seed: of the noise that fills the band above the file's Nyquist frequency.
+        offset: position in the file of position 0 here.
+        evaluated: told of every window that was evaluated.
+    """
+
+    source: Source
+    damage: Damage
+    prior: Prior
+    way: Way
+    gain: float
+    seed: int
+    offset: int
+    evaluated: Evaluated
+
+    @property
+    def channels(self) -> int:
+        return self.source.channels
+
+    def observation(self, start: int, stop: int) -> Tensor:
+        samples = read_padded(self.source, start + self.offset, stop + self.offset)
+        return torch.from_numpy(samples.astype(np.float32) * np.float32(self.gain))
+
+    def idle(self, start: int, stop: int) -> Tensor | None:
+        samples = read_padded(self.source, start + self.offset, stop + self.offset)
+        busy = busy_channels(self.damage, start + self.offset, samples, self.source.frames)
+        return None if busy.all() else torch.from_numpy(~busy)
+
+    def denoiser(self, starts: Sequence[int], length: int, rows: Tensor) -> Denoiser:
+        observation = torch.stack([self.observation(start, start + length) for start in starts])[rows]
+        places = [start + self.offset for start in starts]
+        operator = self.damage.operator(places, length, rows, self.gain)
+        condition = operator.condition(observation) if self.way.conditioned else None
+        resampled = None if condition is None else _at_prior(condition, self.prior.length)
+        band = self.damage.bandwidth_hz
+        nyquist = min(self.source.rate, self.prior.card.rate) / 2
+        inner = at_rate(
+            self.prior.denoiser(nyquist if band is None and nyquist < self.prior.card.rate / 2 else band, resampled),
+            length,
+            self.prior.length,
+            above=wiener(self.source.rate, self.prior.card.sigma_data),
+            fill=lambda: self._fill(places, rows),
+        )
+        return self._counted(projected(inner, operator.project, observation))
+
+    def _fill(self, places: Sequence[int], rows: Tensor) -> Tensor:
+        """(rows.sum(), prior's length) noise by position, the same for every channel."""
+        ratio = self.prior.card.rate / self.source.rate
+        noise = [normal(self.seed, FILL_SAMPLE, 0, 0, round(p * ratio), round(p * ratio) + self.prior.length) for p in places]
+        return torch.from_numpy(np.stack(noise))[:, None].expand(-1, rows.shape[1], -1)[rows]
+
+    def _counted(self, denoise: Denoiser) -> Denoiser:
+        def counted(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
+            estimate = denoise(x, t, s, carry)
+            self.evaluated(x.shape[0])
+            return estimate
+
+        return counted
+
+
+def _at_prior(condition: Condition, length: int) -> Condition:
+    """A condition (batch, n) resampled to the prior's window of `length` samples."""
+    n = condition.observation.shape[-1]
+    if n == length:
+        return condition
+    shared = (min(n, length) + 1) // 2
+    spectrum = torch.fft.rfft(condition.observation)[..., :shared]
+    place = (torch.arange(length) * n) // length  # flags take the value of the sample that covers them
+
+    return Condition(
+        observation=torch.fft.irfft(spectrum * (length / n), n=length),
+        unknown=condition.unknown[..., place],
+        clip=condition.clip[..., place],
+        cutoff_hz=condition.cutoff_hz,
+    )
+
+
+@torch.inference_mode()
+def mend(
+    source: Source,
+    damage: Damage,
+    work: Sequence[Stretch],
+    prior: Prior,
+    way: Way,
+    gain: float,
+    seed: int,
+    evaluated: Evaluated = lambda _: None,
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Walk the stretches.
+
+    Args:
+        work: what `stretches` found on the grid of `windows_for`.
+        gain: from the file's level to the prior's.
+
+    Yields:
+        (position, (channels, n)) pieces of the mended signal at the file's level, in order of position; only
+        lost samples in them are to be used.
+    """
+    windows = windows_for(prior, source.rate)
+    for stretch in work:
+        # One idle window before the stretch: its neighbours need what they cross-fade with.
+        offset = (stretch.first - 1) * windows.hop
+        length = (stretch.last + 1) * windows.hop - offset
+        problem = Restoration(source, damage, prior, way, gain, seed, offset, evaluated)
+        noise = seeded(seed)
+        walk = Walk(
+            process=EDM(),
+            levels=way.levels(prior.card.sigma_data),
+            solver=SOLVERS[way.solver](),
+            noise=lambda step, draw, a, b, o=offset: noise(step, draw, a + o, b + o),
+            windows=windows,
+        )
+        blocks = (problem.observation(at, min(at + windows.hop, length)) for at in range(0, length, windows.hop))
+        start = problem.observation if way.warm else silence(source.channels)
+        position = offset
+        for piece in stream(blocks, Timeline(source.channels), problem, walk, start):
+            first, last = max(position, 0), min(position + piece.shape[1], source.frames)
+            if first < last:
+                yield first, piece[:, first - position : last - position].double().numpy() / gain
+            position += piece.shape[1]

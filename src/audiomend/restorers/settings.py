@@ -1,0 +1,72 @@
+"""How each damage is walked: chosen on training recordings, shown in docs/choices.md with the command."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from audiomend import schedules
+from audiomend.errors import UsageError
+from audiomend.solvers.base import Solver
+from audiomend.solvers.dpm import dpm_pp_2m
+from audiomend.solvers.first_order import first_order
+from audiomend.solvers.momentum import momentum
+from audiomend.solvers.unipc import unipc
+
+QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a damage is walked.
+
+    Attributes:
+        start: first noise level in units of sigma_data.
+        end: last one before 0.
+        rho: of the Karras schedule between them.
+        solver: name of SOLVERS.
+        warm: whether the walk starts from the damaged signal or from noise alone.
+        conditioned: whether the network is shown the observation.
+        steps: network evaluations.
+    """
+
+    start: float
+    end: float
+    rho: float
+    solver: str
+    warm: bool
+    conditioned: bool
+    steps: int
+
+    def levels(self, sigma_data: float) -> list[float]:
+        """Noise levels, the last one 0."""
+        return schedules.karras(self.steps, self.end * sigma_data, self.start * sigma_data, self.rho)
+
+
+SOLVERS: dict[str, Callable[[], Solver]] = {
+    "euler": lambda: first_order(0.0),
+    "ancestral": lambda: first_order("ancestral"),
+    "renoise": lambda: first_order(1.0),
+    "2m": dpm_pp_2m,
+    "unipc": unipc,
+    "momentum": lambda: momentum(0.8, 0.4),
+    "heavy": lambda: momentum(0.95, 0.4),
+}
+
+_WAYS = {
+    "declip": Way(2.0, 0.003, 5.0, "momentum", warm=True, conditioned=True, steps=16),
+    "inpaint": Way(3.0, 0.003, 5.0, "momentum", warm=True, conditioned=True, steps=16),
+    "extend": Way(5.0, 0.01, 5.0, "unipc", warm=True, conditioned=True, steps=16),
+}
+
+
+def way(verb: str, quality: str, steps: int | None) -> Way:
+    """The way for a damage at a quality, or with a number of evaluations of the user's own.
+
+    Raises:
+        UsageError: unknown quality, or fewer than one step.
+    """
+    if quality not in QUALITY_STEPS:
+        raise UsageError(f"The quality {quality} is unknown; it is one of {', '.join(QUALITY_STEPS)}.")
+    if steps is not None and steps < 1:
+        raise UsageError(f"{steps} steps are too few: a walk takes at least 1.")
+    chosen = _WAYS[verb]
+    return Way(**{**chosen.__dict__, "steps": steps or QUALITY_STEPS[quality]})
