@@ -1,7 +1,7 @@
 """Guidance on a Gaussian, where the posterior is known: mean, covariance, and the published test bed.
 
-The prior is circulant with spectrum 1 / (1 + (k / 4)^2), 64 samples, unit variance; the operators are a low-pass
-(the 17 lowest Fourier dimensions) and a gap of 16 samples; the observation has noise of 0.05.
+The prior is circulant with spectrum 1 / (1 + (k / 4)^2), 64 samples, unit variance; the operators are a
+low-pass (the 17 lowest Fourier dimensions) and a gap of 16 samples; the observation has noise of 0.05.
 Denoisers here are affine, so mean and covariance of what a sampler returns are found exactly, by pushing the
 unit vectors of every noise through it.
 """
@@ -161,8 +161,8 @@ def test_without_an_observation_the_prior_comes_back():
 def test_rows_of_the_published_test_bed(guidance, freshness, steps, name, std_ratio, residual):
     """The spread where the posterior is wide, within 3 standard errors of the table's 500 samples.
 
-    The table's DDNM is the variant for noisy observations (DDNM+, residual 0.0001 to 0.016); on the dimensions
-    that are not observed the two agree, and the plain one must fit the observation exactly.
+    The table's DDNM is the variant for noisy observations (DDNM+, residual 0.0001 to 0.016); on the
+    dimensions that are not observed the two agree, and the plain one must fit the observation exactly.
     """
     truth = bed(name)
     mean, covariance = moments_with_noise(guidance(truth), first_order(freshness), karras(steps, 0.01, 10))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audiomend.errors import UsageError
-from audiomend.noise import normal
+from audiomend.noise import _box_muller, normal
 
 N = 200_000
 
@@ -21,9 +21,13 @@ def test_moments_are_those_of_a_standard_normal():
 def test_distribution_is_normal_far_into_the_tails():
     x = np.sort(normal(seed=2, sample=0, step=0, draw=0, start=0, stop=N))
     for level, share in ((-3.0, 0.00134990), (-1.0, 0.15865525), (0.5, 0.69146246), (2.0, 0.97724987)):
-        assert np.searchsorted(x, level) / N == pytest.approx(
-            share, abs=4 * np.sqrt(share * (1 - share) / N)
-        )
+        assert np.searchsorted(x, level) / N == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / N))
+
+
+def test_the_rarest_bits_give_finite_values():
+    x = _box_muller(np.array([0, 2**64 - 1], dtype=np.uint64))
+    assert np.isfinite(x).all()
+    assert x[0] == pytest.approx(np.sqrt(2 * np.log(2.0**33)))  # the largest value there is
 
 
 @pytest.mark.parametrize("other", [(8, 0, 0, 0), (7, 1, 0, 0), (7, 0, 1, 0), (7, 0, 0, 1)])

@@ -33,7 +33,11 @@ def test_edm_adds_noise_of_level_t_to_the_clean_signal():
 @pytest.mark.parametrize("process", [EDM(), Decay(torch.zeros(1))])
 @pytest.mark.parametrize("t", [0.2, 1.5])
 def test_derivatives_are_the_slopes_of_the_coefficients(process, t):
-    above, below, slope = process.coefficients(t + 1e-5), process.coefficients(t - 1e-5), process.derivatives(t)
+    above, below, slope = (
+        process.coefficients(t + 1e-5),
+        process.coefficients(t - 1e-5),
+        process.derivatives(t),
+    )
     for name in ("a", "b", "s"):
         assert (getattr(above, name) - getattr(below, name)) / 2e-5 == pytest.approx(
             getattr(slope, name), abs=1e-8

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -162,7 +162,10 @@ def test_short_files_come_out_at_their_length(length):
     timeline = Timeline(channels=2)
     toy = Toy(timeline.read)
     pieces = list(stream([file(0, length)], timeline, toy, replace(WALK, batch=4), toy.observation))
-    short = lambda start, stop: file(start, stop) * (torch.arange(start, stop) < length)
+
+    def short(start: int, stop: int) -> Tensor:
+        return file(start, stop) * (torch.arange(start, stop) < length)
+
     *_, last = trajectory(Toy(short), WALK, short, length)
     assert last.state.x.shape == (2, length)
     torch.testing.assert_close(torch.cat(pieces, dim=-1), last.state.x, rtol=0, atol=1e-4)
@@ -174,7 +177,7 @@ def test_an_empty_stream_gives_nothing():
 
 
 def test_a_walk_can_be_left_at_any_time_and_looks_no_further_ahead_than_it_must():
-    """9 evaluations in batches of 2 windows of hop 64: at most 9 + 2 batches are read before one comes out."""
+    """5 evaluations and windows of hop 64: at most 5 + 1 hops are read before the first piece comes out."""
     read = 0
 
     def counted() -> Iterator[Tensor]:
@@ -185,7 +188,7 @@ def test_a_walk_can_be_left_at_any_time_and_looks_no_further_ahead_than_it_must(
 
     timeline = Timeline(channels=2)
     toy = Toy(timeline.read)
-    walk = replace(WALK, solver=unipc(), batch=1)
+    walk = replace(WALK, solver=unipc())
     first = next(stream(counted(), timeline, toy, walk, toy.observation))
     assert first.shape[-1] == 64 - 32
     assert read <= (5 + 1) * 64 + 10
@@ -194,7 +197,7 @@ def test_a_walk_can_be_left_at_any_time_and_looks_no_further_ahead_than_it_must(
 def test_a_process_with_an_anchor_is_refused_by_the_pipeline():
     @dataclass(frozen=True)
     class Anchored(EDM):
-        anchor: Tensor = torch.zeros(2, 8)
+        anchor: Tensor = field(default_factory=lambda: torch.zeros(2, 8))
 
     timeline = Timeline(channels=2)
     with pytest.raises(UsageError, match="anchor"):

@@ -22,6 +22,7 @@ from audiomend.solvers.momentum import momentum
 from audiomend.solvers.unipc import unipc
 
 SPREAD = 0.5  # standard deviation of the Gaussian prior
+
 ODE_SOLVERS = {"first": first_order(), "heun": heun(), "2m": dpm_pp_2m(), "unipc": unipc()}
 EVALUATIONS_PER_STEP = {"first": 1, "heun": 2, "2m": 1, "unipc": 1}
 
@@ -39,7 +40,11 @@ class Decay:
         return Coefficients(-math.exp(-t), math.exp(-t), 0.7)
 
 
-DECAY = Decay(anchor=torch.tensor([2.0, -1.0], dtype=torch.float64))
+def vector(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+DECAY = Decay(anchor=vector(2.0, -1.0))
 
 
 def gaussian(process: Process):
@@ -80,7 +85,7 @@ def constant(value: Tensor):
 )
 def test_error_falls_with_the_order_of_the_solver(name, order, process, levels):
     """UniPC's free corrector raises the order of its second-order predictor by one."""
-    x = torch.tensor([1.0, -3.0], dtype=torch.float64)
+    x = vector(1.0, -3.0)
     errors = []
     for steps in (64, 128, 256, 512):
         times = levels(steps)
@@ -136,7 +141,7 @@ def test_the_step_to_zero_noise_returns_the_last_estimate(process, solver):
         return seen[-1]
 
     stages = solver(process, linear(4, 0.1, 1))
-    noise = torch.tensor([0.3, -0.8], dtype=torch.float64)
+    noise = vector(0.3, -0.8)
     *_, last = evaluations(denoise, stages, State(torch.ones(2).double()), lambda *_: noise)
     torch.testing.assert_close(last.state.x, seen[-1].clean, rtol=1e-14, atol=0)
 
@@ -170,7 +175,7 @@ def test_first_order_keeps_the_marginal_and_renews_its_share_of_the_noise(proces
     t, s = 1.2, 0.7
     before, after = process.coefficients(t), process.coefficients(s)
     anchor = torch.zeros(2).double() if process.anchor is None else process.anchor
-    clean = torch.tensor([0.4, -2.0], dtype=torch.float64)
+    clean = vector(0.4, -2.0)
     [stage] = first_order(freshness)(process, [t, s])
 
     def step(old: float, fresh: float) -> Tensor:
@@ -189,9 +194,9 @@ def test_first_order_keeps_the_marginal_and_renews_its_share_of_the_noise(proces
 
 def test_first_order_uses_the_noise_that_a_guidance_has_kept():
     [stage] = first_order(0.6)(EDM(), [2.0, 0.5])
-    clean, noise = torch.tensor([3.0]).double(), torch.tensor([-1.0]).double()
-    result = left(stage, State(torch.tensor([9.0]).double()), Estimate(clean, noise), draw=2.0)
-    torch.testing.assert_close(result, torch.tensor([3 + 0.5 * (0.8 * -1 + 0.6 * 2)]).double())
+    clean, noise = vector(3.0), vector(-1.0)
+    result = left(stage, State(vector(9.0)), Estimate(clean, noise), draw=2.0)
+    torch.testing.assert_close(result, vector(3 + 0.5 * (0.8 * -1 + 0.6 * 2)))
 
 
 @pytest.mark.parametrize("freshness", [-0.1, 1.1])
@@ -202,18 +207,18 @@ def test_a_freshness_out_of_range_is_refused(freshness):
 
 def test_heun_averages_the_slopes_at_both_ends():
     stages = heun()(EDM(), [2.0, 0.5])
-    state = stages[0].leave(State(torch.tensor([9.0]).double()), Estimate(torch.tensor([1.0]).double()), silent)
-    torch.testing.assert_close(state.x, torch.tensor([9 - 1.5 * 4.0]).double())  # slope (9 - 1) / 2
-    result = left(stages[1], state, Estimate(torch.tensor([2.0]).double()))
-    torch.testing.assert_close(result, torch.tensor([9 - 1.5 * (4.0 + (3.0 - 2.0) / 0.5) / 2]).double())
+    state = stages[0].leave(State(vector(9.0)), Estimate(vector(1.0)), silent)
+    torch.testing.assert_close(state.x, vector(9 - 1.5 * 4.0))  # slope (9 - 1) / 2
+    result = left(stages[1], state, Estimate(vector(2.0)))
+    torch.testing.assert_close(result, vector(9 - 1.5 * (4.0 + (3.0 - 2.0) / 0.5) / 2))
 
 
 def test_heun_uses_the_noise_that_a_guidance_has_kept():
     stages = heun()(EDM(), [2.0, 0.5])
-    x, clean = torch.tensor([9.0]).double(), torch.tensor([1.0]).double()
-    state = stages[0].leave(State(x), Estimate(clean, noise=torch.tensor([3.0]).double()), silent)
-    result = left(stages[1], state, Estimate(clean, noise=torch.tensor([5.0]).double()))
-    torch.testing.assert_close(result, torch.tensor([9 - 1.5 * 4.0]).double())  # slopes 3 and 5
+    x, clean = vector(9.0), vector(1.0)
+    state = stages[0].leave(State(x), Estimate(clean, noise=vector(3.0)), silent)
+    result = left(stages[1], state, Estimate(clean, noise=vector(5.0)))
+    torch.testing.assert_close(result, vector(9 - 1.5 * 4.0))  # slopes 3 and 5
 
 
 @pytest.mark.parametrize("process", [EDM(), DECAY])
@@ -223,7 +228,7 @@ def test_churn_raises_the_state_to_the_noisier_marginal(process):
     assert stage.t == pytest.approx(t * (1 + gamma))
     before, after = process.coefficients(t), process.coefficients(t * (1 + gamma))
     anchor = torch.zeros(2).double() if process.anchor is None else process.anchor
-    clean = torch.tensor([0.4, -2.0], dtype=torch.float64)
+    clean = vector(0.4, -2.0)
 
     def entered(old: float, fresh: float) -> Tensor:
         x = before.a * clean + before.b * anchor + before.s * old
@@ -247,19 +252,19 @@ def test_churn_factors_are_those_of_the_paper_unless_told_otherwise():
 
 def test_dpm_pp_2m_extrapolates_by_the_ratio_of_its_steps():
     """On steps as unequal as ln 8 and ln 2, by hand: D_bar = (1 + 1/2r) D - 1/2r D_previous, r = 3."""
-    clean = [torch.tensor([value]).double() for value in (2.0, 5.0)]
+    clean = [vector(value) for value in (2.0, 5.0)]
     first, second = dpm_pp_2m()(EDM(), [8.0, 1.0, 0.5])
-    state = first.leave(State(torch.tensor([10.0]).double()), Estimate(clean[0]), silent)
-    torch.testing.assert_close(state.x, torch.tensor([10 / 8 + 7 / 8 * 2]).double())
+    state = first.leave(State(vector(10.0)), Estimate(clean[0]), silent)
+    torch.testing.assert_close(state.x, vector(10 / 8 + 7 / 8 * 2))
     state = second.leave(state, Estimate(clean[1]), silent)
     d_bar = (1 + 1 / 6) * 5 - 1 / 6 * 2
-    torch.testing.assert_close(state.x, torch.tensor([3.0 / 2 + d_bar / 2]).double())
+    torch.testing.assert_close(state.x, vector(3.0 / 2 + d_bar / 2))
 
 
 @pytest.mark.parametrize("solver", [dpm_pp_2m(), unipc(), first_order()])
 @pytest.mark.parametrize("process", [EDM(), DECAY])
 def test_a_constant_estimate_makes_every_step_exact(solver, process):
-    clean = torch.tensor([0.4, -2.0], dtype=torch.float64)
+    clean = vector(0.4, -2.0)
     levels = [1.5, 0.4, 0.3]
     before, after = process.coefficients(levels[0]), process.coefficients(levels[-1])
     anchor = torch.zeros(2).double() if process.anchor is None else process.anchor
@@ -281,29 +286,29 @@ def test_unipc_corrects_a_step_exactly_where_the_estimate_is_quadratic_in_lambda
         integrand = np.exp(grid) * estimate(grid)
         return levels[step + 1] * (x / levels[step] + np.trapezoid(integrand, grid))
 
-    clean = [torch.tensor([estimate(lam)]).double() for lam in lambdas]
+    clean = [vector(estimate(lam)) for lam in lambdas]
     stages = unipc()(EDM(), levels)
-    state = State(torch.tensor([77.0]).double(), (torch.tensor([3.0]).double(), clean[1], clean[0]))
+    state = State(vector(77.0), (vector(3.0), clean[1], clean[0]))
     corrected = stages[2].leave(state, Estimate(clean[2]), silent).memory[0]
-    torch.testing.assert_close(corrected, torch.tensor([exact(3.0, 1)]).double(), rtol=1e-7, atol=0)
+    torch.testing.assert_close(corrected, vector(exact(3.0, 1)), rtol=1e-7, atol=0)
 
 
 def test_unipc_corrects_its_first_step_by_the_mean_of_both_estimates():
     stages = unipc()(EDM(), [4.0, 2.0, 1.0])
-    state = stages[0].leave(State(torch.tensor([8.0]).double()), Estimate(torch.tensor([2.0]).double()), silent)
-    torch.testing.assert_close(state.x, torch.tensor([8 / 2 + 2 / 2]).double())
-    state = stages[1].leave(state, Estimate(torch.tensor([6.0]).double()), silent)
+    state = stages[0].leave(State(vector(8.0)), Estimate(vector(2.0)), silent)
+    torch.testing.assert_close(state.x, vector(8 / 2 + 2 / 2))
+    state = stages[1].leave(state, Estimate(vector(6.0)), silent)
     corrected = 8 / 2 + (2 + 6) / 2 / 2
-    torch.testing.assert_close(state.memory[0], torch.tensor([corrected]).double())
+    torch.testing.assert_close(state.memory[0], vector(corrected))
     predicted = 6 + 0.5 * (6 - 2)  # equal steps: r = 1
-    torch.testing.assert_close(state.x, torch.tensor([corrected / 2 + predicted / 2]).double())
+    torch.testing.assert_close(state.x, vector(corrected / 2 + predicted / 2))
 
 
 @pytest.mark.parametrize("process", [EDM(), DECAY])
 def test_momentum_carries_the_estimate_on_and_adds_its_share_of_noise(process):
     m, kappa, draws = 0.7, 0.4, (0.9, -1.3)
     levels = [1.5, 0.8, 0.3]
-    clean = [torch.tensor([2.0, 1.0]).double(), torch.tensor([3.0, -1.0]).double()]
+    clean = [vector(2.0, 1.0), vector(3.0, -1.0)]
     anchor = torch.zeros(2).double() if process.anchor is None else process.anchor
     carried = [clean[0], clean[1] + m * (clean[1] - clean[0])]
     state = State(torch.zeros(2).double())
@@ -315,10 +320,14 @@ def test_momentum_carries_the_estimate_on_and_adds_its_share_of_noise(process):
         torch.testing.assert_close(state.x, c.a * expected + c.b * anchor + c.s * kappa * draw)
 
 
-@pytest.mark.parametrize("solver", [*ODE_SOLVERS.values(), heun(churn=8), momentum(0.7, 0.4), first_order(0.5)])
+@pytest.mark.parametrize(
+    "solver", [*ODE_SOLVERS.values(), heun(churn=8), momentum(0.7, 0.4), first_order(0.5)]
+)
 def test_solvers_do_not_write_to_the_state_they_are_given(solver):
     x = torch.tensor([1.0, 2.0])
-    *_, last = evaluations(gaussian(EDM()), solver(EDM(), karras(3, 0.1, 1)), State(x), lambda *_: torch.ones(2))
+    *_, last = evaluations(
+        gaussian(EDM()), solver(EDM(), karras(3, 0.1, 1)), State(x), lambda *_: torch.ones(2)
+    )
     assert x.tolist() == [1.0, 2.0]
     assert last.index + 1 == last.total
 
@@ -333,4 +342,3 @@ def test_every_draw_of_a_walk_is_told_its_step_and_stretch():
     levels = karras(3, 0.1, 1)
     list(evaluations(gaussian(EDM()), heun(churn=8)(EDM(), levels), State(torch.ones(2, 5)), noise, first=-7))
     assert asked == [(step + 1, 0, -7, -2) for step in range(3)]
-
