@@ -1,0 +1,1 @@
+"""How good a restoration is, and what it cost: metrics, and the benchmark that makes every table."""

@@ -1,0 +1,62 @@
+"""What is measured: our restorers by a short text, and the damaged clip itself."""
+
+import ast
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiomend.errors import UsageError
+from audiomend.evaluation.damages import Clip, Damage
+
+UNPROCESSED = "damaged"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A restorer with its options.
+
+    Attributes:
+        label: the text it was made from; names it in every table.
+        name: what the verbs call `method`, or "damaged" for the clip as it is.
+        options: further keyword arguments of the verb.
+    """
+
+    label: str
+    name: str
+    options: tuple[tuple[str, object], ...] = ()
+
+
+def parse_method(text: str) -> Method:
+    """Reads "name" or "name@option=value,option=value", e.g. "diffusion@steps=8,solver=unipc".
+
+    A value is a Python literal (8, 0.5, True, None) or else a plain text.
+    """
+    name, _, options = text.strip().partition("@")
+    parts = [option.partition("=") for option in options.split(",")] if options else []
+    pairs = tuple((key.strip(), _literal(value.strip())) for key, _, value in parts)
+    if not name or any(not key or value == "" for key, value in pairs):
+        raise UsageError(f"{text!r} is not a method; write name or name@option=value,option=value.")
+    return Method(text.strip(), name, pairs)
+
+
+def restore(method: Method, observation: Clip, rate: int, how: Damage, seed: int) -> Clip:
+    """Mends a clip (channels, time) as a user would.
+
+    Gaps are told, since a gap is known to whoever made it; the clip level and the cut-off are not: finding
+    them belongs to the task. An option of the method (`cutoff_hz=3000`) may tell them nevertheless.
+    """
+    if method.name == UNPROCESSED:
+        return observation
+    import audiomend
+
+    known = {"gaps": [(start / rate, stop / rate) for start, stop in how.gaps]} if how.gaps else {}
+    verb = getattr(audiomend, how.task)
+    mended = verb(observation, rate, **({"method": method.name, "seed": seed} | known | dict(method.options)))
+    return np.asarray(mended, dtype=np.float32)
+
+
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
