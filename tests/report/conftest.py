@@ -1,9 +1,11 @@
 """A headless Chromium, driven over its DevTools pipe with the standard library alone."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,13 @@ FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
     "--remote-debugging-pipe",
 ]
+# Chromium expects its pipe on descriptors 3 and 4.
+ONTO_PIPE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -100,19 +109,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if program is None:
         pytest.skip(f"no Chromium on this machine (looked for {', '.join(PROGRAMS)})")
     (read_in, write_in), (read_out, write_out) = os.pipe(), os.pipe()
-    os.set_inheritable(read_in, True)
-    os.set_inheritable(write_out, True)
+    ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (read_in, write_out)]  # out of the way of 3 and 4
     profile = tmp_path_factory.mktemp("profile")
-    # Chromium expects the pipe on descriptors 3 and 4, whatever they are here.
-    onto_pipe = f'exec "$0" "$@" 3<&{read_in} 4>&{write_out}'
     process = subprocess.Popen(
-        ["sh", "-c", onto_pipe, program, *FLAGS, f"--user-data-dir={profile}"],
-        pass_fds=(read_in, write_out),
+        [sys.executable, "-c", ONTO_PIPE, *map(str, ends), program, *FLAGS, f"--user-data-dir={profile}"],
+        pass_fds=ends,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    os.close(read_in)
-    os.close(write_out)
+    for end in (read_in, write_out, *ends):
+        os.close(end)
     tab = Browser(write_in, read_out)
     yield tab
     tab.session = ""

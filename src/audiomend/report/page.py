@@ -66,7 +66,7 @@ def write(page: Page, path: str | Path) -> None:
 
 
 def render(page: Page) -> str:
-    """The page as HTML, well-formed as XML too. See `write` for the errors."""
+    """The page as HTML. See `write` for the errors."""
     style, script = _asset("page.css"), _asset("page.js")
     # No host is named anywhere, and scripts and styles run only if their hash stands here: what a hostile
     # name might smuggle in would neither run nor reach the network.
