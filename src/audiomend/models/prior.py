@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -14,13 +15,40 @@ from audiomend.conditions import Condition
 from audiomend.denoisers.base import Denoiser
 from audiomend.denoisers.preconditioned import preconditioned
 from audiomend.errors import ModelError
+from audiomend.models import untrained
 from audiomend.models.card import Card, read_card
 from audiomend.models.store import checked_weights, find
 from audiomend.networks.patch_unet import Architecture, PatchUnet, Seen
 
 
+class Prior(Protocol):
+    """What is known of clean sound at one rate and level."""
+
+    @property
+    def card(self) -> Card: ...
+
+    @property
+    def length(self) -> int:
+        """Samples of one window at the prior's rate."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """Number format of the convolutions."""
+        ...
+
+    def denoiser(self, bandwidth_hz: float | None = None, condition: Condition | None = None) -> Denoiser:
+        """The denoiser for windows (batch, length) at the prior's rate and level.
+
+        Args:
+            bandwidth_hz: band of the clean signal, if it is known.
+            condition: what a conditioned network is shown of the observation, (batch, length).
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
-class Prior:
+class TrainedPrior:
     """A network with its card.
 
     Attributes:
@@ -33,16 +61,13 @@ class Prior:
 
     @property
     def length(self) -> int:
-        """Samples of one window at the prior's rate."""
         return self.network.architecture.length
 
-    def denoiser(self, bandwidth_hz: float | None = None, condition: Condition | None = None) -> Denoiser:
-        """The denoiser for windows (batch, length) at the prior's rate and level.
+    @property
+    def precision(self) -> str:
+        return str(self.network.precision).removeprefix("torch.")
 
-        Args:
-            bandwidth_hz: band of the clean signal, if it is known.
-            condition: what the network is shown of the observation, (batch, length).
-        """
+    def denoiser(self, bandwidth_hz: float | None = None, condition: Condition | None = None) -> Denoiser:
         nyquist = self.card.rate / 2
         share = 0.0 if bandwidth_hz is None else min(bandwidth_hz / nyquist, 1.0)
         seen = None if condition is None else _seen(condition, self.card.sigma_data, nyquist)
@@ -76,6 +101,8 @@ def load(name: str | Path | None = None, precision: str = "float32", device: str
     Raises:
         ModelError: unknown model, wrong hash, or weights that do not fit the card.
     """
+    if name == untrained.NAME:
+        return untrained.WienerPrior()
     folder = find(name)
     card = read_card(folder)
     if card.architecture != PatchUnet.__name__:
@@ -87,7 +114,7 @@ def load(name: str | Path | None = None, precision: str = "float32", device: str
         network.load_state_dict({n: t.float() for n, t in tensors.items()})
     except (SafetensorError, RuntimeError, TypeError) as error:
         raise ModelError(f"The weights of {card.name} do not fit its card: {error}") from None
-    return Prior(card, network.eval().requires_grad_(False).to(device))
+    return TrainedPrior(card, network.eval().requires_grad_(False).to(device))
 
 
 def arguments_of(architecture: Architecture) -> dict[str, object]:

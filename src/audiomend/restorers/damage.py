@@ -84,16 +84,13 @@ class Gaps:
     verb: str = "inpaint"
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
-        known = Mask.from_gaps(self._near(start, start + samples.shape[1]), start, start + samples.shape[1]).known
+        known = Mask.from_gaps(_near(self.gaps, start, start + samples.shape[1]), start, start + samples.shape[1]).known
         return np.broadcast_to(~known.numpy(), samples.shape)
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Mask:
         del gain
-        masks = [Mask.from_gaps(self._near(s, s + length), s, s + length).known for s in starts]
+        masks = [Mask.from_gaps(_near(self.gaps, s, s + length), s, s + length).known for s in starts]
         return Mask(torch.stack(masks)[:, None].expand(-1, rows.shape[1], -1)[rows])
-
-    def _near(self, start: int, stop: int) -> list[tuple[int, int]]:
-        return [gap for gap in self.gaps if gap[0] < stop and gap[1] > start]
 
 
 @dataclass(frozen=True)
@@ -131,3 +128,36 @@ class _KeepBand:
 
     def condition(self, observation: Tensor) -> Condition:
         return self.low_pass.condition(observation)
+
+
+@dataclass(frozen=True)
+class Within:
+    """A damage of which only what lies inside the regions may change.
+
+    Attributes:
+        damage: the whole of it; its operator holds everywhere.
+        regions: (first, end) in samples, sorted, not touching.
+    """
+
+    damage: Damage
+    regions: Sequence[tuple[int, int]]
+
+    @property
+    def verb(self) -> str:
+        return self.damage.verb
+
+    @property
+    def bandwidth_hz(self) -> float | None:
+        return self.damage.bandwidth_hz
+
+    def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
+        stop = start + samples.shape[1]
+        inside = ~Mask.from_gaps(_near(self.regions, start, stop), start, stop).known.numpy()
+        return self.damage.lost(start, samples) & inside
+
+    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Operator:
+        return self.damage.operator(starts, length, rows, gain)
+
+
+def _near(intervals: Sequence[tuple[int, int]], start: int, stop: int) -> list[tuple[int, int]]:
+    return [interval for interval in intervals if interval[0] < stop and interval[1] > start]

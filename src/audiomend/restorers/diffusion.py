@@ -1,7 +1,9 @@
 """Restoration by a diffusion prior: the damaged stretches of a signal, walked as a pipeline."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -19,7 +21,8 @@ from audiomend.noise import normal
 from audiomend.processes.edm import EDM
 from audiomend.restorers.damage import Damage
 from audiomend.restorers.settings import SOLVERS, Way
-from audiomend.restorers.source import Source, read_padded
+from audiomend.audio.reader import SoundReader
+from audiomend.restorers.memory import read_padded
 from audiomend.samplers.base import Walk, seeded, silence
 from audiomend.samplers.stream import stream
 from audiomend.samplers.timeline import Timeline
@@ -33,10 +36,16 @@ Evaluated = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Stretch:
-    """Neighbouring windows that hold damage: [first, last] of the file's grid."""
+    """Neighbouring windows that hold damage.
+
+    Attributes:
+        first, last: of the file's grid, both included.
+        inputs: network inputs of one step: windows times their damaged channels.
+    """
 
     first: int
     last: int
+    inputs: int
 
 
 def windows_for(prior: Prior, rate: int) -> Windows:
@@ -45,18 +54,17 @@ def windows_for(prior: Prior, rate: int) -> Windows:
     return Windows(length, length - round(length * OVERLAP))
 
 
-def stretches(source: Source, damage: Damage, windows: Windows) -> list[Stretch]:
+def stretches(source: SoundReader, damage: Damage, windows: Windows) -> list[Stretch]:
     """Where there is work to do, found by reading the file once."""
     found: list[Stretch] = []
     for k in range(windows.count(source.frames)):
         start = k * windows.hop - windows.overlap
         samples = read_padded(source, start, start + windows.length)
-        if not busy_channels(damage, start, samples, source.frames).any():
-            continue
-        if found and found[-1].last == k - 1:
-            found[-1] = Stretch(found[-1].first, k)
-        else:
-            found.append(Stretch(k, k))
+        busy = int(busy_channels(damage, start, samples, source.frames).sum())
+        if busy and found and found[-1].last == k - 1:
+            found[-1] = Stretch(found[-1].first, k, found[-1].inputs + busy)
+        elif busy:
+            found.append(Stretch(k, k, busy))
     return found
 
 
@@ -65,6 +73,18 @@ def busy_channels(damage: Damage, start: int, samples: NDArray[np.float64], fram
     inside = np.arange(start, start + samples.shape[1])
     lost = damage.lost(start, samples) & ((inside >= 0) & (inside < frames))
     return lost.any(axis=1) & (samples != 0).any(axis=1)
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode()
+def seconds_per_evaluation(prior: Prior) -> float:
+    """Wall time of one network input, the second of two; measured once per model."""
+    x = torch.randn(1, prior.length, generator=torch.Generator().manual_seed(0)) * prior.card.sigma_data
+    denoise = prior.denoiser()
+    denoise(x, prior.card.sigma_data, 0.0)
+    begun = time.perf_counter()
+    denoise(x, prior.card.sigma_data, 0.0)
+    return time.perf_counter() - begun
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +101,7 @@ class Restoration:
         evaluated: told of every window that was evaluated.
     """
 
-    source: Source
+    source: SoundReader
     damage: Damage
     prior: Prior
     way: Way
@@ -154,7 +174,7 @@ def _at_prior(condition: Condition, length: int) -> Condition:
 
 @torch.inference_mode()
 def mend(
-    source: Source,
+    source: SoundReader,
     damage: Damage,
     work: Sequence[Stretch],
     prior: Prior,

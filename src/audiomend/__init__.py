@@ -1,0 +1,51 @@
+"""audiomend mends damaged sound: clipped, holed and dull recordings.
+
+    import audiomend
+    mended = audiomend.declip(samples, 44_100)      # (time,) or (channels, time), NumPy or torch
+
+The verbs import torch when they are first used, not before.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from audiomend.errors import AudiomendError, Cancelled
+
+if TYPE_CHECKING:
+    from audiomend.models.prior import load as load_model
+    from audiomend.restorers.arrays import declip, extend, inpaint, mend_blocks
+    from audiomend.tuning import tune_process
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AudiomendError",
+    "Cancelled",
+    "declip",
+    "extend",
+    "inpaint",
+    "load_model",
+    "mend_blocks",
+    "tune_process",
+]
+
+_LAZY = {
+    "declip": ("audiomend.restorers.arrays", "declip"),
+    "extend": ("audiomend.restorers.arrays", "extend"),
+    "inpaint": ("audiomend.restorers.arrays", "inpaint"),
+    "mend_blocks": ("audiomend.restorers.arrays", "mend_blocks"),
+    "load_model": ("audiomend.models.prior", "load"),
+    "tune_process": ("audiomend.tuning", "tune_process"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    import importlib
+
+    module, attribute = _LAZY[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,291 @@
+"""The verbs for arrays: the same shape, dtype and library comes back."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audiomend.audio.blocks import Spill
+from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
+from audiomend.audio.level import ActiveLevel
+from audiomend.audio.reader import SoundReader
+from audiomend.errors import UsageError
+from audiomend.restorers.frame import Options, Progress, prepare, run, threads
+from audiomend.restorers.locate import Given, search
+from audiomend.restorers.memory import ArrayReader, ArraySink
+from audiomend.restorers.regions import merge
+
+Array = NDArray[Any]
+Samples = TypeVar("Samples", NDArray[Any], torch.Tensor)
+Seconds = tuple[float, float]
+SURVEY_FRAMES = 1 << 18  # of a block of the first pass
+
+
+def declip(
+    audio: Samples,
+    sample_rate: int,
+    *,
+    clip_level: float | None = None,
+    method: str = "auto",
+    model: str | None = None,
+    quality: str = "balanced",
+    steps: int | None = None,
+    seed: int = 0,
+    strength: float = 1.0,
+    regions: Sequence[Seconds] = (),
+    progress: Progress | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> Samples:
+    """Restore the peaks that hard clipping cut off. Samples that are not clipped stay as they are.
+
+    Args:
+        audio: (time,) or (channels, time), floats (full scale 1) or signed integers; integers cannot hold
+            restored peaks beyond full scale, which are clamped.
+        sample_rate: in Hz, 1,000 to 768,000.
+        clip_level: samples whose magnitude reaches it are clipped; None finds the level of each channel and
+            polarity.
+        method: auto or diffusion.
+        model: a shipped model's name or a model's folder; None takes the default.
+        quality: fast, balanced or best: 8, 16 or 32 network evaluations.
+        steps: number of evaluations, instead of a quality.
+        seed: of all noise; the same seed gives the same samples.
+        strength: 0 to 1, the share of the change that is made.
+        regions: (start, stop) in seconds; nothing outside them changes. Empty means everywhere.
+        progress: called with the share done, 0 to 1; returning False cancels.
+        precision: auto, float32 or bfloat16, of the network.
+        device: auto, cpu, cuda or mps.
+        threads: of torch, during the call; None leaves them.
+
+    Returns:
+        mended audio of the same shape, dtype and library.
+
+    Raises:
+        UsageError: an argument that cannot be used; the message says what is allowed.
+        ModelError: an unknown or damaged model.
+        Cancelled: by `progress`.
+    """
+    given = Given(clip_level=clip_level)
+    options = Options(method, model, quality, steps, seed, strength, (), precision, device)
+    return _mended("declip", audio, sample_rate, given, options, regions, progress, threads)
+
+
+def inpaint(
+    audio: Samples,
+    sample_rate: int,
+    *,
+    gaps: Sequence[Seconds] = (),
+    method: str = "auto",
+    model: str | None = None,
+    quality: str = "balanced",
+    steps: int | None = None,
+    seed: int = 0,
+    strength: float = 1.0,
+    regions: Sequence[Seconds] = (),
+    progress: Progress | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> Samples:
+    """Fill gaps. Samples outside them stay as they are.
+
+    Args:
+        gaps: (start, stop) in seconds; empty finds runs of digital silence inside the sound.
+
+    The other arguments, the result and the errors are those of `declip`.
+    """
+    frames = audio.shape[-1] if audio.ndim else 0
+    given = Given(gaps=tuple(_intervals(gaps, sample_rate, frames, "gap")))
+    options = Options(method, model, quality, steps, seed, strength, (), precision, device)
+    return _mended("inpaint", audio, sample_rate, given, options, regions, progress, threads)
+
+
+def extend(
+    audio: Samples,
+    sample_rate: int,
+    *,
+    cutoff_hz: float | None = None,
+    method: str = "auto",
+    model: str | None = None,
+    quality: str = "balanced",
+    steps: int | None = None,
+    seed: int = 0,
+    strength: float = 1.0,
+    regions: Sequence[Seconds] = (),
+    progress: Progress | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> Samples:
+    """Invent the band above a cut-off. The band below it stays as it is, to 80 dB.
+
+    Args:
+        cutoff_hz: where the sound ends; None finds its edge.
+
+    The other arguments, the result and the errors are those of `declip`.
+    """
+    given = Given(cutoff_hz=cutoff_hz)
+    options = Options(method, model, quality, steps, seed, strength, (), precision, device)
+    return _mended("extend", audio, sample_rate, given, options, regions, progress, threads)
+
+
+def mend_blocks(
+    verb: str,
+    blocks: Iterable[Array],
+    sample_rate: int,
+    options: Options | None = None,
+    given: Given | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Array]:
+    """Blocks in, blocks out, for signals of any length.
+
+    What must be known of the whole signal (level, clip level, cut-off) takes a first pass, so the blocks are
+    kept in a temporary file; memory does not grow with their number.
+
+    Args:
+        verb: declip, inpaint or extend.
+        blocks: (channels, n) floats each, any n.
+        sample_rate: in Hz.
+        options, given: as for files; None for the defaults.
+        progress: as for `declip`.
+
+    Yields:
+        the mended signal, (channels, n) float64, in blocks of a second; as many samples as came in.
+
+    Raises:
+        UsageError: blocks of different channel counts, or what `declip` raises.
+    """
+    iterator = iter(blocks)
+    first = next(iterator, None)
+    if first is None:
+        return
+    rows = _rows(first, sample_rate)
+    with Spill(len(rows), np.float64) as kept, Spill(len(rows), np.float64) as mended:
+        frames = _keep(kept, rows, 0)
+        for block in iterator:
+            block = _rows(block, sample_rate)
+            if len(block) != len(rows):
+                raise UsageError(f"A block has {len(block)} channels, the first one has {len(rows)}.")
+            frames = _keep(kept, block, frames)
+        source = _Kept(kept, sample_rate, len(rows), frames)
+        _restore(verb, source, mended, given or Given(), options or Options(), progress)
+        for start in range(0, frames, sample_rate):
+            stop = min(start + sample_rate, frames)
+            new = mended.read(start, stop)
+            yield np.where(np.isnan(new), source.read(start, stop), new)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Blocks that wait in a temporary file, as a `SoundReader`."""
+
+    spill: Spill
+    rate: int
+    channels: int
+    frames: int
+
+    def read(self, start: int, stop: int) -> Array:
+        return self.spill.read(start, stop)
+
+
+def _keep(spill: Spill, block: Array, position: int) -> int:
+    if block.shape[1]:
+        spill.add(position, block, np.ones(block.shape[1], np.bool_))
+    return position + block.shape[1]
+
+
+def _restore(
+    verb: str,
+    source: SoundReader,
+    sink: Any,
+    given: Given,
+    options: Options,
+    progress: Progress | None,
+) -> None:
+    level = ActiveLevel(source.rate)
+    looking = search(verb, given, source.rate, source.channels)
+    for start in range(0, source.frames, SURVEY_FRAMES):
+        samples = source.read(start, min(start + SURVEY_FRAMES, source.frames))
+        for accumulator in (level, *looking.accumulators):
+            accumulator.add(samples)
+    found = looking.conclude()
+    if found.damage is not None and level.rms > 0 and options.strength > 0:
+        run(prepare(source, found.damage, level.gain, options), sink, progress)
+
+
+def _mended(
+    verb: str,
+    audio: Samples,
+    rate: int,
+    given: Given,
+    options: Options,
+    regions: Sequence[Seconds],
+    progress: Progress | None,
+    thread_count: int | None,
+) -> Samples:
+    is_tensor = isinstance(audio, torch.Tensor)
+    values = audio.detach().cpu().numpy() if is_tensor else np.asarray(audio)
+    rows = _rows(values, rate)
+    intervals = tuple(merge(_intervals(regions, rate, rows.shape[1], "region")))
+    options = Options(**{**options.__dict__, "regions": intervals})
+    sink = ArraySink(rows)
+    with threads(thread_count):
+        _restore(verb, ArrayReader(rows, int(rate)), sink, given, options, progress)
+    if not sink.changed:
+        result = values.copy()
+    else:
+        result = _as_before(sink.samples, rows, values)
+    return torch.from_numpy(result).to(audio.device) if is_tensor else result  # pyright: ignore[reportReturnType]
+
+
+def _rows(values: Array, rate: float) -> Array:
+    """(channels, time) float64, full scale 1, of audio that may be (time,) and integer."""
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
+        raise UsageError(f"The sample rate is {rate}; whole numbers from {LOWEST_RATE} to {HIGHEST_RATE} Hz are allowed.")
+    if values.ndim not in (1, 2):
+        raise UsageError(f"The audio has shape {values.shape}; (time,) or (channels, time) is allowed.")
+    if values.dtype.kind not in "fi":
+        raise UsageError(f"The audio is {values.dtype}; floats and signed integers are allowed.")
+    rows = np.atleast_2d(values)
+    if rows.shape[0] > MOST_CHANNELS:
+        raise UsageError(
+            f"The audio has shape {values.shape}, so {rows.shape[0]} channels; at most {MOST_CHANNELS} are allowed."
+            " Time is the last axis: transpose it if it is the first."
+        )
+    if values.size == 0:
+        raise UsageError(f"The audio has shape {values.shape}; at least one sample is needed.")
+    if values.dtype.kind == "i":
+        return rows / -float(np.iinfo(values.dtype).min)
+    bad = ~np.isfinite(rows)
+    if bad.any():
+        place = int(np.argmax(bad.any(axis=0)))
+        raise UsageError(f"The audio holds {int(bad.sum())} samples that are NaN or infinite, the first at sample {place}.")
+    return rows.astype(np.float64)
+
+
+def _as_before(mended: Array, rows: Array, values: Array) -> Array:
+    """Mended rows in the shape and dtype of the input; samples that did not change are copied."""
+    changed = (mended != rows).reshape(values.shape)
+    result = values.copy()
+    new = mended.reshape(values.shape)
+    if values.dtype.kind == "i":
+        limits = np.iinfo(values.dtype)
+        new = np.clip(np.rint(new * -float(limits.min)), limits.min, limits.max)
+    result[changed] = new[changed].astype(values.dtype)
+    return result
+
+
+def _intervals(spans: Sequence[Seconds], rate: int, frames: int, what: str) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for start, stop in spans:
+        first, last = round(start * rate), round(stop * rate)
+        if not 0 <= first < last <= frames:
+            raise UsageError(
+                f"The {what} from {start:g} to {stop:g} s does not lie inside the audio, which lasts {frames / rate:g} s."
+            )
+        found.append((first, last))
+    return found

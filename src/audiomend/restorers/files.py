@@ -1,0 +1,187 @@
+"""The verbs for files of any length: survey, mend into a spill, assemble the output."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from audiomend.audio.blocks import Assembly, Spill, assemble
+from audiomend.audio.file import Sound, Survey, open_sound, survey
+from audiomend.audio.level import ActiveLevel
+from audiomend.audio.output import ClipMode, Target, check_output, check_residue
+from audiomend.audio.reader import SoundReader, by_position
+from audiomend.errors import Cancelled
+from audiomend.restorers.diffusion import seconds_per_evaluation, windows_for
+from audiomend.restorers.frame import Job, Options, Progress, prepare, run
+from audiomend.restorers.locate import Found, Given, search
+from audiomend.restorers.regions import Interval, parse_intervals
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of one file.
+
+    Attributes:
+        verb: declip, inpaint or extend.
+        source, output: paths; "-" is a WAV on a pipe.
+        options: as for arrays; its regions are filled from `regions`.
+        given: what the user knows of the damage; its gaps are filled from `gaps`.
+        regions, gaps: spans or Audacity label files, as `parse_intervals` takes them.
+        clip_mode: what happens to restored peaks that the format cannot hold.
+        residue: path of input minus output.
+        force: whether existing files may be replaced.
+    """
+
+    verb: str
+    source: str
+    output: str
+    options: Options = Options()
+    given: Given = Given()
+    regions: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+    clip_mode: ClipMode = "rescale"
+    residue: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to be done, before it is.
+
+    Attributes:
+        found: what is wrong with the file, in words and numbers.
+        seconds: length of the file.
+        damaged_seconds: length of the windows that have to be walked.
+        estimate_seconds: how long the work will take, from one timed evaluation; 0 if there is none.
+    """
+
+    found: Found
+    seconds: float
+    damaged_seconds: float
+    estimate_seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done.
+
+    Attributes:
+        plan: what was found.
+        survey: frames, peak and warnings of the input.
+        assembly: format, gain and clamped samples of the output.
+        rate, channels: of both.
+        intervals: frames that hold changed samples, half-open, in order.
+        changed: number of changed samples over all channels.
+        model, precision, steps: what mended; the model is empty if nothing had to be.
+        seconds: wall time of the work.
+        input_sha256, output_sha256: of the files; empty for pipes.
+    """
+
+    plan: Plan
+    survey: Survey
+    assembly: Assembly
+    rate: int
+    channels: int
+    intervals: tuple[Interval, ...]
+    changed: int
+    model: str
+    precision: str
+    steps: int
+    seconds: float
+    input_sha256: str
+    output_sha256: str
+
+
+def mend_file(
+    request: Request,
+    announce: Callable[[Plan], None] = lambda _: None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Mend one file; the output appears when it is whole, or not at all.
+
+    Args:
+        announce: called with the plan before the work starts.
+        progress: called with the share done; returning False cancels.
+
+    Raises:
+        AudiomendError: whatever is wrong with the input, the output, the options or the model.
+        Cancelled: by `progress`.
+    """
+    with open_sound(request.source) as sound:
+        target = check_output(request.output, sound, force=request.force, clip_mode=request.clip_mode)
+        residue = _residue(request, sound, target)
+        begun = time.monotonic()
+        level = ActiveLevel(sound.rate)
+        found, counted = _survey(request, sound, level)
+        with by_position(sound, counted.frames) as reader, Spill(sound.channels, _wide(sound)) as spill:
+            job = _job(request, reader, found, level, counted)
+            plan = Plan(found, counted.frames / sound.rate, *_cost(job))
+            announce(plan)
+            if job is not None:
+                run(job, spill, progress)
+            if progress is not None and progress(1.0) is False:
+                raise Cancelled("The work was cancelled; nothing was written.")
+            written = assemble(sound, counted, spill, target, clip_mode=request.clip_mode, residue=residue)
+            return Outcome(
+                plan=plan,
+                survey=counted,
+                assembly=written,
+                rate=sound.rate,
+                channels=sound.channels,
+                intervals=tuple(spill.intervals),
+                changed=spill.changed,
+                model="" if job is None else job.prior.card.name,
+                precision="" if job is None else job.prior.precision,
+                steps=0 if job is None else job.way.steps,
+                seconds=time.monotonic() - begun,
+                input_sha256=sha256(sound.path),
+                output_sha256="" if target.path is None else sha256(target.path),
+            )
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _survey(request: Request, sound: Sound, level: ActiveLevel) -> tuple[Found, Survey]:
+    given = request.given
+    if request.gaps or request.regions:
+        frames = survey(sound).frames  # spans are checked against the frames that are there, before any search
+        given = replace(given, gaps=tuple(parse_intervals(request.gaps, sound.rate, frames)))
+    looking = search(request.verb, given, sound.rate, sound.channels)
+    counted = survey(sound, [level, *looking.accumulators])
+    return looking.conclude(), counted
+
+
+def _job(request: Request, reader: SoundReader, found: Found, level: ActiveLevel, counted: Survey) -> Job | None:
+    """The work to be done, or None where the file is silent, whole, or is to stay as it is."""
+    regions = tuple(parse_intervals(request.regions, reader.rate, counted.frames))
+    options = replace(request.options, regions=regions)
+    if found.damage is None or level.rms == 0 or options.strength == 0:
+        return None
+    return prepare(reader, found.damage, level.gain, options)
+
+
+def _cost(job: Job | None) -> tuple[float, float]:
+    """Seconds of sound that have to be walked, and of work for them."""
+    if job is None:
+        return 0.0, 0.0
+    windows = windows_for(job.prior, job.source.rate)
+    damaged = sum((s.last - s.first + 1) * windows.hop for s in job.work) / job.source.rate
+    return min(damaged, job.source.frames / job.source.rate), job.evaluations * seconds_per_evaluation(job.prior)
+
+
+def _residue(request: Request, sound: Sound, target: Target) -> Target | None:
+    if request.residue is None:
+        return None
+    return check_residue(request.residue, sound, target, force=request.force)
+
+
+def _wide(sound: Sound) -> type[np.float32] | type[np.float64]:
+    """Mended samples are float32 where the file's own are no finer."""
+    return np.float64 if sound.format.subtype in ("DOUBLE", "PCM_32") else np.float32

@@ -1,0 +1,158 @@
+"""What all restorers share: level, region, strength, known samples, progress. Once, for arrays and files."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audiomend.audio.reader import SoundReader
+from audiomend.errors import Cancelled, UsageError
+from audiomend.models.precision import choose, choose_device
+from audiomend.models.prior import Prior, load
+from audiomend.restorers.damage import Damage, Within
+from audiomend.restorers.diffusion import Stretch, mend, stretches, windows_for
+from audiomend.restorers.regions import Interval
+from audiomend.restorers.settings import Way, way
+
+Array = NDArray[Any]
+REGION_FADE_S = 0.01  # at the edges of a region, inside it, where every sample may change
+
+METHODS = ("auto", "diffusion")
+
+Progress = Callable[[float], object]
+"""Called with the share that is done, 0 to 1; returning False cancels."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose, the same for every verb.
+
+    Attributes:
+        method: auto or diffusion.
+        model: a shipped model's name, a model's folder, or None for the default.
+        quality: fast, balanced or best: 8, 16 or 32 network evaluations.
+        steps: evaluations, instead of a quality.
+        seed: of all noise.
+        strength: 0 leaves the damage, 1 mends it; between, a share of the change is made.
+        regions: sample intervals outside which nothing changes; empty means everywhere.
+        precision: auto, float32 or bfloat16.
+        device: auto, cpu, cuda or mps.
+    """
+
+    method: str = "auto"
+    model: str | None = None
+    quality: str = "balanced"
+    steps: int | None = None
+    seed: int = 0
+    strength: float = 1.0
+    regions: tuple[Interval, ...] = ()
+    precision: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UsageError(f"The method {self.method} is unknown; it is one of {', '.join(METHODS)}.")
+        if not 0 <= self.strength <= 1:
+            raise UsageError(f"The strength is {self.strength:g}; it must lie between 0 and 1.")
+        if not 0 <= self.seed < 2**64:
+            raise UsageError(f"The seed {self.seed} is not a whole number from 0 to 2^64 - 1.")
+
+
+class Sink(Protocol):
+    """Where mended samples go: an array, or a file's spill."""
+
+    def add(self, start: int, samples: Array, changed: Array) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Work that was found and can be estimated before it is done.
+
+    Attributes:
+        source, damage, gain: what is mended.
+        options, prior, way: how.
+        work: the stretches with damage.
+        evaluations: network inputs to be evaluated, one per window, channel and step.
+    """
+
+    source: SoundReader
+    damage: Damage
+    gain: float
+    options: Options
+    prior: Prior
+    way: Way
+    work: Sequence[Stretch]
+    evaluations: int
+
+
+def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) -> Job:
+    """Load the model and find the stretches to be walked.
+
+    Args:
+        gain: from the file's level to the prior's.
+
+    Raises:
+        UsageError, ModelError: options that cannot be had.
+    """
+    device = choose_device(options.device)
+    prior = load(options.model, choose(options.precision, device), device)
+    chosen = way(damage.verb, options.quality, options.steps)
+    windows = windows_for(prior, source.rate)
+    if options.regions:
+        damage = Within(damage, options.regions)
+    work = stretches(source, damage, windows)
+    inputs = sum(stretch.inputs for stretch in work)
+    return Job(source, damage, gain, options, prior, chosen, work, inputs * chosen.steps)
+
+
+def run(job: Job, sink: Sink, progress: Progress | None = None) -> None:
+    """Do the work; every mended sample goes to the sink, in order of position.
+
+    Raises:
+        Cancelled: `progress` returned False.
+    """
+    done = 0
+
+    def evaluated(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None and progress(min(done / max(job.evaluations, 1), 1.0)) is False:
+            raise Cancelled("The work was cancelled; nothing was changed.")
+
+    options = job.options
+    pieces = mend(job.source, job.damage, job.work, job.prior, job.way, job.gain, options.seed, evaluated)
+    for start, mended in pieces:
+        before = job.source.read(start, start + mended.shape[1])
+        weight = np.full(mended.shape[1], options.strength)
+        if options.regions and job.damage.verb == "extend":  # the others change what is lost anyway
+            weight *= region_fade(options.regions, start, start + mended.shape[1], job.source.rate)
+        changed = job.damage.lost(start, before) & (weight > 0)
+        sink.add(start, before + weight * (mended - before), changed)
+
+
+def region_fade(regions: Sequence[Interval], start: int, stop: int, rate: int) -> Array:
+    """(stop - start,) 1 inside the regions with raised cosines inside their edges, 0 outside."""
+    weight = np.zeros(stop - start)
+    place = np.arange(start, stop)
+    for first, last in regions:
+        edge = np.minimum(place - first, last - 1 - place) + 0.5
+        weight += np.sin(np.pi / 2 * np.clip(edge / (REGION_FADE_S * rate), 0, 1)) ** 2
+    return weight
+
+
+@contextlib.contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Let torch use `count` threads inside the block; None leaves it as it is."""
+    before = torch.get_num_threads()
+    if count is not None:
+        if count < 1:
+            raise UsageError(f"{count} threads are too few: at least 1.")
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,142 @@
+"""Finding what a verb is to mend, unless the user has said it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomend.audio.file import Accumulator
+from audiomend.detect.bandwidth import BandwidthDetector
+from audiomend.detect.clipping import ClippingDetector
+from audiomend.detect.gaps import GapDetector
+from audiomend.errors import UsageError
+from audiomend.operators.low_pass import LowPass
+from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
+from audiomend.restorers.regions import Interval
+
+Array = NDArray[Any]
+VERBS = ("declip", "inpaint", "extend")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user knows of the damage.
+
+    Attributes:
+        clip_level: samples whose magnitude reaches it are clipped; full scale 1.
+        gaps: half-open sample intervals.
+        cutoff_hz: where the sound ends.
+    """
+
+    clip_level: float | None = None
+    gaps: tuple[Interval, ...] = ()
+    cutoff_hz: float | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is wrong with a signal.
+
+    Attributes:
+        damage: to be mended; None if there is none of this kind.
+        summary: one sentence for the user.
+        facts: names and values for reports.
+    """
+
+    damage: Damage | None
+    summary: str
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Search:
+    """Feed `accumulators` the whole signal, then ask `conclude`."""
+
+    accumulators: tuple[Accumulator, ...]
+    conclude: Callable[[], Found]
+
+
+def search(verb: str, given: Given, rate: int, channels: int) -> Search:
+    """What has to be looked at in one pass over the signal, and what follows from it.
+
+    Raises:
+        UsageError: a value that cannot be, such as a cut-off above Nyquist.
+    """
+    if verb == "declip":
+        return _search_clipping(given.clip_level, channels)
+    if verb == "inpaint":
+        return _search_gaps(given.gaps, rate, channels)
+    if verb == "extend":
+        return _search_cutoff(given.cutoff_hz, rate, channels)
+    raise UsageError(f"There is no verb {verb}; there are {', '.join(VERBS)}.")
+
+
+def _search_clipping(level: float | None, channels: int) -> Search:
+    if level is not None:
+        if not 0 < level < np.inf:
+            raise UsageError(f"The clip level is {level:g}; it must be above 0.")
+        levels = np.full((channels, 1), level)
+        found = Found(Clipped(-levels, levels), f"clipped at {level:g} of full scale, as given", {"clip_level": level})
+        return Search((), lambda: found)
+    detector = ClippingDetector(channels)
+
+    def conclude() -> Found:
+        verdicts = detector.result()
+        low = np.array([[v.low] for v in verdicts])
+        high = np.array([[v.high] for v in verdicts])
+        clipped, samples = sum(v.clipped for v in verdicts), sum(v.samples for v in verdicts)
+        facts = {
+            "clip_low": [_finite(v.low) for v in verdicts],
+            "clip_high": [_finite(v.high) for v in verdicts],
+            "clipped_samples": clipped,
+            "confidence": [round(v.confidence, 3) for v in verdicts],
+        }
+        if not clipped:
+            return Found(None, "no hard clipping was found", facts)
+        finite = [abs(x) for x in (*low.ravel(), *high.ravel()) if np.isfinite(x)]
+        where = f"{min(finite):.4g}" if max(finite) - min(finite) < 5e-4 else f"{min(finite):.4g} to {max(finite):.4g}"
+        share = clipped / samples
+        return Found(Clipped(low, high), f"clipped at {where} of full scale, {share:.2%} of the samples", facts)
+
+    return Search((detector,), conclude)
+
+
+def _search_gaps(gaps: tuple[Interval, ...], rate: int, channels: int) -> Search:
+    def found(intervals: tuple[Interval, ...], how: str) -> Found:
+        seconds = sum(stop - start for start, stop in intervals) / rate
+        facts = {"gaps_s": [[start / rate, stop / rate] for start, stop in intervals]}
+        if not intervals:
+            return Found(None, "no gap of digital silence was found", facts)
+        count = f"{len(intervals)} gap{'s' if len(intervals) > 1 else ''}"
+        return Found(Gaps(intervals), f"{count}, {seconds:.3f} s together, {how}", facts)
+
+    if gaps:
+        return Search((), lambda: found(gaps, "as given"))
+    detector = GapDetector(channels, rate)
+    return Search((detector,), lambda: found(detector.result(), "digital silence"))
+
+
+def _search_cutoff(cutoff_hz: float | None, rate: int, channels: int) -> Search:
+    def found(cutoff: float, how: str, facts: dict[str, Any]) -> Found:
+        damage = Dull(LowPass(cutoff, rate), bandwidth_hz=rate / 2)
+        return Found(damage, f"nothing above {cutoff:,.0f} Hz, {how}", {"cutoff_hz": cutoff, **facts})
+
+    if cutoff_hz is not None:
+        given = found(cutoff_hz, "as given", {})
+        return Search((), lambda: given)
+    detector = BandwidthDetector(channels, rate)
+
+    def conclude() -> Found:
+        verdict = detector.result()
+        facts = {"rule": verdict.rule, "confidence": round(verdict.confidence, 3)}
+        if verdict.cutoff_hz is None:
+            return Found(None, "the sound reaches up to the Nyquist frequency", facts)
+        return found(verdict.cutoff_hz, f"found by its {verdict.rule}", facts)
+
+    return Search((detector,), conclude)
+
+
+def _finite(x: float) -> float | None:
+    return x if np.isfinite(x) else None
