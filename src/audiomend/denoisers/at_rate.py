@@ -1,8 +1,8 @@
 """A denoiser of one sample rate for states of another: the prior's rate is its own affair.
 
-White noise of deviation sigma at rate r has deviation sigma sqrt(r_p / r) in the same band at the prior's rate
-r_p. A window is resampled by its discrete Fourier transform, so that down after up is the identity and known
-samples, which are put in place at the file's rate, stay exact.
+White noise of deviation sigma at rate r has deviation sigma sqrt(r_p / r) in the same band at the prior's
+rate r_p. A window is resampled by its discrete Fourier transform, so that down after up is the identity and
+known samples, which are put in place at the file's rate, stay exact.
 """
 
 import math

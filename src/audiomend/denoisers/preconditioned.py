@@ -15,7 +15,7 @@ Network = Callable[[Tensor, Tensor], Tensor]
 def preconditioned(network: Network, sigma_data: float) -> Denoiser:
     """D(x; sigma) = c_skip x + c_out F(c_in x), with c_noise = ln(sigma / sigma_data).
 
-    c_skip = sd^2 / (sigma^2 + sd^2), c_out = sigma sd / sqrt(sigma^2 + sd^2), c_in = 1 / sqrt(sigma^2 + sd^2).
+    With v = sigma^2 + sd^2: c_skip = sd^2 / v, c_out = sigma sd / sqrt(v), c_in = 1 / sqrt(v).
     """
 
     def denoise(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:

@@ -62,7 +62,9 @@ def read_card(folder: Path) -> Card:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{folder} holds no {CARD}; a model is a folder with {CARD} and {WEIGHTS}.") from None
+        raise ModelError(
+            f"{folder} holds no {CARD}; a model is a folder with {CARD} and {WEIGHTS}."
+        ) from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read as a card: {error}") from None
     expected = {field.name for field in dataclasses.fields(Card)}

@@ -14,6 +14,7 @@ from torch import Tensor
 from audiomend.conditions import Condition
 from audiomend.denoisers.base import Denoiser
 from audiomend.denoisers.preconditioned import preconditioned
+from audiomend.denoisers.wiener import wiener
 from audiomend.errors import ModelError
 from audiomend.models import untrained
 from audiomend.models.card import Card, read_card
@@ -78,6 +79,19 @@ class TrainedPrior:
         return preconditioned(network, self.card.sigma_data)
 
 
+@dataclass(frozen=True)
+class WienerPrior:
+    """The prior that needs no training: the empirical Wiener estimate."""
+
+    card: Card = untrained.CARD
+    length: int = 131_072
+    precision: str = "float32"
+
+    def denoiser(self, bandwidth_hz: float | None = None, condition: Condition | None = None) -> Denoiser:
+        del bandwidth_hz, condition  # it has no use for them
+        return wiener(self.card.rate, self.card.sigma_data)
+
+
 def _seen(condition: Condition, sigma_data: float, nyquist: float) -> Seen:
     cutoff = torch.where(condition.cutoff_hz < nyquist, condition.cutoff_hz / nyquist, 0.0)
     return Seen(
@@ -102,7 +116,7 @@ def load(name: str | Path | None = None, precision: str = "float32", device: str
         ModelError: unknown model, wrong hash, or weights that do not fit the card.
     """
     if name == untrained.NAME:
-        return untrained.WienerPrior()
+        return WienerPrior()
     folder = find(name)
     card = read_card(folder)
     if card.architecture != PatchUnet.__name__:

@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 
 from audiomend.errors import ModelError
+from audiomend.models import untrained
 from audiomend.models.card import CARD, WEIGHTS, Card, read_card
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -12,8 +13,8 @@ DEFAULT = "prior"
 
 
 def names() -> list[str]:
-    """Models that ship with the package."""
-    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{CARD}"))
+    """Models that ship with the package, the untrained one last."""
+    return [*sorted(path.parent.name for path in SHIPPED.glob(f"*/{CARD}")), untrained.NAME]
 
 
 def find(name: str | Path | None) -> Path:
@@ -23,7 +24,7 @@ def find(name: str | Path | None) -> Path:
         ModelError: no such model; the nearest name is offered.
     """
     name = DEFAULT if name is None else str(name)
-    if name in names():
+    if name in names() and name != untrained.NAME:
         return SHIPPED / name
     if Path(name).is_dir():
         return Path(name)
@@ -34,7 +35,7 @@ def find(name: str | Path | None) -> Path:
 
 def card_of(name: str | Path | None) -> Card:
     """The card of a model by name, path or default."""
-    return read_card(find(name))
+    return untrained.CARD if name == untrained.NAME else read_card(find(name))
 
 
 def checked_weights(folder: Path) -> Path:
@@ -51,5 +52,7 @@ def checked_weights(folder: Path) -> Path:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     expected = read_card(folder).sha256
     if found != expected:
-        raise ModelError(f"{path} has SHA-256 {found}, its card says {expected}; it is damaged or was changed.")
+        raise ModelError(
+            f"{path} has SHA-256 {found}, its card says {expected}; it is damaged or was changed."
+        )
     return path

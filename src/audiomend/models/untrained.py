@@ -1,10 +1,5 @@
-"""The prior that needs no training: the empirical Wiener estimate, under the name `wiener`."""
+"""The card of the prior that needs no training, under the name `wiener`. No torch here."""
 
-from dataclasses import dataclass
-
-from audiomend.conditions import Condition
-from audiomend.denoisers.base import Denoiser
-from audiomend.denoisers.wiener import wiener
 from audiomend.models.card import Card
 
 NAME = "wiener"
@@ -28,17 +23,3 @@ CARD = Card(
     limits=["Shrinks what looks like noise and keeps what looks like a partial; it invents nothing."],
     sha256="",
 )
-
-
-@dataclass(frozen=True)
-class WienerPrior:
-    """A `Prior` without weights."""
-
-    card: Card = CARD
-    length: int = 131_072
-    precision: str = "float32"
-
-    def denoiser(self, bandwidth_hz: float | None = None, condition: Condition | None = None) -> Denoiser:
-        """The empirical Wiener denoiser; it uses neither the bandwidth nor the condition."""
-        del bandwidth_hz, condition
-        return wiener(self.card.rate, self.card.sigma_data)

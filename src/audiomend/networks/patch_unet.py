@@ -94,9 +94,7 @@ class PatchUnet(nn.Module):
         self.out_upper = _Conv(width, self.upper.size * _OUTPUTS, 1, zero=True)
         self.out_fine = _Conv(width, self.fine.size * _OUTPUTS, 1, zero=True)
 
-    def forward(
-        self, x: Tensor, log_level: Tensor, bandwidth: Tensor, seen: "Seen | None" = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, log_level: Tensor, bandwidth: Tensor, seen: "Seen | None" = None) -> Tensor:
         """Predict F.
 
         Args:
@@ -143,7 +141,9 @@ class PatchUnet(nn.Module):
         """Learned value per column, and flags for columns above the bandwidth and above the cut-off."""
         columns = self._column_frequencies(bandwidth)
         band = torch.where(bandwidth > 0, bandwidth, 2.0)
-        cutoff = torch.full_like(band, 2.0) if seen is None else torch.where(seen.cutoff > 0, seen.cutoff, 2.0)
+        cutoff = (
+            torch.full_like(band, 2.0) if seen is None else torch.where(seen.cutoff > 0, seen.cutoff, 2.0)
+        )
         flags = torch.stack(((columns > band[:, None]).float(), (columns > cutoff[:, None]).float()), dim=-1)
         planes = flags @ self.above.float() + self.column_bias.float()
         return planes.permute(0, 2, 1)[:, :, None, :].to(dtype)

@@ -235,17 +235,16 @@ def _mended(
     sink = ArraySink(rows)
     with threads(thread_count):
         _restore(verb, ArrayReader(rows, int(rate)), sink, given, options, progress)
-    if not sink.changed:
-        result = values.copy()
-    else:
-        result = _as_before(sink.samples, rows, values)
+    result = _as_before(sink.samples, rows, values)
     return torch.from_numpy(result).to(audio.device) if is_tensor else result  # pyright: ignore[reportReturnType]
 
 
 def _rows(values: Array, rate: float) -> Array:
     """(channels, time) float64, full scale 1, of audio that may be (time,) and integer."""
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
-        raise UsageError(f"The sample rate is {rate}; whole numbers from {LOWEST_RATE} to {HIGHEST_RATE} Hz are allowed.")
+        raise UsageError(
+            f"The sample rate is {rate}; whole numbers from {LOWEST_RATE} to {HIGHEST_RATE} Hz are allowed."
+        )
     if values.ndim not in (1, 2):
         raise UsageError(f"The audio has shape {values.shape}; (time,) or (channels, time) is allowed.")
     if values.dtype.kind not in "fi":
@@ -253,8 +252,8 @@ def _rows(values: Array, rate: float) -> Array:
     rows = np.atleast_2d(values)
     if rows.shape[0] > MOST_CHANNELS:
         raise UsageError(
-            f"The audio has shape {values.shape}, so {rows.shape[0]} channels; at most {MOST_CHANNELS} are allowed."
-            " Time is the last axis: transpose it if it is the first."
+            f"The audio has shape {values.shape}, so {rows.shape[0]} channels; at most {MOST_CHANNELS} are"
+            " allowed. Time is the last axis: transpose it if it is the first."
         )
     if values.size == 0:
         raise UsageError(f"The audio has shape {values.shape}; at least one sample is needed.")
@@ -263,7 +262,9 @@ def _rows(values: Array, rate: float) -> Array:
     bad = ~np.isfinite(rows)
     if bad.any():
         place = int(np.argmax(bad.any(axis=0)))
-        raise UsageError(f"The audio holds {int(bad.sum())} samples that are NaN or infinite, the first at sample {place}.")
+        raise UsageError(
+            f"The audio holds {int(bad.sum())} samples that are NaN or infinite, the first at sample {place}."
+        )
     return rows.astype(np.float64)
 
 
@@ -285,7 +286,8 @@ def _intervals(spans: Sequence[Seconds], rate: int, frames: int, what: str) -> l
         first, last = round(start * rate), round(stop * rate)
         if not 0 <= first < last <= frames:
             raise UsageError(
-                f"The {what} from {start:g} to {stop:g} s does not lie inside the audio, which lasts {frames / rate:g} s."
+                f"The {what} from {start:g} to {stop:g} s does not lie inside the audio,"
+                f" which lasts {frames / rate:g} s."
             )
         found.append((first, last))
     return found

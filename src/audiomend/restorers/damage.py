@@ -35,6 +35,10 @@ class Damage(Protocol):
         """(channels, n) which of the damaged signal's samples from `start` on may change."""
         ...
 
+    def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mended samples made consistent with the damaged ones in float64, at the file's level."""
+        ...
+
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Operator:
         """The operator of the chosen rows of windows, at `gain` times the file's level.
 
@@ -48,7 +52,8 @@ class Clipped:
     """Hard clipping.
 
     Attributes:
-        low, high: (channels, 1) levels; samples at or beyond them are clipped; -inf and inf where a polarity is not.
+        low, high: (channels, 1) levels; samples at or beyond them are clipped; -inf and inf where a polarity
+            is not.
     """
 
     low: NDArray[np.float64]
@@ -59,6 +64,10 @@ class Clipped:
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         del start
         return (samples <= self.low) | (samples >= self.high)
+
+    def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
+        above = np.where(samples >= self.high, np.maximum(mended, samples), mended)
+        return np.where(samples <= self.low, np.minimum(mended, samples), above)
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> HardClip:
         del length
@@ -73,24 +82,30 @@ class Clipped:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Stretches without any sound that can be trusted, the same in every channel.
+    """Stretches without any sound that can be trusted.
 
     Attributes:
-        gaps: (first, end) in samples, sorted, not touching.
+        gaps: of each channel, (first, end) in samples, sorted, not touching.
     """
 
-    gaps: tuple[tuple[int, int], ...]
+    gaps: tuple[tuple[tuple[int, int], ...], ...]
     bandwidth_hz: float | None = None
     verb: str = "inpaint"
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
-        known = Mask.from_gaps(_near(self.gaps, start, start + samples.shape[1]), start, start + samples.shape[1]).known
-        return np.broadcast_to(~known.numpy(), samples.shape)
+        return ~self._known(start, start + samples.shape[1]).numpy()
+
+    def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
+        del samples
+        return mended
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Mask:
         del gain
-        masks = [Mask.from_gaps(_near(self.gaps, s, s + length), s, s + length).known for s in starts]
-        return Mask(torch.stack(masks)[:, None].expand(-1, rows.shape[1], -1)[rows])
+        return Mask(torch.stack([self._known(start, start + length) for start in starts])[rows])
+
+    def _known(self, start: int, stop: int) -> Tensor:
+        """(channels, stop - start) bool."""
+        return torch.stack([Mask.from_gaps(_near(row, start, stop), start, stop).known for row in self.gaps])
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,10 @@ class Dull:
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         del start
         return np.ones(samples.shape, np.bool_)
+
+    def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
+        del samples
+        return mended
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "_KeepBand":
         del starts, length, rows, gain
@@ -154,6 +173,9 @@ class Within:
         stop = start + samples.shape[1]
         inside = ~Mask.from_gaps(_near(self.regions, start, stop), start, stop).known.numpy()
         return self.damage.lost(start, samples) & inside
+
+    def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.damage.settle(samples, mended)
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Operator:
         return self.damage.operator(starts, length, rows, gain)

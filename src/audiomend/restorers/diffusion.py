@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiomend.audio.reader import SoundReader
 from audiomend.conditions import Condition
 from audiomend.denoisers.at_rate import at_rate
 from audiomend.denoisers.base import Denoiser, Estimate
@@ -20,10 +21,9 @@ from audiomend.models.prior import Prior
 from audiomend.noise import normal
 from audiomend.processes.edm import EDM
 from audiomend.restorers.damage import Damage
-from audiomend.restorers.settings import SOLVERS, Way
-from audiomend.audio.reader import SoundReader
 from audiomend.restorers.memory import read_padded
-from audiomend.samplers.base import Walk, seeded, silence
+from audiomend.restorers.settings import SOLVERS, Way
+from audiomend.samplers.base import Noise, Walk, seeded, silence
 from audiomend.samplers.stream import stream
 from audiomend.samplers.timeline import Timeline
 
@@ -132,7 +132,9 @@ class Restoration:
         band = self.damage.bandwidth_hz
         nyquist = min(self.source.rate, self.prior.card.rate) / 2
         inner = at_rate(
-            self.prior.denoiser(nyquist if band is None and nyquist < self.prior.card.rate / 2 else band, resampled),
+            self.prior.denoiser(
+                nyquist if band is None and nyquist < self.prior.card.rate / 2 else band, resampled
+            ),
             length,
             self.prior.length,
             above=wiener(self.source.rate, self.prior.card.sigma_data),
@@ -143,7 +145,10 @@ class Restoration:
     def _fill(self, places: Sequence[int], rows: Tensor) -> Tensor:
         """(rows.sum(), prior's length) noise by position, the same for every channel."""
         ratio = self.prior.card.rate / self.source.rate
-        noise = [normal(self.seed, FILL_SAMPLE, 0, 0, round(p * ratio), round(p * ratio) + self.prior.length) for p in places]
+        noise = [
+            normal(self.seed, FILL_SAMPLE, 0, 0, round(p * ratio), round(p * ratio) + self.prior.length)
+            for p in places
+        ]
         return torch.from_numpy(np.stack(noise))[:, None].expand(-1, rows.shape[1], -1)[rows]
 
     def _counted(self, denoise: Denoiser) -> Denoiser:
@@ -170,6 +175,11 @@ def _at_prior(condition: Condition, length: int) -> Condition:
         clip=condition.clip[..., place],
         cutoff_hz=condition.cutoff_hz,
     )
+
+
+def _shifted(noise: Noise, offset: int) -> Noise:
+    """Noise of a stretch whose position 0 is `offset` of the file."""
+    return lambda step, draw, start, stop: noise(step, draw, start + offset, stop + offset)
 
 
 @torch.inference_mode()
@@ -199,15 +209,16 @@ def mend(
         offset = (stretch.first - 1) * windows.hop
         length = (stretch.last + 1) * windows.hop - offset
         problem = Restoration(source, damage, prior, way, gain, seed, offset, evaluated)
-        noise = seeded(seed)
         walk = Walk(
             process=EDM(),
             levels=way.levels(prior.card.sigma_data),
             solver=SOLVERS[way.solver](),
-            noise=lambda step, draw, a, b, o=offset: noise(step, draw, a + o, b + o),
+            noise=_shifted(seeded(seed), offset),
             windows=windows,
         )
-        blocks = (problem.observation(at, min(at + windows.hop, length)) for at in range(0, length, windows.hop))
+        blocks = (
+            problem.observation(at, min(at + windows.hop, length)) for at in range(0, length, windows.hop)
+        )
         start = problem.observation if way.warm else silence(source.channels)
         position = offset
         for piece in stream(blocks, Timeline(source.channels), problem, walk, start):

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +38,8 @@ class Request:
     verb: str
     source: str
     output: str
-    options: Options = Options()
-    given: Given = Given()
+    options: Options = field(default_factory=Options)
+    given: Given = field(default_factory=Given)
     regions: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
     clip_mode: ClipMode = "rescale"
@@ -151,14 +151,18 @@ def sha256(path: Path) -> str:
 def _survey(request: Request, sound: Sound, level: ActiveLevel) -> tuple[Found, Survey]:
     given = request.given
     if request.gaps or request.regions:
-        frames = survey(sound).frames  # spans are checked against the frames that are there, before any search
+        frames = survey(
+            sound
+        ).frames  # spans are checked against the frames that are there, before any search
         given = replace(given, gaps=tuple(parse_intervals(request.gaps, sound.rate, frames)))
     looking = search(request.verb, given, sound.rate, sound.channels)
     counted = survey(sound, [level, *looking.accumulators])
     return looking.conclude(), counted
 
 
-def _job(request: Request, reader: SoundReader, found: Found, level: ActiveLevel, counted: Survey) -> Job | None:
+def _job(
+    request: Request, reader: SoundReader, found: Found, level: ActiveLevel, counted: Survey
+) -> Job | None:
     """The work to be done, or None where the file is silent, whole, or is to stay as it is."""
     regions = tuple(parse_intervals(request.regions, reader.rate, counted.frames))
     options = replace(request.options, regions=regions)
@@ -173,7 +177,9 @@ def _cost(job: Job | None) -> tuple[float, float]:
         return 0.0, 0.0
     windows = windows_for(job.prior, job.source.rate)
     damaged = sum((s.last - s.first + 1) * windows.hop for s in job.work) / job.source.rate
-    return min(damaged, job.source.frames / job.source.rate), job.evaluations * seconds_per_evaluation(job.prior)
+    return min(damaged, job.source.frames / job.source.rate), job.evaluations * seconds_per_evaluation(
+        job.prior
+    )
 
 
 def _residue(request: Request, sound: Sound, target: Target) -> Target | None:

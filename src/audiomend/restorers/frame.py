@@ -127,6 +127,7 @@ def run(job: Job, sink: Sink, progress: Progress | None = None) -> None:
     pieces = mend(job.source, job.damage, job.work, job.prior, job.way, job.gain, options.seed, evaluated)
     for start, mended in pieces:
         before = job.source.read(start, start + mended.shape[1])
+        mended = job.damage.settle(before, mended)
         weight = np.full(mended.shape[1], options.strength)
         if options.regions and job.damage.verb == "extend":  # the others change what is lost anyway
             weight *= region_fade(options.regions, start, start + mended.shape[1], job.source.rate)

@@ -14,10 +14,11 @@ from audiomend.detect.gaps import GapDetector
 from audiomend.errors import UsageError
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
-from audiomend.restorers.regions import Interval
+from audiomend.restorers.regions import Interval, merge
 
 Array = NDArray[Any]
 VERBS = ("declip", "inpaint", "extend")
+FULL_BAND = 0.95  # of Nyquist: an edge above it is the anti-aliasing filter of a full-band recording
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def _search_clipping(level: float | None, channels: int) -> Search:
         if not 0 < level < np.inf:
             raise UsageError(f"The clip level is {level:g}; it must be above 0.")
         levels = np.full((channels, 1), level)
-        found = Found(Clipped(-levels, levels), f"clipped at {level:g} of full scale, as given", {"clip_level": level})
+        found = Found(
+            Clipped(-levels, levels), f"clipped at {level:g} of full scale, as given", {"clip_level": level}
+        )
         return Search((), lambda: found)
     detector = ClippingDetector(channels)
 
@@ -96,26 +99,39 @@ def _search_clipping(level: float | None, channels: int) -> Search:
         if not clipped:
             return Found(None, "no hard clipping was found", facts)
         finite = [abs(x) for x in (*low.ravel(), *high.ravel()) if np.isfinite(x)]
-        where = f"{min(finite):.4g}" if max(finite) - min(finite) < 5e-4 else f"{min(finite):.4g} to {max(finite):.4g}"
+        where = (
+            f"{min(finite):.4g}"
+            if max(finite) - min(finite) < 5e-4
+            else f"{min(finite):.4g} to {max(finite):.4g}"
+        )
         share = clipped / samples
-        return Found(Clipped(low, high), f"clipped at {where} of full scale, {share:.2%} of the samples", facts)
+        return Found(
+            Clipped(low, high), f"clipped at {where} of full scale, {share:.2%} of the samples", facts
+        )
 
     return Search((detector,), conclude)
 
 
 def _search_gaps(gaps: tuple[Interval, ...], rate: int, channels: int) -> Search:
-    def found(intervals: tuple[Interval, ...], how: str) -> Found:
+    def found(rows: tuple[tuple[Interval, ...], ...], how: str) -> Found:
+        intervals = merge(interval for row in rows for interval in row)
         seconds = sum(stop - start for start, stop in intervals) / rate
         facts = {"gaps_s": [[start / rate, stop / rate] for start, stop in intervals]}
         if not intervals:
             return Found(None, "no gap of digital silence was found", facts)
         count = f"{len(intervals)} gap{'s' if len(intervals) > 1 else ''}"
-        return Found(Gaps(intervals), f"{count}, {seconds:.3f} s together, {how}", facts)
+        return Found(Gaps(rows), f"{count}, {seconds:.3f} s together, {how}", facts)
 
     if gaps:
-        return Search((), lambda: found(gaps, "as given"))
+        return Search((), lambda: found((gaps,) * channels, "as given"))
     detector = GapDetector(channels, rate)
-    return Search((detector,), lambda: found(detector.result(), "digital silence"))
+
+    def conclude() -> Found:
+        verdicts = detector.result()
+        rows = (tuple((g.start, g.stop) for g in verdicts if g.channel == c) for c in range(channels))
+        return found(tuple(rows), "digital silence")
+
+    return Search((detector,), conclude)
 
 
 def _search_cutoff(cutoff_hz: float | None, rate: int, channels: int) -> Search:
@@ -130,10 +146,16 @@ def _search_cutoff(cutoff_hz: float | None, rate: int, channels: int) -> Search:
 
     def conclude() -> Found:
         verdict = detector.result()
-        facts = {"rule": verdict.rule, "confidence": round(verdict.confidence, 3)}
-        if verdict.cutoff_hz is None:
+        facts = {
+            "edge_hz": round(verdict.cutoff_hz, 1),
+            "rule": verdict.rule,
+            "confidence": round(verdict.confidence, 3),
+        }
+        if verdict.rule != "edge":  # without an edge any cut-off is a guess, and would cost good treble
+            return Found(None, "no edge was found where the sound ends; --cutoff-hz sets one", facts)
+        if verdict.cutoff_hz > FULL_BAND * rate / 2:
             return Found(None, "the sound reaches up to the Nyquist frequency", facts)
-        return found(verdict.cutoff_hz, f"found by its {verdict.rule}", facts)
+        return found(verdict.cutoff_hz, f"found by an edge of {verdict.fall_db:.0f} dB", facts)
 
     return Search((detector,), conclude)
 

@@ -1,0 +1,181 @@
+"""The verbs for arrays: same shape, dtype and library; nothing but the damage changes."""
+
+import numpy as np
+import pytest
+import torch
+
+import audiomend
+from audiomend.errors import Cancelled, ModelError, UsageError
+
+RATE = 8000
+FAST = {"model": "wiener", "steps": 3}
+
+
+def clipped(channels: int | None = None, dtype: type = np.float64) -> np.ndarray:
+    t = np.arange(RATE) / RATE
+    x = 0.5 * np.sin(2 * np.pi * 440 * t) * (1 + 0.2 * np.sin(2 * np.pi * 3 * t))
+    x = np.clip(x, -0.4, 0.45)
+    return (x if channels is None else np.stack([x] * channels)).astype(dtype)
+
+
+def holed(gap: tuple[int, int] = (4000, 4080)) -> np.ndarray:
+    x = 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    x[slice(*gap)] = 0
+    return x
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("channels", [None, 1, 2])
+def test_declip_gives_back_the_same_kind(dtype: type, channels: int | None) -> None:
+    x = clipped(channels, dtype)
+    before = x.copy()
+    y = audiomend.declip(x, RATE, **FAST)
+    np.testing.assert_array_equal(x, before)
+    assert isinstance(y, np.ndarray)
+    assert (y.shape, y.dtype) == (x.shape, x.dtype)
+    lost = (x >= x.max()) | (x <= x.min())
+    np.testing.assert_array_equal(y[~lost], x[~lost])
+    assert (np.abs(y[lost]) >= np.abs(x[lost])).all()
+    assert np.abs(y).max() > np.abs(x).max()
+
+
+def test_torch_in_torch_out() -> None:
+    x = torch.from_numpy(clipped(2, np.float32))
+    y = audiomend.declip(x, RATE, **FAST)
+    assert isinstance(y, torch.Tensor)
+    assert y.dtype == torch.float32
+    np.testing.assert_array_equal(y.numpy(), audiomend.declip(x.numpy(), RATE, **FAST))
+
+
+def test_integers_are_scaled_by_their_full_scale() -> None:
+    x = (holed() * 32768).astype(np.int16)
+    y = audiomend.inpaint(x, RATE, **FAST)
+    z = audiomend.inpaint(x / 32768, RATE, **FAST)
+    assert y.dtype == np.int16
+    np.testing.assert_array_equal(y, np.rint(z * 32768).astype(np.int16))
+    assert np.abs(y[4000:4080]).max() > 0
+
+
+def test_inpaint_finds_digital_silence_and_takes_gaps() -> None:
+    found = audiomend.inpaint(holed(), RATE, **FAST)
+    named = audiomend.inpaint(holed(), RATE, gaps=[(0.5, 0.51)], **FAST)
+    np.testing.assert_array_equal(found, named)
+    outside = np.r_[0:4000, 4080:RATE]
+    np.testing.assert_array_equal(found[outside], holed()[outside])
+
+
+def test_extend_replaces_only_the_band_above() -> None:
+    rng = np.random.default_rng(1)
+    x = np.fft.irfft(np.fft.rfft(rng.standard_normal(RATE)) * (np.arange(RATE // 2 + 1) < 1400), RATE)
+    x *= np.hanning(RATE)
+    y = audiomend.extend(x, RATE, cutoff_hz=1500, **FAST)
+    difference = np.abs(np.fft.rfft(y - x))[50:1400]
+    assert 20 * np.log10(np.linalg.norm(difference) / np.linalg.norm(np.fft.rfft(x))) < -50
+
+
+@pytest.mark.parametrize("verb", ["declip", "inpaint", "extend"])
+@pytest.mark.parametrize("x", [np.zeros(500), np.zeros((3, 1)), np.full((2, 900), 0.0)], ids=["zeros", "one", "two"])
+def test_silence_stays_silence(verb: str, x: np.ndarray) -> None:
+    arguments = {"extend": {"cutoff_hz": 1000.0}}.get(verb, {})
+    np.testing.assert_array_equal(getattr(audiomend, verb)(x, RATE, **arguments, **FAST), x)
+
+
+def test_sound_that_is_not_clipped_stays_as_it_is() -> None:
+    x = 0.3 * np.random.default_rng(0).standard_normal(RATE)
+    np.testing.assert_array_equal(audiomend.declip(x, RATE, **FAST), x)
+
+
+def test_nothing_outside_a_region_changes() -> None:
+    x = clipped()
+    y = audiomend.declip(x, RATE, regions=[(0.25, 0.5)], **FAST)
+    np.testing.assert_array_equal(np.r_[y[:2000], y[4000:]], np.r_[x[:2000], x[4000:]])
+    assert (y[2000:4000] != x[2000:4000]).any()
+
+
+def test_strength_zero_changes_nothing() -> None:
+    np.testing.assert_array_equal(audiomend.declip(clipped(), RATE, strength=0, **FAST), clipped())
+
+
+def test_same_seed_same_samples_and_another_seed_others() -> None:
+    one, same, other = (audiomend.inpaint(holed(), RATE, seed=seed, **FAST) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
+
+
+def test_progress_reaches_one_and_can_cancel() -> None:
+    shares: list[float] = []
+    audiomend.declip(clipped(), RATE, progress=shares.append, **FAST)
+    assert shares[-1] == 1.0
+    with pytest.raises(Cancelled):
+        audiomend.declip(clipped(), RATE, progress=lambda share: False, **FAST)
+
+
+def test_blocks_of_any_size_give_the_same() -> None:
+    x = clipped(2)
+    whole = audiomend.declip(x, RATE, clip_level=0.4, model="wiener", quality="fast")
+    from audiomend.restorers.frame import Options
+    from audiomend.restorers.locate import Given
+
+    for size in (RATE, 700):
+        blocks = (x[:, at : at + size] for at in range(0, RATE, size))
+        options = Options(model="wiener", quality="fast")
+        out = np.concatenate(list(audiomend.mend_blocks("declip", blocks, RATE, options, Given(clip_level=0.4))), axis=1)
+        np.testing.assert_allclose(out, whole, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"sample_rate": 500}, "500"),
+        ({"sample_rate": 44100.5}, "44100.5"),
+        ({"steps": 0}, "0 steps"),
+        ({"quality": "ultra"}, "ultra.*fast, balanced, best"),
+        ({"method": "magic"}, "magic.*auto, diffusion"),
+        ({"strength": 1.5}, "1.5.*between 0 and 1"),
+        ({"seed": -1}, "-1"),
+        ({"precision": "int8"}, "int8"),
+        ({"device": "tpu"}, "tpu"),
+        ({"clip_level": -0.1}, "-0.1"),
+        ({"regions": [(0.5, 2.0)]}, "region from 0.5 to 2 s"),
+        ({"threads": 0}, "0 threads"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        audiomend.declip(clipped(), **{"sample_rate": RATE, **FAST, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("audio", "said"),
+    [
+        (np.zeros((2, 3, 4)), r"\(2, 3, 4\)"),
+        (np.zeros((44100, 2)), "44100 channels.*transpose"),
+        (np.zeros(0), "at least one sample"),
+        (np.array([0.1, np.nan, np.inf]), "2 samples.*first at sample 1"),
+        (np.zeros(5, np.uint8), "uint8"),
+        (np.zeros(5, complex), "complex128"),
+    ],
+)
+def test_bad_audio_is_named(audio: np.ndarray, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        audiomend.declip(audio, RATE, **FAST)
+
+
+def test_gaps_outside_and_cutoffs_above_nyquist_are_refused() -> None:
+    with pytest.raises(UsageError, match="gap from 0.9 to 1.2 s"):
+        audiomend.inpaint(holed(), RATE, gaps=[(0.9, 1.2)], **FAST)
+    with pytest.raises(UsageError, match="4000"):
+        audiomend.extend(holed(), RATE, cutoff_hz=4000, **FAST)
+
+
+def test_an_unknown_model_gets_a_suggestion() -> None:
+    with pytest.raises(ModelError, match="Did you mean wiener"):
+        audiomend.declip(clipped(), RATE, model="winer")
+
+
+def test_every_public_name_exists() -> None:
+    for name in audiomend.__all__:
+        assert getattr(audiomend, name) is not None
+    assert set(audiomend.__all__) <= set(dir(audiomend))
+    with pytest.raises(AttributeError):
+        _ = audiomend.nonsense
