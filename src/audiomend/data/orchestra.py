@@ -15,7 +15,7 @@ from audiomend.data.score import Score, select
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")  # where Debian's fluid-soundfont-gm puts it
 SOUNDFONT_LICENCE = "MIT (FluidR3 GM soundfont)"
-RENDER_TIMEOUT = 300  # seconds of work for about a minute of music; more means that the program hangs
+RENDER_TIMEOUT = 3600  # seconds for work of one or two; a machine busy with training can stretch it a lot
 DRUM_CHANNEL = 9
 PERCENT_WITH_DRUMS = 30
 
