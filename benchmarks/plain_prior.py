@@ -37,7 +37,9 @@ def plain_prior(
     lower = lower + F.pad(fine, (0, lower.shape[-1] - fine_columns))
     h = torch.cat((lower, upper), dim=-1)
 
-    centres = torch.cat((torch.arange(half // 2) * 2 + 1, torch.arange(half // 8) * 8 + 4 + half)) / (2 * half)
+    centres = torch.cat((torch.arange(half // 2) * 2 + 1, torch.arange(half // 8) * 8 + 4 + half)) / (
+        2 * half
+    )
     cutoff = torch.zeros_like(bandwidth) if seen is None else seen.cutoff
     for i, limit in enumerate((bandwidth, cutoff)):
         above = (centres > limit[:, None]) & (limit > 0)[:, None]
@@ -68,7 +70,9 @@ def plain_prior(
     share[: long[2] * a.window // a.long_window] = 0.5
     total = torch.zeros_like(x)
     outputs = ((masks, share), (unpatch(fine_out, 1, 8), torch.tensor(0.5)))
-    for (m, w), u, base, seen_spectrum, size in zip(outputs, spectra, wiener, observed, (short, long), strict=True):
+    for (m, w), u, base, seen_spectrum, size in zip(
+        outputs, spectra, wiener, observed, (short, long), strict=True
+    ):
         f = (m[..., 0] + w) * base
         f = f + m[..., 1] * u / (1 + u.abs() ** 2 / 16).sqrt()
         if seen_spectrum is not None and seen is not None:

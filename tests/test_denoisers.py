@@ -86,7 +86,9 @@ def test_resampled_partials_keep_amplitude_and_phase(length: int, inner: int) ->
         return Estimate(x)
 
     denoise = at_rate(prior, length, inner, identity, lambda: torch.zeros(1, inner, dtype=torch.float64))
-    torch.testing.assert_close(denoise(partial(length)[None], 0.5, 0.1).clean[0], partial(length), rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        denoise(partial(length)[None], 0.5, 0.1).clean[0], partial(length), rtol=0, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(("length", "inner"), [(1000, 801), (501, 801)])

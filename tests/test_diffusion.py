@@ -1,4 +1,4 @@
-"""Restoration by stretches of windows: what is known stays, what is idle costs nothing, blocks change nothing."""
+"""Restoration by stretches of windows: what is known stays, what is idle costs nothing."""
 
 from dataclasses import replace
 
@@ -45,7 +45,10 @@ def test_only_windows_with_damage_are_found() -> None:
     gaps = Gaps((((5000, 5040), (20_000, 20_010)),) * 2)
     found = stretches(source, gaps, windows)
     for stretch, (first, last) in zip(found, gaps.gaps[0], strict=True):
-        low, high = stretch.first * windows.hop - windows.overlap, stretch.last * windows.hop - windows.overlap
+        low, high = (
+            stretch.first * windows.hop - windows.overlap,
+            stretch.last * windows.hop - windows.overlap,
+        )
         assert low < last
         assert high + windows.length > first
         assert stretch.inputs == 2 * (stretch.last - stretch.first + 1)
@@ -113,7 +116,9 @@ def test_level_is_undone_exactly() -> None:
     damage = Clipped(np.array([[-0.1]]), np.array([[0.1]]))
     quiet = ArrayReader(source.samples / 64, RATE)
     soft = Clipped(damage.low / 64, damage.high / 64)
-    np.testing.assert_allclose(64 * mended(quiet, soft, gain=64.0), mended(source, damage), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        64 * mended(quiet, soft, gain=64.0), mended(source, damage), rtol=1e-6, atol=1e-7
+    )
 
 
 def test_a_stretch_does_not_depend_on_the_others() -> None:

@@ -1,4 +1,4 @@
-"""The prior's network: equal to its plain form, equal to Wiener before training, honest about what it sees."""
+"""The prior's network: equal to its plain form, and to the Wiener estimate before training."""
 
 import importlib.util
 import math
@@ -101,8 +101,10 @@ def test_rows_are_independent() -> None:
     together = network(x, level, bandwidth, knowledge)
     for row in range(3):
         one = slice(row, row + 1)
-        alone = Seen(*(getattr(knowledge, name)[one] for name in ("observation", "unknown", "clip", "cutoff", "present")))
-        torch.testing.assert_close(network(x[one], level[one], bandwidth[one], alone), together[one], atol=1e-5, rtol=1e-4)
+        alone = Seen(**{name: value[one] for name, value in vars(knowledge).items()})
+        torch.testing.assert_close(
+            network(x[one], level[one], bandwidth[one], alone), together[one], atol=1e-5, rtol=1e-4
+        )
 
 
 def test_a_row_without_observation_is_unconditioned() -> None:

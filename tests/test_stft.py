@@ -31,9 +31,17 @@ def test_forward_equals_its_formula(window: int, hop: int) -> None:
     expected = 0j
     for i in range(window):
         j = n * hop - window // 2 + i
-        expected += x[j % len(x)].item() * gain * hann[i].item() * complex(torch.polar(
-            torch.tensor(1.0, dtype=torch.float64), torch.tensor(-2 * math.pi * k * j / window, dtype=torch.float64)
-        ))
+        expected += (
+            x[j % len(x)].item()
+            * gain
+            * hann[i].item()
+            * complex(
+                torch.polar(
+                    torch.tensor(1.0, dtype=torch.float64),
+                    torch.tensor(-2 * math.pi * k * j / window, dtype=torch.float64),
+                )
+            )
+        )
     assert abs(spectrum[n, k].item() - expected) < 1e-12
 
 
@@ -46,7 +54,9 @@ def test_white_noise_has_unit_variance_per_real_part() -> None:
 def test_a_partial_on_a_bin_stands_still() -> None:
     t = torch.arange(640, dtype=torch.float64)
     spectrum = Stft(64, 16, 33).forward(torch.cos(2 * math.pi * 10 * t / 64 + 0.7))[:, 10]
-    torch.testing.assert_close(spectrum.angle(), torch.full((40,), 0.7, dtype=torch.float64), atol=2e-3, rtol=0)
+    torch.testing.assert_close(
+        spectrum.angle(), torch.full((40,), 0.7, dtype=torch.float64), atol=2e-3, rtol=0
+    )
 
 
 def test_inverse_is_hop_times_half_the_adjoint() -> None:
