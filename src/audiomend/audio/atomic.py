@@ -10,8 +10,10 @@ import errno
 import hashlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO, cast
 
 from audiomend.errors import AudioWriteError, UsageError
 
@@ -34,12 +36,27 @@ _REASONS = {
     errno.EPIPE: "the reader of the pipe has gone",
 }
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
+_unfinished: set[Path] = set()  # part files of this process
 
 
 def write_error(name: str, error: OSError) -> AudioWriteError:
     """The sentence for a write to `name` that the system refused."""
     reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
     return AudioWriteError(f"{name} cannot be written: {reason}")
+
+
+def temporary_file() -> BinaryIO:
+    """An open file without a name, gone when it is closed.
+
+    Raises:
+        AudioWriteError: the folder for temporary files takes none.
+    """
+    try:
+        return cast(BinaryIO, tempfile.TemporaryFile(buffering=0))
+    except OSError as error:
+        raise AudioWriteError(
+            f"no temporary file can be made (TMPDIR names the folder for them): {error.strerror}"
+        ) from None
 
 
 class RawFile:
@@ -106,8 +123,7 @@ class PartFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
-        with contextlib.suppress(OSError):
-            self._part.unlink(missing_ok=True)
+        _remove(self._part)
 
     def commit(self) -> None:
         """Force the bytes to the disk, then give them the name in one step."""
@@ -127,6 +143,18 @@ class PartFile:
             with contextlib.suppress(OSError):
                 os.close(self.file.descriptor)
             self.file.descriptor = -1
+
+
+def remove_parts() -> None:
+    """Remove every part file of this process, for one that is about to end without leaving its blocks."""
+    for part in tuple(_unfinished):
+        _remove(part)
+
+
+def _remove(part: Path) -> None:
+    with contextlib.suppress(OSError):
+        part.unlink(missing_ok=True)
+    _unfinished.discard(part)
 
 
 def _give_name(part: Path, final: Path, *, force: bool) -> None:
@@ -152,6 +180,7 @@ def _prefix(final: Path) -> str:
 def _create(final: Path) -> tuple[Path, int]:
     while True:
         part = final.parent / f"{_prefix(final)}{secrets.token_hex(4)}.part"
+        _unfinished.add(part)  # before it is there, so that an interrupt finds it in any case
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
         if _lock(descriptor) and part.exists():
             return part, descriptor

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.audio.atomic import RawFile, write_error
+from audiomend.audio.atomic import RawFile, temporary_file, write_error
 from audiomend.audio.file import Block, Sound, Survey
 from audiomend.audio.formats import FLOAT32_BITS, Format, as_float, from_float, is_refinement, to_float
 from audiomend.audio.output import (
@@ -58,7 +58,7 @@ class Spill:
         self._dtype = np.dtype(dtype)
         self._stretches: list[_Stretch] = []
         self._starts: list[int] = []
-        self._temporary = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by __exit__)
+        self._temporary = temporary_file()
         self._file = RawFile(self._temporary.fileno())
 
     def __enter__(self) -> "Spill":

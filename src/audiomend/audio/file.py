@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from audiomend.audio.chunks import declare_data, unfinished_data
 from audiomend.audio.formats import Format, to_float
+from audiomend.audio.libsndfile import SYSTEM_ERROR, read_frames
 from audiomend.audio.tags import read_tags
 from audiomend.errors import AudioReadError
 
@@ -36,7 +37,6 @@ MOST_CHANNELS = 64
 LARGEST_SAMPLE = 1e12  # full scale is 1; unscaled 32-bit integers, as some files hold, reach 2e9
 BLOCK_VALUES = 1 << 18  # frames x channels of a block when the caller has no wish
 
-_SYSTEM_ERROR = 2  # libsndfile's code for a read that the system refused
 _UNKNOWN_FRAMES = 2**62  # declared by containers that do not know their length
 _STREAM_SIZE = 0x7FFF0000  # declared by programs that write to a pipe
 # What libsndfile notes when a container declares more sound than the file holds; it reads what is there.
@@ -116,49 +116,17 @@ class Sound:
         frames = frames or max(1, BLOCK_VALUES // self.channels)
         if _identity(self.path) != self.identity:
             raise AudioReadError(f"{self.name} has changed while it was read")
-        position = 0
+        position, is_good = 0, True
         with soundfile.SoundFile(self.path) as file:
-            while (native := self._read(file, frames)) is not None:
-                if not len(native):
-                    return
-                yield Block(position, native)
-                position += len(native)
-        for native in self._salvage(position, frames):
-            yield Block(position, native)
-            position += len(native)
-
-    def _read(self, file: soundfile.SoundFile, frames: int) -> Array | None:
-        """The next frames, none at the end; None if the decoder fails."""
-        native = np.empty((frames, self.channels), self.format.dtype)
-        try:  # not by SoundFile.read, which stops at the declared count
-            return native[: file.buffer_read_into(native, self.format.dtype_name)]
-        except soundfile.LibsndfileError as error:
-            if error.code == _SYSTEM_ERROR:
-                raise AudioReadError(f"{self.name} cannot be read: the disk reports an error") from None
-            return None
-
-    def _salvage(self, position: int, frames: int) -> Iterator[Array]:
-        """What can be read of a block that cannot be read whole, found by halving.
-
-        libsndfile reports that a decoder failed, but not how many frames it gave before.
-        """
-        good, bad = position, position + frames
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            native = self._read_at(good, middle - good)
-            if native is None or not len(native):
-                bad = middle
-            else:
-                yield native
-                good += len(native)
-
-    def _read_at(self, position: int, frames: int) -> Array | None:
-        with soundfile.SoundFile(self.path) as file:
-            try:
-                file.seek(position)
-            except soundfile.LibsndfileError:
-                return None
-            return self._read(file, frames)
+            while is_good:
+                native = np.empty((frames, self.channels), self.format.dtype)
+                count, error = read_frames(file, native)
+                if error == SYSTEM_ERROR:
+                    raise AudioReadError(f"{self.name} cannot be read: the disk reports an error")
+                is_good = count > 0 and not error
+                if count > 0:
+                    yield Block(position, native[:count])
+                    position += count
 
 
 @dataclass(frozen=True)
@@ -332,13 +300,16 @@ def _spooled(stream: BinaryIO, name: str) -> Generator[Path]:
 
 @contextlib.contextmanager
 def _temporary_copy(stream: BinaryIO) -> Generator[Path]:
-    with tempfile.TemporaryDirectory(prefix="audiomend-") as folder:
-        path = Path(folder) / "in.wav"
+    with contextlib.ExitStack() as stack:
         try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="audiomend-"))
+            path = Path(folder) / "in.wav"
             with path.open("wb") as copy:
                 shutil.copyfileobj(stream, copy, 1 << 20)
         except OSError as error:
-            raise AudioReadError(f"{folder} cannot hold a copy of the input: {_reason(error)}") from None
+            raise AudioReadError(
+                f"no temporary copy of the input can be made (TMPDIR names the folder): {_reason(error)}"
+            ) from None
         yield path
 
 

@@ -7,7 +7,7 @@ go back into a file of the same format bit for bit.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from audiomend.errors import UsageError
 
 Array = NDArray[Any]
-DtypeName = Literal["int32", "float32", "float64"]
 
 FULL_SCALE = 2.0**31  # native integers reach from -FULL_SCALE to FULL_SCALE - 1
 FLOAT32_BITS = 24  # integers of so many bits are float32 numbers
@@ -93,11 +92,6 @@ class Format:
     def dtype(self) -> np.dtype[Any]:
         """The type of native samples."""
         return np.dtype(_FLOATS.get(self.subtype, np.int32))
-
-    @property
-    def dtype_name(self) -> DtypeName:
-        """The same for soundfile."""
-        return cast(DtypeName, self.dtype.name)
 
     @property
     def is_exact(self) -> bool:
@@ -208,6 +202,10 @@ def _first_writable(formats: Iterable[Format]) -> Format | None:
 
 
 def _can_write(candidate: Format) -> bool:
+    if candidate.subtype.startswith("ALAC_"):
+        # libsndfile 1.2.2 garbles what ALAC cannot compress (24-bit noise in stereo, say), and writes beyond
+        # its table of packets (libsndfile issue 973).
+        return False
     return soundfile.check_format(candidate.container, candidate.subtype, candidate.endian)
 
 

@@ -10,7 +10,6 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,10 +20,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiomend.audio.atomic import PartFile, RawFile, write_error
+from audiomend.audio.atomic import PartFile, RawFile, temporary_file, write_error
 from audiomend.audio.chunks import LARGEST_RIFF, append_chunks, kept_size
 from audiomend.audio.file import PIPE, Sound, printable
 from audiomend.audio.formats import WAV_FAMILY, Format, as_float, by_suffix
+from audiomend.audio.libsndfile import leave_out_peaks
 from audiomend.audio.tags import write_tags
 from audiomend.errors import AudioWriteError, UsageError
 
@@ -32,7 +32,6 @@ Array = NDArray[Any]
 ClipMode = Literal["rescale", "float", "clamp"]
 CLIP_MODES: tuple[ClipMode, ...] = get_args(ClipMode)
 
-_SET_ADD_PEAK_CHUNK = 0x1050  # libsndfile's command
 _HEADER_ROOM = 4096  # bytes of a header at most
 _LIMITED = ("WAV", "WAVEX", "AIFF")  # containers that count their bytes in 32 bits
 _BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}  # a sample; others take at most one
@@ -175,7 +174,7 @@ def destination(target: Target) -> Generator[Destination]:
         with PartFile(target.path, force=target.force) as part:
             yield part
     else:
-        with tempfile.TemporaryFile(buffering=0) as spool:
+        with temporary_file() as spool:
             yield _StandardOutput(RawFile(spool.fileno()))
 
 
@@ -249,9 +248,7 @@ class SoundWriter:
         file = soundfile.SoundFile(
             output, "w", rate, channels, chosen.subtype, chosen.endian, chosen.container
         )
-        if chosen.container != "RF64":  # which writes none, unless told not to
-            # Floats come with a chunk of peaks that holds the time of writing: same input, other bytes.
-            soundfile._snd.sf_command(file._file, _SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)  # pyright: ignore[reportPrivateUsage]
+        leave_out_peaks(file)
         write_tags(file, tags)
         return file
 

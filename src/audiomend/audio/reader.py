@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from audiomend.audio.blocks import Spill
 from audiomend.audio.file import Sound
 from audiomend.audio.formats import to_float
+from audiomend.audio.libsndfile import read_frames
 from audiomend.errors import AudioReadError
 
 Array = NDArray[Any]
@@ -45,9 +46,10 @@ class _Seeking:
         native = np.empty((stop - start, self.channels), self._sound.format.dtype)
         try:
             self._file.seek(start)
-            count = self._file.buffer_read_into(native, self._sound.format.dtype_name)
         except soundfile.LibsndfileError:
             count = 0
+        else:
+            count, _ = read_frames(self._file, native)
         if count < stop - start:
             raise AudioReadError(f"{self._sound.name} cannot be read again at frame {start + count:,}")
         return np.ascontiguousarray(to_float(native).T)

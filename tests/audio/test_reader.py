@@ -1,0 +1,51 @@
+"""Frames by position are the frames of the blocks."""
+
+import numpy as np
+import pytest
+
+from audiomend.audio.file import open_sound, survey
+from audiomend.audio.reader import by_position
+from audiomend.errors import AudioReadError
+
+FORMATS = [
+    ("WAV", "PCM_16"),
+    ("WAV", "DOUBLE"),
+    ("WAV", "IMA_ADPCM"),
+    ("FLAC", "PCM_24"),
+    ("OGG", "VORBIS"),
+    ("MP3", "MPEG_LAYER_III"),
+]
+
+
+@pytest.mark.parametrize(("container", "subtype"), FORMATS)
+def test_positions_are_exact(write, container, subtype):
+    rng = np.random.default_rng(0)
+    path = write("in.snd", rng.uniform(-0.5, 0.5, (30_000, 2)), container=container, subtype=subtype)
+    with open_sound(path) as sound:
+        frames = survey(sound).frames
+        whole = np.concatenate([block.samples for block in sound.blocks()], axis=1)
+        with by_position(sound, frames) as reader:
+            assert (reader.rate, reader.channels, reader.frames) == (44_100, 2, frames)
+            for start in [0, frames - 700, *rng.integers(0, frames - 700, 10)]:
+                np.testing.assert_array_equal(reader.read(start, start + 700), whole[:, start : start + 700])
+            assert reader.read(5, 5).shape == (2, 0)
+
+
+def test_a_truncated_flac_is_read_up_to_its_end(write):
+    path = write("in.flac", np.random.default_rng(0).uniform(-1, 1, 20_000), container="FLAC")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with open_sound(path) as sound:
+        frames = survey(sound).frames
+        whole = np.concatenate([block.samples for block in sound.blocks()], axis=1)
+        with by_position(sound, frames) as reader:
+            np.testing.assert_array_equal(reader.read(frames - 100, frames), whole[:, -100:])
+
+
+@pytest.mark.parametrize("cut", [10, 9000])
+def test_frames_that_are_gone(write, cut):
+    path = write()
+    with open_sound(path) as sound, by_position(sound, survey(sound).frames) as reader:
+        with path.open("r+b") as file:
+            file.truncate(cut)
+        with pytest.raises(AudioReadError, match="cannot be read again at frame"):
+            reader.read(4000, 5000)
