@@ -20,6 +20,7 @@ LOUD = (
     f"loud={sys.executable} -c 'import soundfile as s, sys; x, r = s.read(sys.argv[1]);"
     ' s.write(sys.argv[2], 4 * x, r, subtype="FLOAT")\' {input} {output}'
 )
+LATE = LOUD.replace("loud=", "late=").replace("4 * x", "[0] * 9 + list(x)")
 BROKEN = "broken=no-such-program {input} {output}"
 
 
@@ -65,6 +66,14 @@ def test_a_peer_is_measured_like_a_method(run: Any, tmp_path: Path) -> None:
     assert cell["method"] == "copy"
     assert cell["rtf"] == pytest.approx(cell["wall_s"] / 2.0)
     assert cell["context"]["alignment"] == {"delay": 0, "excess": 0}
+
+
+def test_a_delay_that_was_undone_is_stated(run: Any, tmp_path: Path) -> None:
+    rows, _ = run("damaged", peers=(LATE,))
+    by = {(r.method, r.figure): r.mean for r in rows if r.set == "all"}
+    assert by["late", "clipped_sdr_db"] == pytest.approx(by["damaged", "clipped_sdr_db"])
+    note = "- late: delay of 9 samples and excess length of 9 undone (3 cells)"
+    assert note in (tmp_path / "out" / "declip.md").read_text().splitlines()
 
 
 def test_a_worse_peer_has_worse_figures(run: Any) -> None:
@@ -135,9 +144,10 @@ def test_the_files_agree(run: Any, tmp_path: Path) -> None:
     assert [r["mean"] for r in report["rows"]] == [r.mean for r in rows]
     assert len((out / "declip.csv").read_text().splitlines()) == len(rows) + 1
     assert (out / "declip.svg").read_text().startswith("<svg")
-    assert report["measured_with"]["seed"] == [0]
+    assert report["measured_with"]["cpu"] == [cpu_model()]
     assert report["errors"][0][0] == "music/a.wav"
-    assert "Failed: broken on speech/c.wav at input SDR 5 dB" in (out / "declip.md").read_text()
+    assert "broken: failed, no-such-program cannot be started" in (out / "declip.md").read_text()
+    assert "directory (3 cells)" in (out / "declip.md").read_text()
     assert sorted(path.suffix for path in out.iterdir()) == [
         ".csv",
         ".json",

@@ -64,6 +64,13 @@ def test_a_crash_is_reported_and_the_next_call_has_a_new_process() -> None:
         assert worker.call(math.sqrt, 9)[0] == 3.0
 
 
+def test_every_new_process_is_set_up_first() -> None:
+    with Worker(60.0, os.setsid) as worker:
+        for _ in range(2):
+            assert worker.call(os.getsid, 0)[0] == worker.call(os.getpid)[0]
+            worker.close()
+
+
 def test_a_call_that_takes_too_long_is_stopped() -> None:
     with Worker(5.0) as worker:
         worker.call(len, ())

@@ -4,7 +4,6 @@ In the folder of results: TASK.manifest.json (what was damaged how), TASK.jsonl 
 anew from the lines at the end of each run, TASK.csv, TASK.json, TASK.md and TASK.svg. Runs on POSIX systems.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +18,6 @@ from audiomend.evaluation.machine import describe_machine
 from audiomend.evaluation.manifest import (
     SETS,
     Case,
-    Manifest,
     build_manifest,
     find_sources,
     load,
@@ -27,12 +25,12 @@ from audiomend.evaluation.manifest import (
 )
 from audiomend.evaluation.methods import UNPROCESSED, Method, parse_method, restore
 from audiomend.evaluation.peers import Peer, PeerError, parse_peer, run_peer
-from audiomend.evaluation.plot import quality_against_time
+from audiomend.evaluation.report_files import write_reports
 from audiomend.evaluation.results import Result
 from audiomend.evaluation.scoring import score
-from audiomend.evaluation.summary import Row, summarise
-from audiomend.evaluation.tables import severity_title, to_csv, to_markdown
+from audiomend.evaluation.summary import Row
 from audiomend.evaluation.worker import Cost, Worker, WorkerError
+from audiomend.tuning import tune_process
 
 TIMEOUT_S = 3600.0
 IN_WORKER = "a process of its own per method, kept for all its cells"
@@ -115,7 +113,7 @@ def benchmark(
     manifest = build_manifest(task, folder, find_sources(folder, sets, names, clip_s, seed), severities, seed)
     write_manifest(manifest, out / f"{task}.manifest.json")
     lines = out / f"{task}.jsonl"
-    done = results.finished(results.read(lines), _hashes(manifest))
+    done = results.finished(results.read(lines), manifest.hashes)
     todo = {x.label: [c for c in manifest.cases if _key(c, x.label) not in done] for x in (*chosen, *others)}
     context = describe_machine() | {"seed": seed, "manifest_sha256": manifest.sha256}
     finished, total = 0, sum(len(cases) for cases in todo.values())
@@ -125,29 +123,7 @@ def benchmark(
             finished += 1
             if progress:
                 progress(Progress(finished, total, result))
-    return write_summary(manifest, out, labels)
-
-
-def write_summary(manifest: Manifest, out: Path, order: Sequence[str] = ()) -> list[Row]:
-    """Makes CSV, JSON, Markdown and SVG from the lines that belong to the manifest; methods in this order."""
-    task, hashes = manifest.task, _hashes(manifest)
-    measured = [
-        r
-        for r in results.read(out / f"{task}.jsonl")
-        if hashes.get((r.clip, r.severity)) == r.observation_sha256
-    ]
-    place = {label: i for i, label in enumerate(order)}
-    measured.sort(key=lambda r: place.get(r.method, len(place)))
-    clips = {case.source.name: i for i, case in enumerate(manifest.cases)}
-    measured.sort(key=lambda r: clips[r.clip])
-    rows = summarise(measured, manifest.seed)
-    about = _about(manifest, measured)
-    report = about | {"rows": [asdict(row) for row in rows]}
-    _write(out / f"{task}.csv", to_csv(rows))
-    _write(out / f"{task}.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
-    _write(out / f"{task}.md", to_markdown(task, rows) + "\n" + _notes(manifest, measured))
-    _write(out / f"{task}.svg", quality_against_time(task, rows))
-    return rows
+    return write_reports(manifest, out, labels)
 
 
 def _run_all(
@@ -158,7 +134,7 @@ def _run_all(
     timeout_s: float,
     context: dict[str, object],
 ) -> Iterator[Result]:
-    with Worker(timeout_s) as worker:
+    with Worker(timeout_s, tune_process) as worker:  # restorers run as the command line runs them
         run = _runner(contestant, worker, seed, timeout_s)
         for case in cases:
             yield _measure(run, contestant.label, case, folder, context)
@@ -213,49 +189,3 @@ def _measure(run: Runner, label: str, case: Case, folder: Path, context: dict[st
 
 def _key(case: Case, label: str) -> results.Key:
     return case.source.name, case.damage.severity, label
-
-
-def _hashes(manifest: Manifest) -> dict[tuple[str, float], str]:
-    return {(case.source.name, case.damage.severity): case.sha256 for case in manifest.cases}
-
-
-def _about(manifest: Manifest, measured: Sequence[Result]) -> dict[str, object]:
-    """What explains the figures: damages, and every value of every entry of the lines' context."""
-    seen: dict[str, list[object]] = {}
-    for result in measured:
-        for name, value in result.context.items():
-            if name not in ("command", "alignment") and value not in seen.setdefault(name, []):
-                seen[name].append(value)
-    return {
-        "task": manifest.task,
-        "split": manifest.split,
-        "seed": manifest.seed,
-        "clips": len({case.source.name for case in manifest.cases}),
-        "omitted": list(manifest.omitted),
-        "measured_with": seen,
-        "errors": [[*r.key, r.error] for r in measured if r.error is not None],
-    }
-
-
-def _notes(manifest: Manifest, measured: Sequence[Result]) -> str:
-    """The small print below the tables."""
-    about = _about(manifest, measured)
-    seen: dict[str, list[object]] = about["measured_with"]  # pyright: ignore[reportAssignmentType]
-    lines = [f"Seed {manifest.seed}, manifest {manifest.sha256[:12]}, split {manifest.split}."]
-    lines += [f"{name}: {', '.join(str(value) for value in seen[name])}." for name in sorted(seen)]
-    lines += [
-        f"Left out: {clip} at {severity_title(manifest.task, severity)} ({reason})."
-        for clip, severity, reason in manifest.omitted
-    ]
-    lines += [
-        f"Failed: {r.method} on {r.clip} at {severity_title(manifest.task, r.severity)}: {r.error}."
-        for r in measured
-        if r.error is not None
-    ]
-    return "".join(f"- {line}\n" for line in lines)
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text)
-    os.replace(partial, path)

@@ -77,6 +77,11 @@ class Manifest:
     cases: tuple[Case, ...]
     omitted: tuple[tuple[str, float, str], ...]
 
+    @property
+    def hashes(self) -> dict[tuple[str, float], str]:
+        """Those of the damaged samples, by clip and severity."""
+        return {(case.source.name, case.damage.severity): case.sha256 for case in self.cases}
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"
 

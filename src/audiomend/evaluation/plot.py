@@ -144,7 +144,7 @@ def _series(points: Sequence[Row], x: Axis, y: Axis, colour: str) -> str:
         parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>')
         steps = family(point.method)[1]
         if steps:
-            parts.append(_text(a + 5, b - 5, steps, "start", size=10, colour=colour))
+            parts.append(_text(a - 1, b - 8, steps, "middle", size=10, colour=colour))
     return "".join(parts)
 
 

@@ -47,7 +47,7 @@ def decibels(value: float | None) -> str:
         return "-"
     if abs(value) >= LIMIT_DB:
         return "inf" if value > 0 else "-inf"
-    return f"{value:.1f}".replace("-0.0", "0.0") if abs(value) < 0.05 else f"{value:.1f}"
+    return f"{round(value, 1) + 0.0:.1f}"  # adding 0 makes -0 a 0
 
 
 def _table(task: Task, severity: float, figure: str, rows: Sequence[Row]) -> str:
@@ -78,4 +78,4 @@ def _cell(row: Row | None) -> str:
 def _cost(row: Row | None) -> tuple[str, str]:
     if row is None or not row.rtf:  # the damaged clip took no work
         return "-", "-"
-    return f"{row.rtf:.2g}", f"{row.peak_mib:.0f}"
+    return f"{row.rtf:.0f}" if row.rtf >= 10 else f"{row.rtf:.2g}", f"{row.peak_mib:.0f}"

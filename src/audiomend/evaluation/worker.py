@@ -41,9 +41,10 @@ class Cost:
 class Worker:
     """A process for calls of picklable functions; it starts with the first call and again after a crash."""
 
-    def __init__(self, timeout_s: float):
-        """Calls longer than `timeout_s` seconds are ended."""
+    def __init__(self, timeout_s: float, setup: Callable[[], None] | None = None):
+        """Calls longer than `timeout_s` seconds are ended; `setup` runs first in every new process."""
         self._timeout_s = timeout_s
+        self._setup = setup
         self._context = multiprocessing.get_context("spawn")
         self._process: Any = None
         self._pipe: Any = None
@@ -85,7 +86,7 @@ class Worker:
 
     def _start(self) -> None:
         self._pipe, far_end = self._context.Pipe()
-        self._process = self._context.Process(target=_serve, args=(far_end,), daemon=True)
+        self._process = self._context.Process(target=_serve, args=(far_end, self._setup), daemon=True)
         self._process.start()
         far_end.close()
 
@@ -103,8 +104,10 @@ def mib_of(max_rss: int) -> float:
     return max_rss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, setup: Callable[[], None] | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt goes to the whole group; the parent decides
+    if setup is not None:
+        setup()
     while True:
         try:
             function, arguments = pipe.recv()
