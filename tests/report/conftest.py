@@ -41,7 +41,8 @@ class Browser:
     """One tab. Commands and events are JSON messages that end with a zero byte."""
 
     def __init__(self, write: int, read: int):
-        self.pipe = os.fdopen(write, "wb", buffering=0), os.fdopen(read, "rb")
+        self.pipe = write, read
+        self.received = bytearray()
         self.number = 0
         self.session = ""
         self.events: list[dict[str, Any]] = []
@@ -55,17 +56,18 @@ class Browser:
         message = {"id": self.number, "method": method, "params": params}
         if self.session:
             message["sessionId"] = self.session
-        self.pipe[0].write(json.dumps(message).encode() + b"\0")
+        os.write(self.pipe[0], json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != self.number:
             self.events.append(answer)
         assert "error" not in answer, answer
         return answer["result"]
 
     def _next(self) -> dict[str, Any]:
-        message = bytearray()
-        while (byte := self.pipe[1].read(1)) != b"\0":
-            assert byte, "Chromium has gone"
-            message += byte
+        while b"\0" not in self.received:
+            part = os.read(self.pipe[1], 1 << 20)
+            assert part, "Chromium has gone"
+            self.received += part
+        message, _, self.received = self.received.partition(b"\0")
         return json.loads(message)
 
     def open(self, path: Path) -> None:
@@ -125,4 +127,4 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     tab.call("Browser.close")
     process.wait(30)
     for end in tab.pipe:
-        end.close()
+        os.close(end)

@@ -11,7 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from audiomend.audio.atomic import PartFile
-from audiomend.errors import UsageError
+from audiomend.errors import Cancelled, UsageError
 from audiomend.evaluation.damages import Damage, clip_level_for, damage, damaged_samples
 from audiomend.evaluation.metrics import log_spectral_distance, sdr
 from audiomend.report.page import Page, Region, Sound, write
@@ -20,8 +20,8 @@ from audiomend.report.phrase import synthesise
 __all__ = ["demo", "synthesise"]
 
 Samples = NDArray[np.float32]  # (channels, time)
-Progress = Callable[[str, float], None]
-"""Called with what comes next and the share that is done, 0 to 1; it cancels by raising Cancelled."""
+Progress = Callable[[float], object]
+"""Called with the share done, 0 to 1; returning False cancels."""
 
 TITLE = "audiomend demo"
 INDEX = "index.html"
@@ -33,6 +33,7 @@ NAMES = {"declip": "clipped", "inpaint": "gaps", "extend": "dull"}  # of the fil
 SDR_DB = 6.0  # of the clipped phrase
 GAPS = ((1.02, 0.06), (2.29, 0.04), (3.41, 0.02))  # start and length in seconds
 CUTOFF_HZ = 4_000.0
+MENDING = 0.9  # of the time goes into mending, the rest into pictures and files
 FULL_SCALE = 1 << 23  # the files hold 24 bits
 
 
@@ -66,7 +67,7 @@ def demo(directory: str | Path, progress: Progress | None = None, seed: int = 0)
 
     Args:
         directory: made if missing.
-        progress: told of every step; may cancel by raising, and nothing is written then.
+        progress: called with the share done, 0 to 1; returning False cancels, and nothing is written.
         seed: of the phrase and of what the diffusion invents.
 
     Returns:
@@ -75,22 +76,22 @@ def demo(directory: str | Path, progress: Progress | None = None, seed: int = 0)
     Raises:
         UsageError: the name of a file is taken by one that no demo wrote, or `directory` is no folder.
         AudioWriteError: a file cannot be written.
+        Cancelled: by `progress`.
     """
     folder = _prepared(Path(directory))
-    tell = progress or (lambda *_: None)
-    tell("synthesise", 0.0)
     phrase, rate = synthesise(seed)
     clean = as_stored(phrase)
     found = cases(clean, rate)
     sounds = {"clean": clean}
     for number, case in enumerate(found):
-        tell(case.damage.task, (1 + 3 * number) / (2 + 3 * len(found)))
+        share = _part(progress, number * MENDING / len(found), (number + 1) * MENDING / len(found))
         sounds[case.name] = as_stored(damage(clean, rate, case.damage))
-        sounds[f"{case.name}-mended"] = as_stored(_mend(case, sounds[case.name], rate, seed))
-    tell("write", 1 - 1 / (2 + 3 * len(found)))
+        sounds[f"{case.name}-mended"] = as_stored(_mend(case, sounds[case.name], rate, seed, share))
     files = {folder / f"{name}.wav": wav(samples, rate) for name, samples in sounds.items()}
     parts = [part_of(case, sounds, rate, files, folder) for case in found]
-    return _write(folder / INDEX, page_of(parts, files, seed), files)
+    written = _write(folder / INDEX, page_of(parts, files, seed), files)
+    _part(progress, 0, 1)(1)
+    return written
 
 
 def cases(clean: Samples, rate: int) -> list[Case]:
@@ -194,11 +195,21 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _mend(case: Case, damaged: Samples, rate: int, seed: int) -> Samples:
+def _part(progress: Progress | None, first: float, last: float) -> Callable[[float], None]:
+    """A callback for a part of the work, which goes from the share `first` of the whole to `last`."""
+
+    def tell(share: float) -> None:
+        if progress is not None and progress(first + share * (last - first)) is False:
+            raise Cancelled("The demo was stopped on request; nothing was written.")
+
+    return tell
+
+
+def _mend(case: Case, damaged: Samples, rate: int, seed: int, progress: Progress) -> Samples:
     import audiomend  # the verbs load torch
 
     verb: Callable[..., Samples] = getattr(audiomend, case.damage.task)
-    return verb(damaged, rate, seed=seed, **case.told)
+    return verb(damaged, rate, seed=seed, progress=progress, **case.told)
 
 
 def _prepared(folder: Path) -> Path:

@@ -7,7 +7,7 @@ import io
 import math
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -178,21 +178,18 @@ def clock(seconds: float, step: float) -> str:
 
 def visible(regions: Sequence[Region], start: float, end: float, closest: float) -> list[Region]:
     """The regions between two times, cut to them, in order; one band's join if nearer than `closest` s."""
+    bands: dict[tuple[float, float], list[tuple[float, float]]] = {}
+    for region in regions:
+        bands.setdefault((region.low_hz, region.high_hz), []).append((region.start, region.end))
     shown: list[Region] = []
-    for region in sorted(regions, key=lambda region: (region.low_hz, region.high_hz, region.start)):
-        cut = replace(region, start=max(region.start, start), end=min(region.end, end))
-        last = shown[-1] if shown else None
-        if cut.start >= cut.end:
-            continue
-        if last and _band(last) == _band(cut) and cut.start - last.end < closest:
-            shown[-1] = replace(last, end=max(last.end, cut.end))
-        else:
-            shown.append(cut)
+    for band, spans in sorted(bands.items()):
+        cut = np.clip(sorted(spans), start, end)
+        begins, ends = cut[cut[:, 0] < cut[:, 1]].T
+        reached = np.maximum.accumulate(ends)
+        apart = np.flatnonzero(begins[1:] - reached[:-1] >= closest) + 1
+        parts = zip(np.split(begins, apart), np.split(reached, apart), strict=True)
+        shown += [Region(float(first[0]), float(last[-1]), *band) for first, last in parts if len(first)]
     return shown
-
-
-def _band(region: Region) -> tuple[float, float]:
-    return region.low_hz, region.high_hz
 
 
 # --- The picture of a README: two panels side by side, in pixels of a display with two pixels to the point.
