@@ -1,0 +1,94 @@
+"""What people see: lines and a progress bar on standard error, results on standard output.
+
+Where standard error is no terminal only warnings and errors are written.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+SENTENCE_ENDS = (".", "!", "?")
+
+
+def is_interactive() -> bool:
+    """Whether somebody watches standard error."""
+    return sys.stderr.isatty()
+
+
+def say(text: str) -> None:
+    """A line for somebody who watches."""
+    if is_interactive():
+        print(sentence(text), file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """A line that matters even if nobody watches."""
+    typer.secho("Warning: ", fg="yellow", bold=True, nl=False, err=True)
+    print(sentence(text), file=sys.stderr, flush=True)
+
+
+def fail(text: str) -> None:
+    """Why the command ends without success."""
+    typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+    print(sentence(text), file=sys.stderr, flush=True)
+
+
+def sentence(text: str) -> str:
+    """The text in one line, with a full stop."""
+    line = " ".join(text.split())
+    return line if line.endswith(SENTENCE_ENDS) else f"{line}."
+
+
+def print_json(kind: str, content: dict[str, Any]) -> None:
+    """One JSON object on standard output, which says of which kind and version it is."""
+    print(json.dumps({"schema": f"audiomend.{kind}/1", **content}, indent=2, allow_nan=False), flush=True)
+
+
+class Bar:
+    """A progress bar with the time that is left; invisible where nobody watches."""
+
+    def __init__(self, progress: Any, task: Any) -> None:
+        self._progress, self._task = progress, task
+
+    def show(self, text: str) -> None:
+        """Name what goes on, of a length that is not known yet."""
+        self._progress.update(self._task, description=text, total=None)
+
+    def advance(self, share: float) -> None:
+        """Show the share that is done, 0 to 1."""
+        self._progress.update(self._task, completed=share, total=1.0)
+
+
+@contextlib.contextmanager
+def progress_bar(text: str) -> Iterator[Bar]:
+    """A bar that vanishes at the end of the block."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=not is_interactive())
+    with shown:
+        yield Bar(shown, shown.add_task(text, total=None))
+
+
+def duration(seconds: float) -> str:
+    """A time that somebody will wait, in words."""
+    whole = round(seconds)
+    if whole < 1:
+        return "less than a second"
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min"

@@ -1,0 +1,163 @@
+"""degrade clip, lowpass, gap: damages whose truth is known, to try the verbs on."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiomend.cli import interrupts, summary
+from audiomend.cli.console import progress_bar, say, warn
+from audiomend.cli.options import ClipMode, Force, Output, Source
+from audiomend.errors import UsageError
+
+if TYPE_CHECKING:
+    from audiomend.audio.reader import SoundReader
+
+EXAMPLE = "Example:  audiomend degrade clip clean.wav clipped.wav --sdr-db 5"
+BLOCK_FRAMES = 1 << 18
+
+Damaged = Callable[[int, int], Any]
+"""The damaged samples, (channels, stop - start), of the frames start to stop."""
+Plan = Callable[["SoundReader"], tuple[Damaged, str]]
+"""From the clean file to its damage and what to call it."""
+
+app = typer.Typer(
+    help="Damage a clean recording in a known way, to try the verbs on.", no_args_is_help=True, epilog=EXAMPLE
+)
+
+
+@app.command(epilog=EXAMPLE)
+def clip(
+    source: Source,
+    output: Output,
+    sdr_db: Annotated[
+        float,
+        typer.Option(
+            metavar="DB",
+            help="Signal-to-distortion ratio of the result, above 0 to 100 dB; the lower, the worse.",
+        ),
+    ] = 5.0,
+    clip_mode: ClipMode = "rescale",
+    force: Force = False,
+) -> None:
+    """Clip hard, at the level that leaves a signal-to-distortion ratio.
+
+    One level for all channels and both polarities; to find it, all samples are held in memory.
+    """
+
+    def plan(clean: "SoundReader") -> tuple[Damaged, str]:
+        import torch
+
+        from audiomend.operators.hard_clip import HardClip, threshold_for_sdr
+
+        samples = torch.from_numpy(clean.read(0, clean.frames))
+        if not samples.any():
+            raise UsageError(f"{source} is silent: there is nothing to clip")
+        level = threshold_for_sdr(samples.reshape(1, -1), sdr_db).item()
+        operator = HardClip(-level, level)
+
+        def damaged(start: int, stop: int) -> Any:
+            return operator.forward(samples[:, start:stop]).numpy()
+
+        return damaged, f"clipped at {level:.4f} of full scale, which leaves an SDR of {sdr_db:g} dB"
+
+    _degrade(source, output, clip_mode, force, plan)
+
+
+@app.command(epilog="Example:  audiomend degrade lowpass clean.wav dull.wav --cutoff-hz 3000")
+def lowpass(
+    source: Source,
+    output: Output,
+    cutoff_hz: Annotated[
+        float,
+        typer.Option(
+            metavar="HZ", help="Where the level is down by 6 dB, from 20 Hz to below half the sample rate."
+        ),
+    ] = 4000.0,
+    clip_mode: ClipMode = "rescale",
+    force: Force = False,
+) -> None:
+    """Take away the treble with a linear-phase filter.
+
+    Flat to 0.95 of the cut-off, 80 dB down from 1.05 of it on; nothing shifts in time.
+    """
+
+    def plan(clean: "SoundReader") -> tuple[Damaged, str]:
+        import torch
+
+        from audiomend.operators.low_pass import LowPass
+        from audiomend.restorers.memory import read_padded
+
+        operator = LowPass(cutoff_hz, clean.rate)
+        reach = len(operator.taps) // 2
+
+        def damaged(start: int, stop: int) -> Any:
+            samples = torch.from_numpy(read_padded(clean, start - reach, stop + reach))
+            return operator.forward(samples)[:, reach : reach + stop - start].numpy()
+
+        return damaged, f"nothing is left above {cutoff_hz:,.0f} Hz"
+
+    _degrade(source, output, clip_mode, force, plan)
+
+
+@app.command(epilog="Example:  audiomend degrade gap clean.wav holed.wav --gap 1.20-1.45 --gap 3-3.05")
+def gap(
+    source: Source,
+    output: Output,
+    gap: Annotated[
+        list[str],
+        typer.Option(
+            metavar="START-STOP",
+            help="A gap in seconds (1.20-1.45) or as times (0:01:23.4-0:01:24), or an Audacity label "
+            "file; repeatable.",
+        ),
+    ],
+    force: Force = False,
+) -> None:
+    """Put digital silence in the place of stretches."""
+
+    def plan(clean: "SoundReader") -> tuple[Damaged, str]:
+        import torch
+
+        from audiomend.operators.mask import Mask
+        from audiomend.restorers.regions import parse_intervals
+
+        gaps = parse_intervals(gap, clean.rate, clean.frames)
+
+        def damaged(start: int, stop: int) -> Any:
+            near = [(first, end) for first, end in gaps if first < stop and end > start]
+            samples = torch.from_numpy(clean.read(start, stop))
+            return Mask.from_gaps(near, start, stop).forward(samples).numpy()
+
+        seconds = sum(end - first for first, end in gaps) / clean.rate
+        return damaged, f"{summary.plural(len(gaps), 'gap')}, {seconds:.3f} s together"
+
+    _degrade(source, output, "rescale", force, plan)
+
+
+def _degrade(source: str, output: str, clip_mode: ClipMode, force: bool, plan: Plan) -> None:
+    import numpy as np
+
+    from audiomend.audio.blocks import Spill, assemble
+    from audiomend.audio.file import open_sound, survey
+    from audiomend.audio.output import check_output
+    from audiomend.audio.reader import by_position
+
+    with (
+        interrupts.scratch(),
+        open_sound(source) as sound,
+        progress_bar(f"Reading {source}") as bar,
+    ):
+        target = check_output(output, sound, force=force, clip_mode=clip_mode)
+        counted = survey(sound)
+        with by_position(sound, counted.frames) as clean, Spill(sound.channels, np.float64) as spill:
+            damaged, description = plan(clean)
+            for start in range(0, clean.frames, BLOCK_FRAMES):
+                stop = min(start + BLOCK_FRAMES, clean.frames)
+                samples = damaged(start, stop)
+                spill.add(start, samples, samples != clean.read(start, stop))
+                bar.advance(stop / clean.frames)
+            written = assemble(sound, counted, spill, target, clip_mode=clip_mode)
+    for warning in [*counted.warnings, *summary.of_assembly(output, written)]:
+        warn(warning)
+    say(f"{output}: {description}")

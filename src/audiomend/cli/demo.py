@@ -1,0 +1,38 @@
+"""demo: a synthetic phrase, damaged three ways, mended and shown on a page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiomend.cli import interrupts
+from audiomend.cli.console import progress_bar
+
+EXAMPLE = "Example:  audiomend demo my-demo"
+STEPS = {
+    "synthesise": "Making a phrase",
+    "declip": "Mending clipping",
+    "inpaint": "Filling gaps",
+    "extend": "Inventing treble",
+    "write": "Writing the page",
+}
+
+
+def demo(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder for the sounds and the page; made if missing.")
+    ] = Path("audiomend-demo"),
+) -> None:
+    """Damage and mend a short synthetic phrase, and make a page to listen to it.
+
+    Needs no file: leaves the clean, damaged and mended sounds and index.html in DIR, in under a minute.
+    """
+    with interrupts.scratch(), progress_bar(STEPS["synthesise"]) as bar:
+        from audiomend.report.demo import demo as make
+
+        def show(step: str, share: float) -> None:
+            bar.show(STEPS[step])
+            bar.advance(share)
+
+        written = make(directory, show)
+    print(written[0])

@@ -1,0 +1,194 @@
+"""declip, inpaint, extend."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audiomend.cli import interrupts, summary
+from audiomend.cli.console import Bar, print_json, progress_bar, say, warn
+from audiomend.cli.offline import forbid_network
+from audiomend.cli.options import WHERE, Gap, Output, Settings, Source, takes
+from audiomend.errors import UsageError
+
+if TYPE_CHECKING:
+    from audiomend.restorers.files import Outcome, Plan, Request
+
+PIPE = "-"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the three verbs."""
+    app.command(
+        epilog="Examples:\n\n"
+        "  audiomend declip clipped.wav mended.wav\n\n"
+        "  audiomend declip loud.flac mended.flac --quality best --report page.html"
+    )(declip)
+    app.command(
+        epilog="Examples:\n\n"
+        "  audiomend inpaint dropouts.wav mended.wav\n\n"
+        "  audiomend inpaint tape.wav mended.wav --gap 1.20-1.45 --gap 0:01:23.4-0:01:23.6"
+    )(inpaint)
+    app.command(
+        epilog="Examples:\n\n"
+        "  audiomend extend dull.wav bright.wav\n\n"
+        "  audiomend extend dull.wav bright.wav --cutoff-hz 8000 --region 12.0-15.5"
+    )(extend)
+
+
+@takes(Settings)
+def declip(
+    source: Source,
+    output: Output,
+    *,
+    settings: Settings,
+    clip_level: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="Samples whose magnitude reaches it are clipped; above 0, full scale is 1.",
+            show_default="found, for each channel and polarity",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+) -> None:
+    """Restore the peaks that hard clipping cut off.
+
+    Samples that are not clipped stay as they are, to the bit.
+    """
+    _mend("declip", source, output, settings, clip_level=clip_level)
+
+
+@takes(Settings)
+def inpaint(source: Source, output: Output, *, settings: Settings, gap: Gap = None) -> None:
+    """Fill gaps: dropouts, cuts, stretches that are lost.
+
+    Samples outside the gaps stay as they are, to the bit.
+    """
+    _mend("inpaint", source, output, settings, gaps=tuple(gap or ()))
+
+
+@takes(Settings)
+def extend(
+    source: Source,
+    output: Output,
+    *,
+    settings: Settings,
+    cutoff_hz: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HZ",
+            help="Where the sound ends, from 20 Hz to below half the sample rate.",
+            show_default="found by its edge",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+) -> None:
+    """Invent the band above a cut-off, where a recording is dull.
+
+    The band below the cut-off stays as it is, to 80 dB.
+    """
+    _mend("extend", source, output, settings, cutoff_hz=cutoff_hz)
+
+
+def _mend(
+    verb: str,
+    source: str,
+    output: str,
+    settings: Settings,
+    *,
+    clip_level: float | None = None,
+    gaps: tuple[str, ...] = (),
+    cutoff_hz: float | None = None,
+) -> None:
+    if settings.offline:
+        forbid_network()
+    with interrupts.scratch():
+        _check(source, output, settings)
+        with progress_bar(f"Opening {source}") as bar:
+            from audiomend.restorers.files import Request, mend_file
+            from audiomend.restorers.frame import Options, threads
+            from audiomend.restorers.locate import Given
+
+            options = Options(
+                method=settings.method,
+                model=settings.model,
+                quality=settings.quality,
+                steps=settings.steps,
+                seed=settings.seed,
+                strength=settings.strength,
+                precision=settings.precision,
+                device=settings.device,
+            )
+            request = Request(
+                verb=verb,
+                source=source,
+                output=output,
+                options=options,
+                given=Given(clip_level=clip_level, cutoff_hz=cutoff_hz),
+                regions=tuple(settings.region or ()),
+                gaps=gaps,
+                clip_mode=settings.clip_mode,
+                residue=None if settings.residue is None else str(settings.residue),
+                force=settings.force,
+            )
+            bar.show(f"Reading {source}")
+            with threads(settings.threads):
+                outcome = mend_file(request, lambda plan: _announce(plan, request, bar), bar.advance)
+            if settings.report is not None:
+                bar.show(f"Writing {settings.report}")
+                _report(request, outcome, settings.report)
+    _conclude(request, outcome, settings)
+
+
+def _check(source: str, output: str, settings: Settings) -> None:
+    """Find out what can be found out at once, before torch is loaded."""
+    from audiomend.audio.file import open_sound
+    from audiomend.audio.output import check_output
+    from audiomend.models.store import card_of
+
+    if output == PIPE and settings.json:
+        raise UsageError("With OUT - the sound goes to standard output, so --json cannot; give OUT a name")
+    if settings.report is not None:
+        if PIPE in (source, output):
+            raise UsageError("--report reads IN and OUT once more, so neither can be -; give them names")
+        _check_report(settings.report, Path(source), Path(output), force=settings.force)
+    card_of(settings.model)
+    if source != PIPE:  # a pipe can be read only once
+        with open_sound(source) as sound:
+            check_output(output, sound, force=settings.force, clip_mode=settings.clip_mode)
+
+
+def _check_report(page: Path, source: Path, output: Path, *, force: bool) -> None:
+    from audiomend.audio.atomic import PartFile
+
+    places = [path.resolve() for path in (page, source, output)]
+    if len(set(places)) < len(places):
+        raise UsageError(
+            "IN, OUT and --report need three different files: the page shows the sound before and after"
+        )
+    if page.exists() and not force:
+        raise UsageError(f"{page} exists; --force replaces it")
+    with PartFile(page, force=force):  # the folder takes a file
+        pass
+
+
+def _announce(plan: "Plan", request: "Request", bar: Bar) -> None:
+    say(summary.before(plan, request))
+    bar.show(f"{request.verb} {request.source}")
+    bar.advance(0.0)
+
+
+def _report(request: "Request", outcome: "Outcome", page: Path) -> None:
+    from audiomend.report.page import write
+    from audiomend.report.verb import page_of
+
+    write(page_of(request, outcome), page)
+
+
+def _conclude(request: "Request", outcome: "Outcome", settings: Settings) -> None:
+    for warning in summary.warnings(request, outcome):
+        warn(warning)
+    say(summary.after(request, outcome))
+    if settings.json:
+        print_json("mend", summary.as_json(request, outcome))

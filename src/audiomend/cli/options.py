@@ -1,0 +1,194 @@
+"""Arguments and options that several commands share: one definition, so each means the same everywhere."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+HOW = "How it is mended"
+WHERE = "Where"
+FILES = "Files"
+MACHINE = "Machine"
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="IN",
+        help="Sound file (WAV, FLAC, AIFF, CAF, OGG, Opus, MP3); - reads a WAV from standard input.",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    str,
+    typer.Argument(
+        metavar="OUT",
+        help="File to be written, in the format of IN unless its name ends otherwise; - writes to standard "
+        "output.",
+        show_default=False,
+    ),
+]
+ClipMode = Annotated[
+    Literal["rescale", "float", "clamp"],
+    typer.Option(
+        help="For peaks beyond what the format holds: rescale brings the whole file down by one gain, float "
+        "writes 32-bit floats at the level of IN, clamp cuts them.",
+        rich_help_panel=FILES,
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace files that exist, IN too.", rich_help_panel=FILES)
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON object about the result on standard output, nothing else; not with OUT -.",
+        rich_help_panel=FILES,
+    ),
+]
+JsonResult = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+Gap = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="START-STOP",
+        help="A gap, in seconds (1.20-1.45) or as times (0:01:23.4-0:01:24), or an Audacity label file; "
+        "repeatable. Without it, runs of digital silence inside the sound are found.",
+        rich_help_panel=WHERE,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may choose for every verb that mends."""
+
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="START-STOP",
+            help="Mend only here: seconds (12.0-15.5), times (0:01:23.4-0:01:25) or an Audacity label file; "
+            "repeatable. Outside, OUT equals IN to the bit.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None
+    method: Annotated[
+        Literal["auto", "diffusion"],
+        typer.Option(help="What mends. auto takes what measured best.", rich_help_panel=HOW),
+    ] = "auto"
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Prior: a name from `audiomend models list`, or a model's folder.",
+            show_default="the shipped one",
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    quality: Annotated[
+        Literal["fast", "balanced", "best"],
+        typer.Option(help="8, 16 or 32 network evaluations a window.", rich_help_panel=HOW),
+    ] = "balanced"
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="COUNT",
+            help="Network evaluations a window, 1 or more, instead of --quality.",
+            show_default=False,
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER",
+            help="Of all noise, 0 to 2^64 - 1: the same seed gives the same bytes.",
+            rich_help_panel=HOW,
+        ),
+    ] = 0
+    strength: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the change that is made, 0 (none) to 1 (all).",
+            rich_help_panel=HOW,
+        ),
+    ] = 1.0
+    residue: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what was removed too: IN minus OUT, sample by sample, as float WAV.",
+            show_default=False,
+            rich_help_panel=FILES,
+        ),
+    ] = None
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAGE.html",
+            help="Write a page with players, spectrograms, what was found and what was changed.",
+            show_default=False,
+            rich_help_panel=FILES,
+        ),
+    ] = None
+    clip_mode: ClipMode = "rescale"
+    force: Force = False
+    json: Json = False
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        typer.Option(
+            help="Of the network. auto takes bfloat16 where the processor is made for it.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = "auto"
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="COUNT",
+            help="Processor threads, 1 or more.",
+            show_default="all cores",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"],
+        typer.Option(
+            help="Where the network runs. auto takes a GPU if there is one.", rich_help_panel=MACHINE
+        ),
+    ] = "auto"
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Refuse every network connection of this process. audiomend makes none; this proves it.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = False
+
+
+def takes(settings: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each field of a dataclass; its parameter `settings` receives them."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command).parameters.values()
+        shared = [
+            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
+            for f in dataclasses.fields(settings)
+        ]
+        parameters = [*(p for p in own if p.name != "settings"), *shared]
+
+        @functools.wraps(command)
+        def filled(**arguments: Any) -> None:
+            chosen = {p.name: arguments.pop(p.name) for p in shared}
+            command(**arguments, settings=settings(**chosen))
+
+        filled.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
+        filled.__annotations__ = {p.name: p.annotation for p in parameters}
+        return filled
+
+    return decorate

@@ -1,0 +1,125 @@
+"""What was found and what was done: in words for people, as plain data for programs."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from audiomend import __version__
+from audiomend.cli.console import duration
+
+if TYPE_CHECKING:
+    from audiomend.audio.blocks import Assembly
+    from audiomend.restorers.files import Outcome, Plan, Request
+
+LISTED = 1000  # changed stretches that JSON lists
+
+
+def before(plan: "Plan", request: "Request") -> str:
+    """What was found, and how long mending it will take."""
+    found = f"{request.source}: {plan.found.summary}"
+    if not plan.damaged_seconds:
+        return f"{found}; there is nothing to mend"
+    return (
+        f"{found}; {plan.damaged_seconds:.1f} of {plan.seconds:.1f} s to be worked on, "
+        f"in about {duration(plan.estimate_seconds)}"
+    )
+
+
+def after(request: "Request", outcome: "Outcome") -> str:
+    """What was done."""
+    name = "standard output" if request.output == "-" else request.output
+    if not outcome.changed:
+        return f"{name} is a copy of the input"
+    share = outcome.changed / (outcome.survey.frames * outcome.channels)
+    return (
+        f"{name}: {plural(outcome.changed, 'sample')} changed ({percent(share)}), by {outcome.model} in "
+        f"{plural(outcome.steps, 'step')} ({outcome.precision}, seed {request.options.seed}), "
+        f"in {duration(outcome.seconds)}; what was filled in is invented"
+    )
+
+
+def warnings(request: "Request", outcome: "Outcome") -> list[str]:
+    """What a user should know even if nobody watches."""
+    return [*outcome.survey.warnings, *of_assembly(request.output, outcome.assembly)]
+
+
+def of_assembly(name: str, assembly: "Assembly") -> list[str]:
+    """What happened to the level and the peaks of an output."""
+    found = list(assembly.warnings)
+    if assembly.gain < 1:
+        found.append(
+            f"the whole of {name} is {-decibels(assembly.gain):.2f} dB quieter (gain {assembly.gain:.4f}), "
+            "so that its peaks fit; --clip-mode float keeps the level"
+        )
+    if assembly.clamped:
+        found.append(
+            f"{plural(assembly.clamped, 'sample')} clamped to full scale; --clip-mode rescale or float keeps "
+            "the peaks"
+        )
+    return found
+
+
+def plural(count: int, thing: str) -> str:
+    """1 gap, 2 gaps."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def decibels(gain: float) -> float:
+    """A gain in dB."""
+    return 20 * math.log10(gain)
+
+
+def percent(share: float) -> str:
+    """A share with two digits that say something: 41 %, 2.1 %, 0.032 %."""
+    value = 100 * share
+    return f"{value:.0f} %" if value >= 10 else f"{value:.2g} %"
+
+
+def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
+    """All of it as plain data; paths as the user gave them, times in seconds."""
+    rate, survey, assembly = outcome.rate, outcome.survey, outcome.assembly
+    return {
+        "audiomend": __version__,
+        "verb": request.verb,
+        "input": {
+            "path": request.source,
+            "sha256": outcome.input_sha256,
+            "rate": rate,
+            "channels": outcome.channels,
+            "frames": survey.frames,
+            "peak": survey.peak,
+        },
+        "output": {
+            "path": request.output,
+            "sha256": outcome.output_sha256,
+            "container": assembly.format.container,
+            "subtype": assembly.format.subtype,
+            "gain": assembly.gain,
+            "clamped_samples": assembly.clamped,
+        },
+        "found": {"summary": outcome.plan.found.summary, **outcome.plan.found.facts},
+        "changed": {
+            "samples": outcome.changed,
+            "share": outcome.changed / (survey.frames * outcome.channels),
+            "stretches": len(outcome.intervals),
+            "stretches_s": in_seconds(outcome.intervals[:LISTED], rate),
+        },
+        "settings": {
+            **{k: v for k, v in dataclasses.asdict(request.options).items() if k != "regions"},
+            "regions": list(request.regions),
+            "clip_mode": request.clip_mode,
+            "model": outcome.model or request.options.model,
+            "steps": outcome.steps,
+            "precision": outcome.precision or request.options.precision,
+        },
+        "residue": request.residue,
+        "estimate_s": outcome.plan.estimate_seconds,
+        "seconds": outcome.seconds,
+        "warnings": warnings(request, outcome),
+    }
+
+
+def in_seconds(intervals: Sequence[tuple[int, int]], rate: int) -> list[tuple[float, float]]:
+    """Frames as seconds."""
+    return [(start / rate, stop / rate) for start, stop in intervals]

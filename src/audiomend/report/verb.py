@@ -1,0 +1,164 @@
+"""The page about one mended file: what was found, what was done to it, and how it sounds before and after."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomend import __version__
+from audiomend.audio.file import open_sound
+from audiomend.audio.formats import Format, is_refinement
+from audiomend.audio.reader import SoundReader, by_position
+from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
+from audiomend.report.page import Page, Region, Sound
+from audiomend.report.timeline import MERGED_SECONDS
+from audiomend.restorers.files import Outcome, Request
+
+Samples = NDArray[np.float64]
+Pairs = Iterable[tuple[Samples, Samples]]
+
+BLOCK_FRAMES = 1 << 18
+LISTED = 5  # values of a finding that are written out
+TITLES = {"declip": "Declipped", "inpaint": "Gaps filled", "extend": "Treble extended"}
+INVENTED = {
+    "declip": "What lies beyond the clip level is invented: likely peaks, not the lost ones."
+    " All other samples are those of the input.",
+    "inpaint": "What stands in the gaps is invented: likely sound, not the lost one."
+    " All other samples are those of the input.",
+    "extend": "The band above the cut-off is invented: likely sound, not the lost one."
+    " The band below it is that of the input, to 80 dB.",
+}
+
+
+def page_of(request: Request, outcome: Outcome) -> Page:
+    """The page of a file that `mend_file` has mended. Both files are read again, in blocks.
+
+    Args:
+        request: what was asked; its source and output are files, and not the same one.
+        outcome: what came of it.
+
+    Raises:
+        AudioReadError: a file cannot be read again.
+    """
+    rate, frames = outcome.rate, outcome.survey.frames
+    with (
+        open_sound(request.source) as source,
+        open_sound(request.output) as output,
+        by_position(source, frames) as before,
+        by_position(output, frames) as after,
+    ):
+        start = loudest_change(_pairs(before, after, outcome.assembly.gain), rate)
+        stop = min(start + round(EXCERPT_SECONDS * rate), frames)
+        sounds = [
+            Sound("Before", before.read(start, stop), rate, request.source),
+            Sound("After", after.read(start, stop), rate, request.output),
+        ]
+        regions = _regions(before, after, request.verb, outcome, source.format)
+    return Page(
+        title=f"{TITLES[request.verb]}: {Path(request.output).name}",
+        lead=f"Found: {outcome.plan.found.summary}. {_done(request.verb, outcome)}",
+        sounds=sounds,
+        facts=_facts(request, outcome),
+        intervals=regions,
+        warnings=[*outcome.survey.warnings, *outcome.assembly.warnings, *_losses(outcome)],
+        start=start / rate,
+        duration=frames / rate,
+    )
+
+
+def changed_runs(pairs: Pairs, tolerance: float, merged: int) -> list[tuple[int, int]]:
+    """Half-open runs of frames in which two signals differ by more than `tolerance`.
+
+    Args:
+        pairs: both signals in consecutive blocks, (channels, time) each.
+        tolerance: absolute, full scale 1.
+        merged: runs with at most so many equal frames between them count as one.
+    """
+    runs: list[tuple[int, int]] = []
+    position = 0
+    for before, after in pairs:
+        frames = position + np.flatnonzero((np.abs(after - before) > tolerance).any(axis=0))
+        for run in np.split(frames, np.flatnonzero(np.diff(frames) > merged + 1) + 1) if len(frames) else ():
+            first, stop = int(run[0]), int(run[-1]) + 1
+            if runs and first - runs[-1][1] <= merged:
+                first = runs.pop()[0]
+            runs.append((first, stop))
+        position += before.shape[1]
+    return runs
+
+
+def _pairs(before: SoundReader, after: SoundReader, gain: float) -> Iterator[tuple[Samples, Samples]]:
+    """Both files in blocks, the second at the level of the first."""
+    for start, stop in itertools.pairwise([*range(0, before.frames, BLOCK_FRAMES), before.frames]):
+        yield before.read(start, stop), after.read(start, stop) / gain
+
+
+def _regions(
+    before: SoundReader, after: SoundReader, verb: str, outcome: Outcome, source: Format
+) -> list[Region]:
+    """The changed stretches in seconds, or the changed band."""
+    rate, chosen, gain = outcome.rate, outcome.assembly.format, outcome.assembly.gain
+    runs = list(outcome.intervals)
+    if verb != "extend" and chosen.is_exact:  # a lossy output differs everywhere
+        is_copy = gain == 1 and is_refinement(chosen, source)
+        tolerance = 0.0 if is_copy else 2.0 ** (1 - chosen.bits) / gain
+        runs = changed_runs(_pairs(before, after, gain), tolerance, round(MERGED_SECONDS * rate))
+    low_hz = outcome.plan.found.facts.get("cutoff_hz", 0.0)
+    return [Region(start / rate, stop / rate, low_hz=low_hz) for start, stop in runs]
+
+
+def _done(verb: str, outcome: Outcome) -> str:
+    if not outcome.changed:
+        return "Nothing was changed."
+    share = outcome.changed / (outcome.survey.frames * outcome.channels)
+    return f"{outcome.changed:,} samples were changed, {100 * share:.2g} % of all. {INVENTED[verb]}"
+
+
+def _losses(outcome: Outcome) -> list[str]:
+    """What the format of the output did to level and peaks."""
+    assembly, found = outcome.assembly, list[str]()
+    if assembly.gain < 1:
+        found.append(f"The whole file is {-_decibels(assembly.gain):.2f} dB quieter, so that its peaks fit.")
+    if assembly.clamped:
+        found.append(f"{assembly.clamped:,} samples were clamped to full scale.")
+    return found
+
+
+def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
+    options, assembly, found = request.options, outcome.assembly, outcome.plan.found.facts
+    facts = {
+        "Input": request.source,
+        "SHA-256 of the input": outcome.input_sha256,
+        "Output": request.output,
+        "SHA-256 of the output": outcome.output_sha256,
+        "Format": f"{assembly.format.container} {assembly.format.subtype}, {outcome.rate:,} Hz, "
+        f"channels: {outcome.channels}, frames: {outcome.survey.frames:,}",
+        "Gain": f"{assembly.gain:.4f} ({_decibels(assembly.gain):.2f} dB), clip mode {request.clip_mode}",
+        "Residue": request.residue or "",
+        **{f"Found: {name.replace('_', ' ')}": _words(value) for name, value in found.items()},
+        "Regions": ", ".join(request.regions) or "everywhere",
+        "Model": outcome.model or "none was needed",
+        "Settings": f"{outcome.steps} steps, strength {options.strength:g}, precision {outcome.precision}",
+        "Seed": str(options.seed),
+        "Time": f"{outcome.seconds:.1f} s",
+        "Made by": f"audiomend {__version__}",
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _words(value: Any) -> str:
+    """A finding as text; of long lists the beginning."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        more = f" and {len(value) - LISTED} more" if len(value) > LISTED else ""
+        return ", ".join(_words(entry) for entry in value[:LISTED]) + more
+    return "none" if value is None else str(value)
+
+
+def _decibels(gain: float) -> float:
+    return 20 * math.log10(gain)
