@@ -79,7 +79,7 @@ class TrainedPrior:
         return preconditioned(network, self.card.sigma_data)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WienerPrior:
     """The prior that needs no training: the empirical Wiener estimate."""
 
