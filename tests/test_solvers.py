@@ -306,11 +306,11 @@ def test_unipc_corrects_its_first_step_by_the_mean_of_both_estimates():
 
 @pytest.mark.parametrize("process", [EDM(), DECAY])
 def test_momentum_carries_the_estimate_on_and_adds_its_share_of_noise(process):
-    m, kappa, draws = 0.7, 0.4, (0.9, -1.3)
-    levels = [1.5, 0.8, 0.3]
-    clean = [vector(2.0, 1.0), vector(3.0, -1.0)]
+    m, kappa, draws = 0.7, 0.4, (0.9, -1.3, 0.2)
+    levels = [1.5, 0.8, 0.3, 0.1]
+    clean = [vector(2.0, 1.0), vector(3.0, -1.0), vector(5.0, 0.5)]
     anchor = torch.zeros(2).double() if process.anchor is None else process.anchor
-    carried = [clean[0], clean[1] + m * (clean[1] - clean[0])]
+    carried = [clean[0], clean[1] + m * (clean[1] - clean[0]), clean[2] + m * (clean[2] - clean[1])]
     state = State(torch.zeros(2).double())
     for stage, estimate, draw, expected in zip(
         momentum(m, kappa)(process, levels), clean, draws, carried, strict=True

@@ -36,12 +36,12 @@ class Process(Protocol):
         ...
 
 
-def combine(process: Process, c: Coefficients, clean: Tensor, noise: Tensor) -> Tensor:
+def combine(process: Process, c: Coefficients, clean: Tensor, noise: Tensor | None = None) -> Tensor:
     """a x_0 + b anchor + s e: the state at a time whose coefficients are c; or, with derivatives, its slope.
 
-    clean, noise: (..., time), broadcast against each other.
+    clean, noise: (..., time), broadcast against each other; no noise where s = 0.
     """
-    x = c.a * clean + c.s * noise
+    x = c.a * clean if noise is None else c.a * clean + c.s * noise
     return x if process.anchor is None else x + c.b * process.anchor
 
 

@@ -62,9 +62,8 @@ def _stages(process: Process, step: int, t: float, s: float, gamma: float, s_noi
     def churned(state: State, draw: Draw) -> State:
         return State(renoised(process, state.x, t, t_hat, s_noise * draw(0)))
 
-    def finish(state: State, estimate: Estimate, draw: Draw) -> State:  # the slope has no limit at s = 0
-        noise = noise_of(process, state.x, t_hat, estimate)
-        return State(combine(process, process.coefficients(s), estimate.clean, noise))
+    def finish(state: State, estimate: Estimate, draw: Draw) -> State:  # at s = 0 there is no second slope
+        return State(combine(process, process.coefficients(s), estimate.clean))
 
     def euler(state: State, estimate: Estimate, draw: Draw) -> State:
         d = slope(state.x, t_hat, estimate)

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
-
 from audiomend.denoisers.base import Estimate
 from audiomend.processes.base import Process, combine
 from audiomend.solvers.base import Draw, Solver, Stage, State
@@ -25,7 +23,7 @@ def momentum(m: float, kappa: float) -> Solver:
             def leave(state: State, estimate: Estimate, draw: Draw) -> State:
                 clean = estimate.clean
                 if after.s == 0:
-                    return State(combine(process, after, clean, torch.zeros(())))
+                    return State(combine(process, after, clean))
                 for previous in state.memory:  # none in the first step
                     clean = clean + m * (clean - previous)
                 return State(combine(process, after, clean, kappa * draw(0)), memory=(estimate.clean,))
