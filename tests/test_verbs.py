@@ -182,3 +182,13 @@ def test_every_public_name_exists() -> None:
     assert set(audiomend.__all__) <= set(dir(audiomend))
     with pytest.raises(AttributeError):
         _ = audiomend.nonsense
+
+
+def test_a_walk_can_be_changed_for_comparisons() -> None:
+    usual = audiomend.inpaint(holed(), RATE, **FAST)
+    cold = audiomend.inpaint(holed(), RATE, walk={"warm": False, "solver": "unipc", "start": 3.0}, **FAST)
+    assert (usual != cold).any()
+    with pytest.raises(UsageError, match="no solvent; it has start"):
+        audiomend.inpaint(holed(), RATE, walk={"solvent": 1}, **FAST)
+    with pytest.raises(UsageError, match="solver magic"):
+        audiomend.inpaint(holed(), RATE, walk={"solver": "magic"}, **FAST)

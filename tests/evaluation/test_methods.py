@@ -55,6 +55,22 @@ def test_the_verb_of_the_task_is_called_with_the_options(calls: list[Any]) -> No
     assert not result.any()
 
 
+def test_fields_of_the_walk_are_handed_over_together(calls: list[Any]) -> None:
+    restore(
+        parse_method("diffusion@steps=8,solver=unipc,warm=False"),
+        CLIP,
+        100,
+        Damage("declip", 3.0, 0.5),
+        seed=0,
+    )
+    assert calls[0][3] == {
+        "method": "diffusion",
+        "seed": 0,
+        "steps": 8,
+        "walk": {"solver": "unipc", "warm": False},
+    }
+
+
 def test_inpaint_is_told_the_gaps_in_seconds(calls: list[Any]) -> None:
     restore(parse_method("diffusion"), CLIP, 100, Damage("inpaint", 50.0, gaps=((10, 15), (60, 65))), seed=0)
     assert calls[0][0] == "inpaint"

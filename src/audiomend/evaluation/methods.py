@@ -9,6 +9,7 @@ from audiomend.errors import UsageError
 from audiomend.evaluation.damages import Clip, Damage
 
 UNPROCESSED = "damaged"
+WALK = ("solver", "start", "end", "rho", "warm", "conditioned")  # fields of restorers.settings.Way
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Method:
     Attributes:
         label: the text it was made from; names it in every table.
         name: what the verbs call `method`, or "damaged" for the clip as it is.
-        options: further keyword arguments of the verb.
+        options: further keyword arguments of the verb, or fields of its walk.
     """
 
     label: str
@@ -51,7 +52,11 @@ def restore(method: Method, observation: Clip, rate: int, how: Damage, seed: int
 
     known = {"gaps": [(start / rate, stop / rate) for start, stop in how.gaps]} if how.gaps else {}
     verb = getattr(audiomend, how.task)
-    mended = verb(observation, rate, **({"method": method.name, "seed": seed} | known | dict(method.options)))
+    walk = {key: value for key, value in method.options if key in WALK}
+    options = {key: value for key, value in method.options if key not in WALK} | (
+        {"walk": walk} if walk else {}
+    )
+    mended = verb(observation, rate, **({"method": method.name, "seed": seed} | known | options))
     return np.asarray(mended, dtype=np.float32)
 
 

@@ -1,6 +1,6 @@
 """The verbs for arrays: the same shape, dtype and library comes back."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ def declip(
     precision: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    walk: Mapping[str, object] | None = None,
 ) -> Samples:
     """Restore the peaks that hard clipping cut off. Samples that are not clipped stay as they are.
 
@@ -60,6 +61,8 @@ def declip(
         precision: auto, float32 or bfloat16, of the network.
         device: auto, cpu, cuda or mps.
         threads: of torch, during the call; None leaves them.
+        walk: for comparisons, other values for fields of `audiomend.restorers.settings.Way`, such as
+            {"solver": "unipc", "warm": False}.
 
     Returns:
         mended audio of the same shape, dtype and library.
@@ -70,7 +73,7 @@ def declip(
         Cancelled: by `progress`.
     """
     given = Given(clip_level=clip_level)
-    options = Options(method, model, quality, steps, seed, strength, (), precision, device)
+    options = Options(method, model, quality, steps, seed, strength, (), precision, device, walk or {})
     return _mended("declip", audio, sample_rate, given, options, regions, progress, threads)
 
 
@@ -90,6 +93,7 @@ def inpaint(
     precision: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    walk: Mapping[str, object] | None = None,
 ) -> Samples:
     """Fill gaps. Samples outside them stay as they are.
 
@@ -100,7 +104,7 @@ def inpaint(
     """
     frames = audio.shape[-1] if audio.ndim else 0
     given = Given(gaps=tuple(_intervals(gaps, sample_rate, frames, "gap")))
-    options = Options(method, model, quality, steps, seed, strength, (), precision, device)
+    options = Options(method, model, quality, steps, seed, strength, (), precision, device, walk or {})
     return _mended("inpaint", audio, sample_rate, given, options, regions, progress, threads)
 
 
@@ -120,6 +124,7 @@ def extend(
     precision: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    walk: Mapping[str, object] | None = None,
 ) -> Samples:
     """Invent the band above a cut-off. The band below it stays as it is, to 80 dB.
 
@@ -129,7 +134,7 @@ def extend(
     The other arguments, the result and the errors are those of `declip`.
     """
     given = Given(cutoff_hz=cutoff_hz)
-    options = Options(method, model, quality, steps, seed, strength, (), precision, device)
+    options = Options(method, model, quality, steps, seed, strength, (), precision, device, walk or {})
     return _mended("extend", audio, sample_rate, given, options, regions, progress, threads)
 
 

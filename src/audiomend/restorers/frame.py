@@ -1,8 +1,8 @@
 """What all restorers share: level, region, strength, known samples, progress. Once, for arrays and files."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,6 +41,7 @@ class Options:
         regions: sample intervals outside which nothing changes; empty means everywhere.
         precision: auto, float32 or bfloat16.
         device: auto, cpu, cuda or mps.
+        walk: other values for fields of `Way`, for comparisons.
     """
 
     method: str = "auto"
@@ -52,6 +53,7 @@ class Options:
     regions: tuple[Interval, ...] = ()
     precision: str = "auto"
     device: str = "auto"
+    walk: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -100,7 +102,7 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
     """
     device = choose_device(options.device)
     prior = load(options.model, choose(options.precision, device), device)
-    chosen = way(damage.verb, options.quality, options.steps)
+    chosen = way(damage.verb, options.quality, options.steps, options.walk)
     windows = windows_for(prior, source.rate)
     if options.regions:
         damage = Within(damage, options.regions)

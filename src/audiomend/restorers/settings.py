@@ -1,6 +1,6 @@
 """How each damage is walked: chosen on training recordings, shown in docs/choices.md with the command."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from audiomend import schedules
@@ -58,15 +58,23 @@ _WAYS = {
 }
 
 
-def way(verb: str, quality: str, steps: int | None) -> Way:
+def way(verb: str, quality: str, steps: int | None, changes: Mapping[str, object] | None = None) -> Way:
     """The way for a damage at a quality, or with a number of evaluations of the user's own.
 
+    changes: other values for fields of `Way`.
+
     Raises:
-        UsageError: unknown quality, or fewer than one step.
+        UsageError: unknown quality, solver or field, or fewer than one step.
     """
     if quality not in QUALITY_STEPS:
         raise UsageError(f"The quality {quality} is unknown; it is one of {', '.join(QUALITY_STEPS)}.")
     if steps is not None and steps < 1:
         raise UsageError(f"{steps} steps are too few: a walk takes at least 1.")
     chosen = _WAYS[verb]
-    return Way(**{**chosen.__dict__, "steps": steps or QUALITY_STEPS[quality]})
+    fields = {**vars(chosen), "steps": steps or QUALITY_STEPS[quality], **(changes or {})}
+    if odd := set(fields) - set(vars(chosen)):
+        raise UsageError(f"A walk has no {', '.join(sorted(odd))}; it has {', '.join(vars(chosen))}.")
+    changed = Way(**fields)
+    if changed.solver not in SOLVERS:
+        raise UsageError(f"The solver {changed.solver} is unknown; it is one of {', '.join(SOLVERS)}.")
+    return changed
