@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -122,7 +122,7 @@ def load(name: str | Path | None = None, precision: str = "float32", device: str
     if card.architecture != PatchUnet.__name__:
         raise ModelError(f"{card.name} is a {card.architecture}; this version knows {PatchUnet.__name__}.")
     try:
-        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in card.arguments.items()}
+        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.arguments.items()}
         network = PatchUnet(Architecture(**arguments), getattr(torch, precision))
         tensors = load_file(checked_weights(folder))
         network.load_state_dict({n: t.float() for n, t in tensors.items()})

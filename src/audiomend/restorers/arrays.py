@@ -1,7 +1,7 @@
 """The verbs for arrays: the same shape, dtype and library comes back."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -236,7 +236,7 @@ def _mended(
     values = audio.detach().cpu().numpy() if is_tensor else np.asarray(audio)
     rows = _rows(values, rate)
     intervals = tuple(merge(_intervals(regions, rate, rows.shape[1], "region")))
-    options = Options(**{**options.__dict__, "regions": intervals})
+    options = replace(options, regions=intervals)
     sink = ArraySink(rows)
     with threads(thread_count):
         _restore(verb, ArrayReader(rows, int(rate)), sink, given, options, progress)

@@ -1,7 +1,7 @@
 """What all restorers share: level, region, strength, known samples, progress. Once, for arrays and files."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -148,7 +148,7 @@ def region_fade(regions: Sequence[Interval], start: int, stop: int, rate: int) -
 
 
 @contextlib.contextmanager
-def threads(count: int | None) -> Iterator[None]:
+def threads(count: int | None) -> Generator[None]:
     """Let torch use `count` threads inside the block; None leaves it as it is."""
     before = torch.get_num_threads()
     if count is not None:

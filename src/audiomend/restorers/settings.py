@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from audiomend import schedules
 from audiomend.errors import UsageError
@@ -71,7 +72,7 @@ def way(verb: str, quality: str, steps: int | None, changes: Mapping[str, object
     if steps is not None and steps < 1:
         raise UsageError(f"{steps} steps are too few: a walk takes at least 1.")
     chosen = _WAYS[verb]
-    fields = {**vars(chosen), "steps": steps or QUALITY_STEPS[quality], **(changes or {})}
+    fields: dict[str, Any] = {**vars(chosen), "steps": steps or QUALITY_STEPS[quality], **(changes or {})}
     if odd := set(fields) - set(vars(chosen)):
         raise UsageError(f"A walk has no {', '.join(sorted(odd))}; it has {', '.join(vars(chosen))}.")
     changed = Way(**fields)
