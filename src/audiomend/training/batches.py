@@ -11,7 +11,7 @@ from audiomend.data.augment import augment, source_length
 from audiomend.data.damage import damage
 from audiomend.data.pool import Pool
 from audiomend.networks.patch_unet import Seen
-from audiomend.recipes.prior import Recipe
+from audiomend.recipes.recipe import Recipe
 from audiomend.training.objective import Batch
 
 REFRESH_STEPS = 200  # between looks for new shards

@@ -37,7 +37,7 @@ class Batch:
 def draw_levels(
     batch: int, mean: float, spread: float, lowest: float, highest: float, generator: torch.Generator
 ) -> Tensor:
-    """ln(sigma / sigma_data) ~ N(mean, spread), clipped, one draw in each of `batch` equal shares: (batch,)."""
+    """(batch,) ln(sigma / sigma_data) ~ N(mean, spread), clipped, one draw in each of as many equal shares."""
     shares = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
     normal = math.sqrt(2) * torch.erfinv((2 * shares - 1).clamp(-0.999999, 0.999999))
     levels = (mean + spread * normal).clamp(math.log(lowest), math.log(highest))
@@ -56,7 +56,9 @@ def sample_weights(seen: Seen) -> Tensor:
     """(batch, time) weights of mean about 1 that favour unknown samples of damaged crops."""
     share = seen.unknown.mean(-1, keepdim=True)
     damaged = seen.present[:, None] * (share > 0)
-    favoured = (1 - UNKNOWN_SHARE) + (UNKNOWN_SHARE * seen.unknown / share.clamp_min(1e-6)).clamp_max(MOST_WEIGHT)
+    favoured = (1 - UNKNOWN_SHARE) + (UNKNOWN_SHARE * seen.unknown / share.clamp_min(1e-6)).clamp_max(
+        MOST_WEIGHT
+    )
     return torch.where(damaged > 0, favoured, 1.0)
 
 

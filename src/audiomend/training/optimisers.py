@@ -56,4 +56,6 @@ class Optimisers:
                 if name.startswith(f"{kind}."):
                     _, index, key = name.split(".")
                     state.setdefault(int(index), {})[key] = value
-            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+            optimiser.load_state_dict(
+                {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+            )
