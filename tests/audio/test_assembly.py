@@ -100,7 +100,7 @@ def test_nothing_changed_is_nothing_stored():
 
 
 def test_the_peak_is_that_of_changed_samples():
-    with spilled(1, (0, np.array([[9.0, -0.5, 0.25]]), np.array([False, True, True]))) as spill:
+    with spilled(1, (0, np.array([[-0.5, 9.0, 0.25]]), np.array([True, False, True]))) as spill:
         assert spill.peak == 0.5
 
 

@@ -13,6 +13,7 @@ import soundfile
 
 from audiomend.audio import file as file_module
 from audiomend.audio.file import open_sound, printable, survey
+from audiomend.audio.libsndfile import read_frames
 from audiomend.errors import AudioReadError
 
 INTEGERS = [
@@ -61,6 +62,20 @@ def test_samples_are_channels_first_and_full_scale_is_1(write):
     np.testing.assert_array_equal(samples, soundfile.read(sound.path)[0][:100].T)
     assert samples.dtype == np.float64
     assert samples.flags.c_contiguous
+
+
+def test_a_decoder_may_give_less_than_was_asked_for(write, monkeypatch):
+    monkeypatch.setattr(file_module, "read_frames", lambda file, native: read_frames(file, native[:700]))
+    with open_sound(write()) as sound:
+        blocks = list(sound.blocks(1000))
+    assert [block.start for block in blocks] == list(range(0, 5000, 700))
+
+
+def test_nothing_is_read_behind_a_failure_of_the_decoder(write, monkeypatch):
+    """It may find its feet again, but what it skipped is unknown."""
+    monkeypatch.setattr(file_module, "read_frames", lambda *arguments: (read_frames(*arguments)[0], 161))
+    with open_sound(write()) as sound:
+        assert [block.stop for block in sound.blocks(1000)] == [1000]
 
 
 def test_blocks_can_be_read_again(write):

@@ -83,7 +83,12 @@ def test_blocks_of_any_size_give_the_same(cuts):
     assert level(*blocks).rms == pytest.approx(level(samples).rms, rel=1e-12)
 
 
-def test_a_stretch_is_half_a_second():
-    accumulator = ActiveLevel(48_000)
-    accumulator.add(np.concatenate([stretch(0.4, 24_000), stretch(0.001, 24_000)], axis=1))
-    assert accumulator.rms == pytest.approx(0.4)
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_a_stretch_is_half_a_second(rate):
+    accumulator = ActiveLevel(rate)
+    half = rate // 4
+    pulses = np.concatenate(
+        [stretch(0.4, half), stretch(0.0, half), stretch(0.4, half), stretch(0.0, half)], axis=1
+    )
+    accumulator.add(pulses)
+    assert accumulator.rms == pytest.approx(0.4 / np.sqrt(2))

@@ -294,6 +294,17 @@ def test_a_failed_commit_leaves_nothing(tmp_path, monkeypatch, step):
     assert names(tmp_path) == []
 
 
+def test_part_files_can_go_before_the_end_of_their_blocks(tmp_path):
+    with PartFile(tmp_path / "done", force=False) as part:
+        part.commit()
+    with PartFile(tmp_path / "one", force=False), PartFile(tmp_path / "two", force=False) as part:
+        atomic.remove_parts()
+        assert names(tmp_path) == ["done"]
+        with pytest.raises(AudioWriteError):
+            part.commit()
+    assert names(tmp_path) == ["done"]
+
+
 def test_part_files_in_use_stay_and_abandoned_ones_go(tmp_path):
     path = tmp_path / "out"
     with PartFile(path, force=False) as part:

@@ -10,7 +10,7 @@ Array = NDArray[Any]
 
 
 def resampled_length(length: int, rate_in: float, rate_out: float) -> int:
-    """Samples that `length` samples become: round(length * rate_out / rate_in), halves to even."""
+    """Samples that `length` samples become: length * rate_out / rate_in, rounded (halves to even)."""
     return round(length * rate_out / rate_in)
 
 
