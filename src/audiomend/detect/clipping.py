@@ -20,6 +20,7 @@ DEPTH = int(log(2) / RATIO)  # bins kept, from the largest value down to half of
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)  # of a top in bins: up to 1.3 %, room for dither
 CERTAIN = 0.75  # confidence from which a top counts as clipped: three times the neighbourhood
 DOUBT = 8  # samples that a top must outweigh even if its neighbourhood is empty
+EXACT = 0.99  # share of a top that must equal the maximum for the maximum to be the level
 SLOPES = 0.005  # a square wave has fewer samples than this, relative to its tops, on the way to them
 
 
@@ -80,9 +81,9 @@ class _Peaks:
         count, slopes = int(self.values[:width].sum()), int(self.values[width:].sum())
         if slopes <= SLOPES * count:
             return 0.0, inf, 0
-        exact = self.at_maximum >= 0.99 * count
-        level = self.maximum if exact else exp((_bin(self.maximum) - width + 1) * RATIO)
-        return self._share(width), level, count
+        if self.at_maximum >= EXACT * count:
+            return self._share(width), self.maximum, self.at_maximum
+        return self._share(width), exp((_bin(self.maximum) - width + 1) * RATIO), count
 
     def _share(self, width: int) -> float:
         """Share of the neighbours within this width of the maximum among all samples of the neighbourhood.
@@ -102,14 +103,14 @@ def _bin(value: float) -> int:
 
 
 class ClippingDetector:
-    """Feed it blocks, then ask for the result."""
+    """Add blocks, then ask for the result."""
 
     def __init__(self, channels: int) -> None:
         self._peaks = [(_Peaks(), _Peaks()) for _ in range(channels)]
         self._last = np.zeros(channels)
         self._samples = 0
 
-    def feed(self, block: NDArray[np.floating]) -> None:
+    def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
         if block.shape[1] == 0:
             return
@@ -135,5 +136,5 @@ def _verdict(negative: _Peaks, positive: _Peaks, samples: int) -> Clipping:
 def find_clipping(x: NDArray[np.floating]) -> tuple[Clipping, ...]:
     """Clipping in each channel of x, (channels, time)."""
     detector = ClippingDetector(len(x))
-    detector.feed(x)
+    detector.add(x)
     return detector.result()

@@ -1,9 +1,9 @@
 """Gaps: runs of exact digital silence that break off a sound and let it go on.
 
 The silence of a pause, of a fade or of a coarse quantiser is reached gradually, or is long. So both edges of
-a gap must be loud against the channel and against its quantisation, and it lasts from 2 ms to 2 s. Measured on
-227 recordings of music, speech and noise (float, and 16 bit at full level) without a gap: nothing found; of
-gaps of 5 to 400 ms put there at random, 98 % found, the others lay in near silence.
+a gap must be loud against the channel and against its quantisation, and it lasts from 2 ms to 2 s. In 227
+recordings of music, speech and noise (float, and 16 bit at full level) nothing was found where no gap was; of
+gaps of 5 to 400 ms put there at random 98 % were found, the others lay in near silence.
 """
 
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class _Channel:
     sounding: int = 0
     step: float = inf
 
-    def feed(self, x: NDArray[np.float64]) -> None:
+    def add(self, x: NDArray[np.float64]) -> None:
         magnitude = np.abs(x)
         sounding = magnitude[magnitude > 0]
         self.energy += float((sounding**2).sum())
@@ -101,16 +101,16 @@ def _runs_of_zeros(x: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[n
 
 
 class GapDetector:
-    """Feed it blocks, then ask for the result."""
+    """Add blocks, then ask for the result."""
 
     def __init__(self, channels: int, sample_rate: float) -> None:
         shortest, longest, edge = (max(round(s * sample_rate), 1) for s in (SHORTEST_S, LONGEST_S, EDGE_S))
         self._channels = [_Channel(shortest, longest, edge) for _ in range(channels)]
 
-    def feed(self, block: NDArray[np.floating]) -> None:
+    def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
         for row, channel in zip(block, self._channels, strict=True):
-            channel.feed(row.astype(np.float64))
+            channel.add(row.astype(np.float64))
 
     def result(self) -> tuple[Gap, ...]:
         """All gaps, channel by channel in the order of time."""
@@ -122,5 +122,5 @@ class GapDetector:
 def find_gaps(x: NDArray[np.floating], sample_rate: float) -> tuple[Gap, ...]:
     """The gaps of x, (channels, time), at a rate in Hz."""
     detector = GapDetector(len(x), sample_rate)
-    detector.feed(x)
+    detector.add(x)
     return detector.result()

@@ -1,0 +1,146 @@
+"""Bandwidth: the frequency above which a recording holds nothing.
+
+Two rules. The edge rule looks for a steep fall of the spectrum that stays down: right for resamplers, codecs
+and steep filters. Where there is none, the cumulative rule of AudioSR is left (Liu et al. 2023,
+versatile_audio_super_resolution, lowpass cut-off at test time): the highest bin below which lies at most
+98.5 % of the summed magnitude. It depends on the programme, loses the top of the good band and also gives a
+number for a recording without a limit, so treat it as a guess.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FRAME_S = 0.093  # 4096 samples at 44.1 and 48 kHz
+FRAMES_AT_ONCE = 64
+QUANTILE = 0.95  # over frames: what sounds now and then counts, a single click does not
+FLOOR_DB, CEILING_DB = -180, 120  # of the histogram of magnitudes, in bins of 1 dB
+RANGE_DB = 110  # below the strongest bin: deeper ones are rounding noise
+SIDE = 2 ** (1 / 6)  # the levels on either side of an edge are averaged over this ratio
+SIDE_BINS = 4  # and over no fewer bins than this
+LEAST_FALL_DB = 10.0
+LEAST_SHARE = 0.3  # of the largest fall; a smaller one above it is structure in the noise floor
+SURE_FALL_DB = 20.0
+HALF_DB = 6.0
+CUMULATIVE_SHARE = 0.985
+
+
+@dataclass(frozen=True)
+class Bandwidth:
+    """Where a recording ends in frequency.
+
+    Attributes:
+        cutoff_hz: the −6 dB point of the edge, or the guess; half the rate for silence.
+        rule: which rule gave it; "edge" if there is a fall of 10 dB or more.
+        fall_db: of the highest such edge, or the largest fall if there is none.
+        confidence: fall_db / 20 dB, at most 1. Of music, singing and speech low-passed at 3 to 16 kHz, edges
+            of 10 to 15 dB were right within 20 % in half of the cases, of 15 to 20 dB in nine of ten, and of
+            20 dB or more in all. Below 0.5 the cut-off is a guess.
+    """
+
+    cutoff_hz: float
+    rule: Literal["edge", "cumulative"]
+    fall_db: float
+    confidence: float
+
+
+class BandwidthDetector:
+    """Add blocks, then ask for the result. The frames of all channels are taken together."""
+
+    def __init__(self, channels: int, sample_rate: float) -> None:
+        self._rate = sample_rate
+        self._size = 2 ** round(np.log2(FRAME_S * sample_rate))
+        self._held = np.zeros((channels, 0))
+        bins = self._size // 2 + 1
+        self._levels = np.zeros((bins, CEILING_DB - FLOOR_DB), np.uint32)
+        self._magnitude = np.zeros(bins)
+
+    def add(self, block: NDArray[np.floating]) -> None:
+        """Take the next samples, (channels, n)."""
+        held = np.concatenate([self._held, block.astype(np.float64)], axis=1)
+        hop = self._size // 2
+        count = max(held.shape[1] // hop - 1, 0)
+        for first in range(0, count, FRAMES_AT_ONCE):
+            last = min(first + FRAMES_AT_ONCE, count)
+            stretch = held[:, first * hop : (last + 1) * hop]
+            self._count(np.lib.stride_tricks.sliding_window_view(stretch, self._size, axis=1)[:, ::hop])
+        self._held = held[:, count * hop :]
+
+    def _count(self, frames: NDArray[np.float64]) -> None:
+        """Add the spectra of (channels, frames, size); digital silence is left out."""
+        sounding = frames[np.any(frames != 0, axis=-1)]
+        window = np.hanning(self._size + 2)[1:-1]
+        magnitude = np.abs(np.fft.rfft(sounding * window))
+        bins, width = self._levels.shape
+        level = np.floor(20 * np.log10(np.maximum(magnitude, 10 ** (FLOOR_DB / 20))))
+        index = np.minimum(level - FLOOR_DB, width - 1).astype(np.int64) + width * np.arange(bins)
+        counts = np.bincount(index.ravel(), minlength=bins * width).reshape(bins, width)
+        self._levels += counts.astype(np.uint32)
+        self._magnitude += magnitude.sum(axis=0)
+
+    def result(self) -> Bandwidth:
+        """The verdict on what was added so far; a sound shorter than a frame has silence on either side."""
+        if self._levels.any():
+            return _verdict(self._quantile(), self._magnitude, self._rate / self._size)
+        if not self._held.any():
+            return Bandwidth(self._rate / 2, "cumulative", 0.0, 0.0)
+        padded = BandwidthDetector(len(self._held), self._rate)
+        missing = self._size - self._held.shape[1]
+        padded.add(np.pad(self._held, ((0, 0), (missing // 2, missing - missing // 2))))
+        return padded.result()
+
+    def _quantile(self) -> NDArray[np.float64]:
+        """Level of each bin that a share of QUANTILE of the frames stays below, in dB."""
+        counts = np.cumsum(self._levels, axis=1)
+        return (counts < QUANTILE * counts[:, -1:]).sum(axis=1) + float(FLOOR_DB)
+
+
+def _verdict(level: NDArray[np.float64], magnitude: NDArray[np.float64], bin_hz: float) -> Bandwidth:
+    level = np.maximum(level, level.max() - RANGE_DB)
+    falls = _falls(level)
+    start, steepest = _highest_edge(falls)
+    fall = float(falls[steepest])
+    confidence = float(np.clip(fall / SURE_FALL_DB, 0, 1))
+    if fall >= LEAST_FALL_DB:
+        cutoff = _half_point(level, start + SIDE_BINS, steepest + SIDE_BINS) * bin_hz
+        return Bandwidth(cutoff, "edge", fall, confidence)
+    below = np.cumsum(magnitude) <= CUMULATIVE_SHARE * magnitude.sum()
+    return Bandwidth(max(int(below.sum()) - 1, 0) * bin_hz, "cumulative", fall, confidence)
+
+
+def _falls(level: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fall in dB at the bins SIDE_BINS to bins - SIDE_BINS - 1: mean level on the sixth of an octave below,
+    minus the highest such mean on any sixth of an octave above."""
+    total = np.concatenate([[0.0], np.cumsum(level)])
+    k = np.arange(SIDE_BINS, len(level) - SIDE_BINS)
+    low = np.minimum(np.rint(k / SIDE).astype(np.int64), k - SIDE_BINS)
+    high = np.maximum(np.minimum(np.rint(k * SIDE).astype(np.int64), len(level)), k + SIDE_BINS)
+    below = (total[k] - total[low]) / (k - low)
+    above = (total[high] - total[k]) / (high - k)
+    return below - np.maximum.accumulate(above[::-1])[::-1]
+
+
+def _highest_edge(falls: NDArray[np.float64]) -> tuple[int, int]:
+    """First and steepest index of the highest stretch of sufficient fall; without one, the largest fall."""
+    steep = np.flatnonzero(falls >= max(LEAST_FALL_DB, LEAST_SHARE * falls.max()))
+    if len(steep) == 0:
+        return int(falls.argmax()), int(falls.argmax())
+    first = int(steep[np.flatnonzero(np.diff(steep, prepend=-2) > 1)[-1]])
+    return first, first + int(falls[first : steep[-1] + 1].argmax())
+
+
+def _half_point(level: NDArray[np.float64], start: int, steepest: int) -> int:
+    """Highest bin of the slope less than 6 dB below the mean of the sixth of an octave before its start."""
+    smooth = np.convolve(level, np.full(5, 0.2), "same")
+    low = min(round(start / SIDE), start - SIDE_BINS)
+    intact = np.flatnonzero(smooth[low : steepest + 1] >= level[low:start].mean() - HALF_DB)
+    return low + int(intact[-1])
+
+
+def find_bandwidth(x: NDArray[np.floating], sample_rate: float) -> Bandwidth:
+    """The bandwidth of x, (channels, time), at a rate in Hz."""
+    detector = BandwidthDetector(len(x), sample_rate)
+    detector.add(x)
+    return detector.result()
