@@ -76,6 +76,19 @@ def test_the_excerpt_holds_the_most_energy_of_change() -> None:
     assert 38 <= start <= 50
 
 
+def test_a_loud_change_outweighs_many_soft_ones() -> None:
+    before, after = np.zeros((1, 100 * RATE)), np.zeros((1, 100 * RATE))
+    after[:, 40 * RATE : 40 * RATE + 100] = 0.5  # energy 25, sum of magnitudes 50
+    after[:, 70 * RATE : 78 * RATE : 80] = -0.15  # 18 and 120
+    assert 20 <= listening.loudest_change([(before, after)], RATE, 20) / RATE <= 40
+
+
+def test_a_change_in_the_last_moment_counts() -> None:
+    before, after = np.zeros((1, 30 * RATE)), np.zeros((1, 30 * RATE))
+    after[:, -1] = 0.5
+    assert listening.loudest_change([(before, after)], RATE, 20) == 10 * RATE
+
+
 def test_blocks_change_nothing_about_the_excerpt() -> None:
     before, after = noise(30), noise(30, seed=3)
     after[1, 21 * RATE] += 5

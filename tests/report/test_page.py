@@ -164,8 +164,11 @@ def test_a_long_sound_is_an_excerpt_and_says_so() -> None:
     section = next(e for e in root.iter("section") if e.get("class") == "listen")
     assert section.get("data-seconds") == "20.0000"
     assert len(soundfile.read(content(next(root.iter("audio")).attrib["src"], "audio/flac"))[0]) == 20 * RATE
-    labels = [e.text for e in root.iter("text") if (e.text or "").endswith(" s")]
-    assert labels == ["35 s", "40 s", "45 s", "50 s"]
+    times = next(e for e in root.iter("svg") if e.get("class") == "times")
+    assert [e.text for e in times] == ["35 s", "40 s", "45 s", "50 s"]
+    assert float(times[0].attrib["x"].rstrip("%")) == pytest.approx(
+        100 * (35 - float(place[1])) / 20, abs=0.01
+    )
 
 
 def test_an_excerpt_given_as_such_keeps_its_place_in_the_file() -> None:

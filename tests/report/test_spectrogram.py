@@ -77,6 +77,9 @@ def test_the_window_is_32_ms_long() -> None:
     audio[RATE // 2] = 1
     heard = spectrogram.levels(audio, RATE, 1000, 10).max(axis=0) > spectrogram.SILENCE_DB + 1
     assert abs(heard.sum() - 32) <= 1
+    assert np.flatnonzero(heard).mean() == pytest.approx(
+        499.5, abs=0.6
+    )  # column k has its middle at k + 1/2 ms
 
 
 def test_a_short_sound_in_a_long_file_is_not_missed() -> None:
