@@ -1,6 +1,10 @@
 """Truths of the damages: what an operator, its adjoint, pseudo-inverse and projection must satisfy."""
 
 import math
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -376,3 +380,40 @@ def test_a_transition_out_of_range_is_refused(transition):
 def test_an_epsilon_out_of_range_is_refused(epsilon):
     with pytest.raises(UsageError, match=r"epsilon is .* above 0"):
         LowPass(1000, RATE, epsilon=epsilon)
+
+
+# --- docs/add-a-degradation.md ------------------------------------------------------------------------
+
+
+def test_the_page_about_a_new_degradation_works_as_shown(tmp_path):
+    """Its two files run in a folder of their own, which the package's operators are extended by."""
+    files = dict(
+        re.findall(
+            r"^## [^\n]*`([^`\n]+\.py)`\n.*?^```python\n(.*?)^```",
+            PAGE.read_text(encoding="utf-8"),
+            re.S | re.M,
+        )
+    )
+    operator, proof = "src/audiomend/operators/sample_hold.py", "tests/test_sample_hold.py"
+    assert list(files) == [operator, proof]
+    (tmp_path / "sample_hold.py").write_text(files[operator], encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(
+        f"import audiomend.operators\naudiomend.operators.__path__.append({str(tmp_path)!r})\n"
+    )
+    (tmp_path / "test_sample_hold.py").write_text(files[proof], encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        tmp_path,
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTEST_ADDOPTS": ""}
+    run = subprocess.run([*command, tmp_path], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "12 passed" in run.stdout
