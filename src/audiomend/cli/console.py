@@ -6,7 +6,7 @@ Where standard error is no terminal only warnings and errors are written.
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import typer
@@ -64,7 +64,7 @@ class Bar:
 
 
 @contextlib.contextmanager
-def progress_bar(text: str) -> Iterator[Bar]:
+def progress_bar(text: str) -> Generator[Bar]:
     """A bar that vanishes at the end of the block."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

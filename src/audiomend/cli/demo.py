@@ -9,13 +9,6 @@ from audiomend.cli import interrupts
 from audiomend.cli.console import progress_bar
 
 EXAMPLE = "Example:  audiomend demo my-demo"
-STEPS = {
-    "synthesise": "Making a phrase",
-    "declip": "Mending clipping",
-    "inpaint": "Filling gaps",
-    "extend": "Inventing treble",
-    "write": "Writing the page",
-}
 
 
 def demo(
@@ -27,12 +20,8 @@ def demo(
 
     Needs no file: leaves the clean, damaged and mended sounds and index.html in DIR, in under a minute.
     """
-    with interrupts.scratch(), progress_bar(STEPS["synthesise"]) as bar:
+    with interrupts.scratch(), progress_bar("Damaging and mending a phrase") as bar:
         from audiomend.report.demo import demo as make
 
-        def show(step: str, share: float) -> None:
-            bar.show(STEPS[step])
-            bar.advance(share)
-
-        written = make(directory, show)
+        written = make(directory, bar.advance)
     print(written[0])

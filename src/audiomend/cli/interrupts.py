@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import NoReturn
 
 EXIT_CODE = 130
@@ -57,7 +57,7 @@ def leave() -> NoReturn:
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[None]:
+def scratch() -> Generator[None]:
     """Temporary files made inside go to a folder of their own, which `leave` removes too."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="audiomend-") as folder:
@@ -70,7 +70,7 @@ def scratch() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def on_request() -> Iterator[Callable[[], bool]]:
+def on_request() -> Generator[Callable[[], bool]]:
     """Inside, the first signal only makes the yielded function true; a second one ends the process."""
     asked = False
     wakeup = signal.set_wakeup_fd(-1)

@@ -1,24 +1,31 @@
 """The entry point of the command `audiomend`."""
 
 import os
+import signal
 import sys
-
-from audiomend.cli import interrupts
-from audiomend.tuning import tune_process
 
 
 def main() -> None:
     """Run the command line of this process and end it with the exit code."""
-    interrupts.arm()  # before typer is imported: an interrupt may come at any moment
-    try:
-        tune_process()
-        from audiomend.cli.app import run
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the imports are done, an interrupt just ends it
+    from audiomend.cli import interrupts
 
-        code = run(sys.argv[1:])
+    try:
+        interrupts.arm()
+        code = _run()
     except KeyboardInterrupt:
         interrupts.leave()
     _flush()
     sys.exit(code)
+
+
+def _run() -> int:
+    from audiomend.tuning import tune_process
+
+    tune_process()
+    from audiomend.cli.app import run
+
+    return run(sys.argv[1:])
 
 
 def _flush() -> None:

@@ -1,0 +1,45 @@
+"""Length, rate, channels, number format and texts of a file stay, whatever is mended or damaged."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+RATES = (8000, 16_000, 22_050, 44_100, 48_000, 96_000)
+FRAMES = (1, 2, 100, 1023, 44_100)
+SUBTYPES = ("PCM_16", "PCM_24", "FLOAT")
+
+
+def options(verb: str, frames: int, rate: int) -> tuple[object, ...]:
+    first, last = frames // 3, frames // 3 + max(1, min(frames // 2, 400))
+    gap = f"{first / rate:.7f}-{last / rate:.7f}"
+    return {
+        "declip": ("--clip-level", 0.4),
+        "inpaint": ("--gap", gap),
+        "extend": ("--cutoff-hz", 3000),
+        "degrade clip": ("--sdr-db", 6),
+        "degrade lowpass": ("--cutoff-hz", 3000),
+        "degrade gap": ("--gap", gap),
+    }[verb]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize(
+    "verb", ["declip", "inpaint", "extend", "degrade clip", "degrade lowpass", "degrade gap"]
+)
+def test_the_file_keeps_its_form(
+    verb: str, rate: int, channels: int, cli: Callable, write: Callable, model: Path, tmp_path: Path
+) -> None:
+    quick = () if verb.startswith("degrade") else ("--model", model, "--steps", 1)
+    for number, frames in enumerate(FRAMES):
+        samples = 0.3 * np.random.default_rng(frames).standard_normal((channels, frames)).clip(-2, 2) + 0.01
+        source = write(f"{frames}.wav", samples, rate, SUBTYPES[number % len(SUBTYPES)])
+        output = tmp_path / f"{frames}-out.wav"
+        assert cli(*verb.split(), source, output, *options(verb, frames, rate), *quick).code == 0
+        with soundfile.SoundFile(source) as before, soundfile.SoundFile(output) as after:
+            for what in ("frames", "samplerate", "channels", "format", "subtype", "title"):
+                assert getattr(after, what) == getattr(before, what), what
+            assert np.isfinite(after.read()).all()
