@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,6 +46,9 @@ def verbs(monkeypatch: pytest.MonkeyPatch) -> Verbs:
     for name, gain in (("declip", 1.25), ("inpaint", 0.5), ("extend", 0.75)):
         monkeypatch.setitem(vars(audiomend), name, stand_ins.verb(name, gain))
     monkeypatch.setattr(module, "synthesise", short)
+    monkeypatch.setattr(
+        module, "card_of", lambda _: SimpleNamespace(name="m1", summary="small", sha256="ab12")
+    )
     monkeypatch.setattr(players, "PICTURE", (60, 20))
     return stand_ins
 
@@ -153,6 +157,8 @@ def test_the_page_tells_figures_and_that_they_prove_nothing(verbs: Verbs, tmp_pa
     for name in NAMES[1:]:
         assert hashlib.sha256((tmp_path / f"{name}.wav").read_bytes()).hexdigest() in page
     assert page.count("<audio") == 9
+    for fact in ("<dd>m1 (small)</dd>", "<dd>ab12</dd>", "<dt>Seed</dt><dd>0</dd>"):
+        assert fact in page
 
 
 def test_an_earlier_demo_is_replaced(verbs: Verbs, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from audiomend.audio.atomic import PartFile
 from audiomend.errors import Cancelled, UsageError
 from audiomend.evaluation.damages import Damage, clip_level_for, damage, damaged_samples
 from audiomend.evaluation.metrics import log_spectral_distance, sdr
+from audiomend.models.store import card_of
 from audiomend.report.page import Page, Region, Sound, write
 from audiomend.report.phrase import synthesise
 
@@ -182,10 +183,16 @@ def _note(name: str, decibels: Mapping[str, float]) -> str:
 def page_of(parts: Sequence[Page], files: Mapping[Path, bytes], seed: int) -> Page:
     """The page about the demo."""
     clean = next(path for path in files if path.name == "clean.wav")
+    card = card_of(None)
     return Page(
         title=TITLE,
         lead=f"One phrase, damaged three ways, and mended by the prior in this package. {CAVEAT}",
-        facts={"Seed": str(seed), "SHA-256 of clean.wav": sha256(files[clean])},
+        facts={
+            "Model": f"{card.name} ({card.summary})",
+            "Seed": str(seed),
+            "SHA-256 of the weights": card.sha256,
+            "SHA-256 of clean.wav": sha256(files[clean]),
+        },
         parts=parts,
     )
 
