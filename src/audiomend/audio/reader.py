@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from audiomend.audio.blocks import Spill
 from audiomend.audio.file import Sound
-from audiomend.audio.formats import to_float
+from audiomend.audio.formats import FLOAT32_BITS, to_float
 from audiomend.audio.libsndfile import read_frames
 from audiomend.errors import AudioReadError
 
 Array = NDArray[Any]
+
+_SEEKING = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "CAF")
 
 
 class SoundReader(Protocol):
@@ -70,16 +72,20 @@ class _Decoded:
 def by_position(sound: Sound, frames: int) -> Generator[SoundReader]:
     """Open `sound` for reading at any position.
 
-    Lossy decoders do not seek to the sample (Vorbis and MP3 do not give the same values again), so their
-    files are decoded once, into a temporary file.
-
     Args:
         sound: an open sound.
         frames: how many its survey found.
     """
-    if sound.format.is_exact:
+    if _seeks_exactly(sound):
         with soundfile.SoundFile(sound.path) as file:
             yield _Seeking(sound, frames, file)
-    else:
-        with Spill(sound.channels) as spill:
+    else:  # decoded once, into a temporary file
+        dtype = np.float64 if sound.format.bits > FLOAT32_BITS else np.float32
+        with Spill(sound.channels, dtype) as spill:
             yield _Decoded(sound, frames, spill)
+
+
+def _seeks_exactly(sound: Sound) -> bool:
+    """Whether libsndfile finds any sample again: lossy decoders give other values there, ALAC takes long."""
+    chosen = sound.format
+    return chosen.container in _SEEKING and chosen.is_exact and not chosen.subtype.startswith("ALAC_")
