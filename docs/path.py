@@ -40,7 +40,7 @@ def walk(samples: np.ndarray, rate: int) -> list[Step]:
     source = ArrayReader(samples, rate)
     problem = Restoration(source, damage, prior, chosen, gain, 0, 0, lambda _: None)
     windows: Windows = windows_for(prior, rate)
-    how = Walk(EDM(), chosen.levels(prior.card.sigma_data), SOLVERS[chosen.solver](), seeded(0), windows)
+    how = Walk(EDM(), chosen.levels(prior.card.sigma_data), SOLVERS[chosen.solver](chosen), seeded(0), windows)
     with torch.inference_mode():
         return list(trajectory(problem, how, problem.observation, samples.shape[1]))
 

@@ -31,6 +31,11 @@ class Damage(Protocol):
         """Band that the mended signal is asked to have; None where nothing is known of it."""
         ...
 
+    @property
+    def share(self) -> float:
+        """Share of the file's samples that are lost, 0 to 1, as far as it is known."""
+        ...
+
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         """(channels, n) which of the damaged signal's samples from `start` on may change."""
         ...
@@ -54,10 +59,12 @@ class Clipped:
     Attributes:
         low, high: (channels, 1) levels; samples at or beyond them are clipped; -inf and inf where a polarity
             is not.
+        share: of clipped samples.
     """
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    share: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "declip"
 
@@ -89,6 +96,7 @@ class Gaps:
     """
 
     gaps: tuple[tuple[tuple[int, int], ...], ...]
+    share: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "inpaint"
 
@@ -117,6 +125,7 @@ class Dull:
     """
 
     low_pass: LowPass
+    share: float = 1.0
     bandwidth_hz: float | None = None
     verb: str = "extend"
 
@@ -168,6 +177,10 @@ class Within:
     @property
     def bandwidth_hz(self) -> float | None:
         return self.damage.bandwidth_hz
+
+    @property
+    def share(self) -> float:
+        return self.damage.share
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         stop = start + samples.shape[1]

@@ -212,7 +212,7 @@ def mend(
         walk = Walk(
             process=EDM(),
             levels=way.levels(prior.card.sigma_data),
-            solver=SOLVERS[way.solver](),
+            solver=SOLVERS[way.solver](way),
             noise=_shifted(seeded(seed), offset),
             windows=windows,
         )

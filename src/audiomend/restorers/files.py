@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from audiomend.audio.blocks import Assembly, Spill, assemble
-from audiomend.audio.file import Sound, Survey, open_sound, survey
+from audiomend.audio.file import PIPE, Sound, Survey, open_sound, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
 from audiomend.audio.reader import SoundReader, by_position
@@ -114,6 +114,7 @@ def mend_file(
         target = check_output(request.output, sound, force=request.force, clip_mode=request.clip_mode)
         residue = _residue(request, sound, target)
         begun = time.monotonic()
+        input_sha256 = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
         level = ActiveLevel(sound.rate)
         found, counted = _survey(request, sound, level)
         with by_position(sound, counted.frames) as reader, Spill(sound.channels, _wide(sound)) as spill:
@@ -137,7 +138,7 @@ def mend_file(
                 precision="" if job is None else job.prior.precision,
                 steps=0 if job is None else job.way.steps,
                 seconds=time.monotonic() - begun,
-                input_sha256=sha256(sound.path),
+                input_sha256=input_sha256,
                 output_sha256="" if target.path is None else sha256(target.path),
             )
 

@@ -74,15 +74,33 @@ def search(verb: str, given: Given, rate: int, channels: int) -> Search:
     raise UsageError(f"There is no verb {verb}; there are {', '.join(VERBS)}.")
 
 
+@dataclass
+class _Beyond:
+    """Counts the samples whose magnitude reaches a level."""
+
+    level: float
+    count: int = 0
+    samples: int = 0
+
+    def add(self, samples: Array) -> None:
+        self.count += int((np.abs(samples) >= self.level).sum())
+        self.samples += samples.size
+
+
 def _search_clipping(level: float | None, channels: int) -> Search:
     if level is not None:
         if not 0 < level < np.inf:
             raise UsageError(f"The clip level is {level:g}; it must be above 0.")
-        levels = np.full((channels, 1), level)
-        found = Found(
-            Clipped(-levels, levels), f"clipped at {level:g} of full scale, as given", {"clip_level": level}
-        )
-        return Search((), lambda: found)
+        levels, beyond = np.full((channels, 1), level), _Beyond(level)
+
+        def given() -> Found:
+            facts = {"clip_level": level, "clipped_samples": beyond.count}
+            if not beyond.count:
+                return Found(None, f"no sample reaches the clip level of {level:g}", facts)
+            damage = Clipped(-levels, levels, beyond.count / beyond.samples)
+            return Found(damage, f"clipped at {level:g} of full scale, as given", facts)
+
+        return Search((beyond,), given)
     detector = ClippingDetector(channels)
 
     def conclude() -> Found:

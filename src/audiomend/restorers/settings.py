@@ -13,6 +13,7 @@ from audiomend.solvers.momentum import momentum
 from audiomend.solvers.unipc import unipc
 
 QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
+HEAVY_SHARE = 0.25  # of clipped samples, about an input SDR of 3 dB, from which momentum is at its highest
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Way:
         solver: name of SOLVERS.
         warm: whether the walk starts from the damaged signal or from noise alone.
         conditioned: whether the network is shown the observation.
+        m, kappa: of the solver `momentum`.
         steps: network evaluations.
     """
 
@@ -35,6 +37,8 @@ class Way:
     solver: str
     warm: bool
     conditioned: bool
+    m: float
+    kappa: float
     steps: int
 
     def levels(self, sigma_data: float) -> list[float]:
@@ -42,27 +46,33 @@ class Way:
         return schedules.karras(self.steps, self.end * sigma_data, self.start * sigma_data, self.rho)
 
 
-SOLVERS: dict[str, Callable[[], Solver]] = {
-    "euler": lambda: first_order(0.0),
-    "ancestral": lambda: first_order("ancestral"),
-    "renoise": lambda: first_order(1.0),
-    "2m": dpm_pp_2m,
-    "unipc": unipc,
-    "momentum": lambda: momentum(0.8, 0.4),
-    "heavy": lambda: momentum(0.95, 0.4),
+SOLVERS: dict[str, Callable[[Way], Solver]] = {
+    "euler": lambda way: first_order(0.0),
+    "ancestral": lambda way: first_order("ancestral"),
+    "renoise": lambda way: first_order(1.0),
+    "2m": lambda way: dpm_pp_2m(),
+    "unipc": lambda way: unipc(),
+    "momentum": lambda way: momentum(way.m, way.kappa),
 }
 
 _WAYS = {
-    "declip": Way(2.0, 0.003, 5.0, "momentum", warm=True, conditioned=True, steps=16),
-    "inpaint": Way(3.0, 0.003, 5.0, "momentum", warm=True, conditioned=True, steps=16),
-    "extend": Way(5.0, 0.01, 5.0, "unipc", warm=True, conditioned=True, steps=16),
+    "declip": Way(3.0, 0.003, 5.0, "momentum", warm=True, conditioned=False, m=0.8, kappa=0.2, steps=16),
+    "inpaint": Way(3.0, 0.003, 5.0, "momentum", warm=True, conditioned=False, m=0.8, kappa=0.4, steps=16),
+    "extend": Way(1.0, 0.01, 5.0, "ancestral", warm=True, conditioned=True, m=0.0, kappa=1.0, steps=16),
 }
 
 
-def way(verb: str, quality: str, steps: int | None, changes: Mapping[str, object] | None = None) -> Way:
+def way(
+    verb: str,
+    quality: str,
+    steps: int | None,
+    changes: Mapping[str, object] | None = None,
+    share: float = 0.0,
+) -> Way:
     """The way for a damage at a quality, or with a number of evaluations of the user's own.
 
     changes: other values for fields of `Way`.
+    share: of samples that are lost, 0 to 1; heavy clipping takes more momentum.
 
     Raises:
         UsageError: unknown quality, solver or field, or fewer than one step.
@@ -72,10 +82,18 @@ def way(verb: str, quality: str, steps: int | None, changes: Mapping[str, object
     if steps is not None and steps < 1:
         raise UsageError(f"{steps} steps are too few: a walk takes at least 1.")
     chosen = _WAYS[verb]
-    fields: dict[str, Any] = {**vars(chosen), "steps": steps or QUALITY_STEPS[quality], **(changes or {})}
+    fields: dict[str, Any] = {**vars(chosen), "steps": steps or QUALITY_STEPS[quality]}
+    if verb == "declip":
+        fields["m"] = momentum_for(share)
+    fields |= changes or {}
     if odd := set(fields) - set(vars(chosen)):
         raise UsageError(f"A walk has no {', '.join(sorted(odd))}; it has {', '.join(vars(chosen))}.")
     changed = Way(**fields)
     if changed.solver not in SOLVERS:
         raise UsageError(f"The solver {changed.solver} is unknown; it is one of {', '.join(SOLVERS)}.")
     return changed
+
+
+def momentum_for(share: float) -> float:
+    """0.75 for hardly any clipped samples to 0.95 for HEAVY_SHARE of them and more."""
+    return 0.75 + 0.2 * min(share / HEAVY_SHARE, 1.0)
