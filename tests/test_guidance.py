@@ -236,6 +236,15 @@ def test_projection_keeps_the_noise_of_the_unprojected_estimate_when_asked():
     assert projected(plain, lambda x, y: y, x, keep_noise=EDM())(x, 3.0, 0.5).noise.tolist() == [5.0, 5.0]
 
 
+def test_exact_guidance_leaves_the_noise_to_the_estimate_and_hands_the_carry_on():
+    matrix, unsure = torch.tensor([[1.0, 0.0]]), torch.eye(2)
+    guided = conditioned(plain, matrix, torch.tensor([5.5]), 1.0, lambda t: t * unsure)
+    estimate = guided(torch.tensor([1.0, 2.0]), 3.0, 0.5, "carried")
+    torch.testing.assert_close(estimate.clean, torch.tensor([3.5 + 3 / 4 * 2, 6.5]))  # gain V / (V + 1)
+    assert estimate.noise is None
+    assert estimate.carry == ("carried", "seen")
+
+
 def test_replacement_adds_what_the_operator_misses():
     guided = replaced(plain, lambda x: 0.25 * x, torch.tensor([10.0, 20.0]))
     estimate = guided(torch.tensor([1.0, 2.0]), 3.0, 0.5, "carried")
