@@ -56,7 +56,7 @@ SOLVERS: dict[str, Callable[[Way], Solver]] = {
 }
 
 _WAYS = {
-    "declip": Way(3.0, 0.003, 5.0, "momentum", warm=True, conditioned=False, m=0.8, kappa=0.2, steps=16),
+    "declip": Way(3.0, 0.01, 5.0, "momentum", warm=True, conditioned=False, m=0.8, kappa=0.1, steps=16),
     "inpaint": Way(3.0, 0.003, 5.0, "momentum", warm=True, conditioned=False, m=0.8, kappa=0.4, steps=16),
     "extend": Way(1.0, 0.01, 5.0, "ancestral", warm=True, conditioned=True, m=0.0, kappa=1.0, steps=16),
 }
