@@ -9,6 +9,7 @@ from audiomend.data.pool import DEFAULT_WEIGHTS
 from audiomend.errors import UsageError
 from audiomend.networks.patch_unet import Architecture
 
+LARGEST_SEED = 2**32  # torch's CPU generator looks at no more bits
 Average = Literal["short", "long", "raw"]
 
 
@@ -64,15 +65,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.rate != RATE:
-            raise UsageError(
-                f"The recipe's rate is {self.rate}; the pool holds {RATE} Hz, so no other is allowed."
-            )
+            raise UsageError(f"The recipe's rate is {self.rate}; only {RATE} Hz is allowed, the pool's.")
         for name in _POSITIVE:
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"The recipe's {name} is {getattr(self, name)}; it must be above 0.")
         for name in _NOT_NEGATIVE:
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"The recipe's {name} is {getattr(self, name)}; it must be 0 or more.")
+        if self.seed >= LARGEST_SEED:
+            raise UsageError(f"The recipe's seed is {self.seed}; it must be below {LARGEST_SEED}.")
         if self.lowest_level > self.highest_level:
             low, high = self.lowest_level, self.highest_level
             raise UsageError(f"The recipe's lowest_level {low} is above its highest_level {high}.")

@@ -42,7 +42,8 @@ def exported_prior(
     network = deepcopy(run.network).eval().requires_grad_(False)
     averages = {"raw": {}, "short": run.averages.short, "long": run.averages.long}
     network.load_state_dict(network.state_dict() | averages[run.recipe.average])
-    network.load_state_dict({name: t.half().float() for name, t in network.state_dict().items()})
+    for parameter in network.parameters():
+        parameter.copy_(parameter.half())
     digest = hashlib.sha256(_weights(network)).hexdigest()
     return TrainedPrior(_card(run, training_data, figures, digest), network)
 
@@ -75,7 +76,9 @@ def list_training_data(items: Sequence[Item]) -> list[dict[str, Any]]:
 
 
 def _weights(network: nn.Module) -> bytes:
-    return to_bytes({name: t.half().contiguous() for name, t in network.state_dict().items()})
+    # Buffers stay as they are: the frequencies of the embedding need more digits than 16 bits hold.
+    parameters = {name: p.detach().half().contiguous() for name, p in network.named_parameters()}
+    return to_bytes(network.state_dict() | parameters)
 
 
 def _card(

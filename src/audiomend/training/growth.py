@@ -83,7 +83,8 @@ def skipped_files(pool: Path) -> list[str]:
 
 
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not sys.stdin: a thread inside it breaks the interpreter's exit
+        pass
     os._exit(0)  # shards and indices appear by rename, so this is safe at any moment
 
 

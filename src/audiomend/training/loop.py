@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -93,7 +94,9 @@ class _Duty:
 
 def _one_step(run: Run, batch: Batch) -> None:
     recipe = run.recipe
-    generator = torch.Generator().manual_seed((recipe.seed << 32) + run.step)
+    # One hash of both numbers: torch's CPU generator looks at no more than 32 bits of its seed.
+    seed = int(np.random.SeedSequence((recipe.seed, run.step)).generate_state(1)[0])
+    generator = torch.Generator().manual_seed(seed)
     levels = draw_levels(
         len(batch.clean),
         recipe.level_mean,

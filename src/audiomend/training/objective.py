@@ -37,7 +37,7 @@ class Batch:
 def draw_levels(
     batch: int, mean: float, spread: float, lowest: float, highest: float, generator: torch.Generator
 ) -> Tensor:
-    """(batch,) ln(sigma / sigma_data) ~ N(mean, spread), clipped, one draw in each of as many equal shares."""
+    """ln(sigma / sigma_data) ~ N(mean, spread), clipped, one draw in each of `batch` shares: (batch,)."""
     shares = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
     normal = math.sqrt(2) * torch.erfinv((2 * shares - 1).clamp(-0.999999, 0.999999))
     levels = (mean + spread * normal).clamp(math.log(lowest), math.log(highest))

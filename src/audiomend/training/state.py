@@ -89,7 +89,8 @@ def save(run: Run, folder: Path) -> None:
     """
     if not all(bool(p.isfinite().all()) for p in run.network.parameters()):
         raise TrainingError(
-            f"The weights of step {run.step} are not finite; the last checkpoint in {folder} is from before."
+            f"The weights before step {run.step} are not finite and are not saved;"
+            f" the checkpoints in {folder} are from before."
         )
     weights = {f"network.{n}": t for n, t in run.network.state_dict().items()}
     averages = {f"average.{n}": t for n, t in run.averages.state().items()}
