@@ -79,6 +79,8 @@ def on_request() -> Generator[Callable[[], bool]]:
         nonlocal asked
         asked = True
         restore()
+        if os.isatty(2):
+            os.write(2, b"Stopping; once more to stop at once.\n")
 
     before = {number: signal.signal(number, ask) for number in _SIGNALS}
 

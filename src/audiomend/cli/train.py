@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from audiomend.cli import interrupts
-from audiomend.cli.console import duration, say
+from audiomend.cli.console import duration, say, warn
 from audiomend.errors import Cancelled, UsageError
 
 EXAMPLE = "Example:  audiomend train prior --data recordings --out runs/prior --max-minutes 60"
@@ -25,12 +25,14 @@ def train(
         typer.Option(
             metavar="DIR",
             help="Folder of the prepared training sound; it grows while training runs.",
-            show_default=False,
+            show_default="OUT/pool",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of the run: log, checkpoints, model.", show_default=False),
+        typer.Option(
+            metavar="DIR", help="Folder of the run: log, checkpoints, model.", show_default="runs/RECIPE"
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -64,7 +66,7 @@ def train(
     from audiomend.training.run import train_recipe
 
     with interrupts.on_request() as asked:
-        train_recipe(
+        outcome = train_recipe(
             recipe,
             data=data,
             pool=pool,
@@ -77,8 +79,16 @@ def train(
             report=_show,
             stop=asked,
         )
-        if asked():
-            raise Cancelled("Stopped; the state is saved, and --resume goes on from it")
+        interrupted = asked()
+    for reason in outcome.skipped:
+        warn(f"left out: {reason}")
+    if interrupted:
+        raise Cancelled(
+            f"Stopped after step {outcome.step:,}; the state is saved, and --resume goes on from it"
+        )
+    if not outcome.complete:
+        say(f"Stopped after step {outcome.step:,}; --resume goes on from it")
+    print(outcome.model)
 
 
 def _show(line: dict[str, Any]) -> None:

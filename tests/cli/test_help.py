@@ -1,0 +1,165 @@
+"""Help comes at once, is complete, and says what the library does."""
+
+import dataclasses
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import pytest
+import typer
+
+import audiomend
+from audiomend.audio.output import CLIP_MODES
+from audiomend.cli import options
+from audiomend.cli.app import app
+from audiomend.evaluation.benchmark import benchmark
+from audiomend.evaluation.damages import SEVERITIES
+from audiomend.models.precision import PRECISIONS
+from audiomend.restorers.files import Request
+from audiomend.restorers.frame import METHODS, Options
+from audiomend.restorers.settings import QUALITY_STEPS
+
+HEAVY = ("torch", "numpy", "scipy", "soundfile", "soxr", "PIL", "safetensors")
+HELP_CPU_S = 0.5
+PROGRAM = [sys.executable, "-m", "audiomend.cli.main"]
+
+
+def commands() -> list[list[str]]:
+    """Every command that has a help page."""
+    group = typer.main.get_command(app)
+    found: list[list[str]] = [[]]
+    for name, command in group.commands.items():
+        found.append([name])
+        found += [[name, inner] for inner in getattr(command, "commands", {})]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_help_has_an_example_and_explains_every_option(command: list[str], cli: Callable) -> None:
+    result = cli(*command, "--help")
+    assert result.code == 0
+    text = result.out.decode()
+    assert re.search(r"Examples?:\s+audiomend", text)
+    found = typer.main.get_command(app)
+    for name in command:
+        found = found.commands[name]
+    for parameter in found.params:
+        assert parameter.help, parameter.name
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, resource\n"
+        "sys.argv = ['audiomend', 'declip', '--help']\n"
+        "from audiomend.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        f"print('loaded:', *(name for name in {HEAVY} if name in sys.modules))\n"
+        "use = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print('seconds:', use.ru_utime + use.ru_stime)\n"
+    )
+    took = []
+    for _ in range(3):
+        run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        *_, loaded, seconds = run.stdout.splitlines()
+        assert loaded.strip() == "loaded:"
+        took.append(float(seconds.removeprefix("seconds: ")))
+    assert min(took) < HELP_CPU_S  # of the processor: the clock also counts what else the machine does
+
+
+def test_the_version_is_the_package_s(cli: Callable) -> None:
+    assert cli("--version").out.decode() == f"audiomend {audiomend.__version__}\n"
+
+
+def test_without_a_command_there_is_help(cli: Callable) -> None:
+    result = cli()
+    assert result.code == 2
+    assert b"declip" in result.out
+    assert result.err == ""
+
+
+def choices(annotation: object) -> tuple[str, ...]:
+    alternatives = get_args(annotation)[0]
+    assert get_origin(alternatives) is Literal
+    return get_args(alternatives)
+
+
+def test_choices_are_those_of_the_library() -> None:
+    hints = get_type_hints(options.Settings, include_extras=True)
+    assert choices(hints["method"]) == METHODS
+    assert choices(hints["quality"]) == tuple(QUALITY_STEPS)
+    assert choices(hints["precision"]) == PRECISIONS
+    assert choices(hints["clip_mode"]) == CLIP_MODES
+    task = inspect.signature(typer.main.get_command(app).commands["benchmark"].callback).parameters["task"]
+    assert choices(task.annotation) == tuple(SEVERITIES)
+
+
+def test_defaults_are_those_of_the_library() -> None:
+    chosen = options.Settings()
+    library = {field.name: field.default for field in dataclasses.fields(Options)}
+    for name in ("method", "model", "quality", "steps", "seed", "strength", "precision", "device"):
+        assert getattr(chosen, name) == library[name], name
+    assert (chosen.clip_mode, chosen.force, chosen.residue) == ("rescale", False, None)
+    request = {field.name: field.default for field in dataclasses.fields(Request)}
+    assert (request["clip_mode"], request["force"], request["residue"]) == ("rescale", False, None)
+    parameters = inspect.signature(audiomend.declip).parameters
+    for name in ("method", "model", "quality", "steps", "seed", "strength", "precision", "threads", "device"):
+        assert parameters[name].default == getattr(chosen, name), name
+
+
+def test_benchmark_defaults_are_those_of_the_library() -> None:
+    ours = inspect.signature(typer.main.get_command(app).commands["benchmark"].callback).parameters
+    theirs = inspect.signature(benchmark).parameters
+    for mine, name in {
+        "split": "split",
+        "clip_seconds": "clip_s",
+        "seed": "seed",
+        "timeout": "timeout_s",
+    }.items():
+        assert ours[mine].default == theirs[name].default, name
+
+
+def test_verbs_share_their_options() -> None:
+    group = typer.main.get_command(app)
+    own = {"declip": "clip_level", "inpaint": "gap", "extend": "cutoff_hz"}
+    pages = {verb: [p for p in group.commands[verb].params if p.name != own[verb]] for verb in own}
+    for verb in own:
+        described = [(p.name, p.opts, p.help, p.default) for p in pages[verb]]
+        assert described == [(p.name, p.opts, p.help, p.default) for p in pages["declip"]]
+
+
+def test_an_unexpected_error_is_one_sentence_too(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str | None) -> None:
+        raise KeyError("fault\nof two lines")
+
+    monkeypatch.setattr("audiomend.models.store.card_of", fail)
+    monkeypatch.delenv("AUDIOMEND_DEBUG", raising=False)
+    result = cli("models", "show")
+    assert result.code == 1
+    assert result.err.startswith("Error: unexpected KeyError: ")
+    assert result.err.count("\n") == 1
+    assert "please report it" in result.err
+    monkeypatch.setenv("AUDIOMEND_DEBUG", "1")
+    assert "Traceback" in cli("models", "show").err
+
+
+def test_memory_that_is_too_small_is_said(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str | None) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("audiomend.models.store.card_of", fail)
+    assert cli("models", "show").err == "Error: the memory of this machine does not suffice.\n"
+
+
+def test_a_reader_that_leaves_is_no_fault() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        run = subprocess.run([*PROGRAM, "models", "show"], stdout=writer, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writer)
+    assert run.stderr == b""

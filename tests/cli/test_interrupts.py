@@ -1,0 +1,212 @@
+"""Ctrl-C at any moment: the process ends within a second with code 130 and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audiomend.cli import interrupts
+
+PROGRAM = ("-m", "audiomend.cli.main")
+LIMIT_S = 1.0
+FOLDERS = ("out", "temporary")
+STAND_IN = """
+import ctypes, os, tempfile, time
+from pathlib import Path
+from audiomend.audio.atomic import PartFile
+from audiomend.cli import interrupts, mend
+from audiomend.cli.main import main
+
+def stand_in(verb, source, output, settings, **_):
+    with interrupts.scratch(), tempfile.TemporaryDirectory(), PartFile(Path(output), force=False):
+{block}
+
+mend._mend = stand_in
+main()
+"""
+NATIVE = """
+        os.write(1, b"begun")
+        library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+        while True:  # a lock that is never given back: no signal ends the wait
+            library.pthread_mutex_lock(mutex)
+"""
+SWALLOWING = """
+        while True:
+            try:
+                os.write(1, b"begun")
+                time.sleep(60)
+            except KeyboardInterrupt:
+                pass
+"""
+STUBBORN = """
+        try:
+            os.write(1, b"begun")
+            time.sleep(60)
+        finally:
+            os.write(1, b"tidying")
+            time.sleep(0.2)
+"""
+TORCH_SPY = """
+import os, sys
+
+class Spy:
+    def find_spec(name, path=None, target=None):
+        if name == "torch":
+            os.write(1, b"torch")
+
+sys.meta_path.insert(0, Spy)
+from audiomend.cli.main import main
+main()
+"""
+
+WORK_SPY = """
+import os
+from audiomend.restorers import files
+
+mend_file = files.mend_file
+
+def spied(request, announce, progress):
+    def evaluated(share):
+        os.write(1, b"evaluated")
+        progress(share)
+    return mend_file(request, announce, evaluated)
+
+files.mend_file = spied
+from audiomend.cli.main import main
+main()
+"""
+
+
+def slowness() -> float:
+    """How much longer than on an idle machine work takes at this moment, at least 1."""
+    begun, cpu = time.perf_counter(), time.process_time()
+    sum(i * i for i in range(2_000_000))
+    return max(1.0, (time.perf_counter() - begun) / (time.process_time() - cpu))
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start Python with its temporary files in a folder of their own."""
+    running: list[subprocess.Popen[bytes]] = []
+    for name in FOLDERS:
+        (tmp_path / name).mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary"), "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments: object, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        command = [sys.executable, *map(str, arguments)]
+        pipe = subprocess.PIPE
+        running.append(subprocess.Popen(command, env=environment, stdin=stdin, stdout=pipe, stderr=pipe))
+        return running[-1]
+
+    yield run
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(process: subprocess.Popen[bytes], word: bytes) -> None:
+    assert process.stdout is not None
+    said = b""
+    while word not in said:
+        piece = os.read(process.stdout.fileno(), 100)
+        assert piece, process.stderr.read()
+        said += piece
+
+
+def check_interruption(process: subprocess.Popen[bytes], folder: Path, number: int = signal.SIGINT) -> None:
+    limit = LIMIT_S * slowness()
+    begun = time.perf_counter()
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert time.perf_counter() - begun < limit
+    assert process.returncode == interrupts.EXIT_CODE, said
+    assert said == b"Interrupted.\n"
+    assert [path for name in FOLDERS for path in (folder / name).iterdir()] == []
+
+
+@pytest.fixture
+def source(write: Callable[..., Path]) -> Path:
+    noise = np.random.default_rng(0).standard_normal(40_000)
+    return write("in.wav", np.clip(0.3 * noise, -0.4, 0.4))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.5])
+def test_while_torch_is_loaded(
+    delay: float, number: int, start: Callable, source: Path, tmp_path: Path
+) -> None:
+    process = start("-c", TORCH_SPY, "declip", source, tmp_path / "out" / "out.wav", "--model", "wiener")
+    wait_for(process, b"torch")
+    time.sleep(delay)
+    check_interruption(process, tmp_path, number)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
+def test_inside_an_evaluation(delay: float, start: Callable, source: Path, tmp_path: Path) -> None:
+    output, residue = tmp_path / "out" / "out.wav", tmp_path / "out" / "residue.wav"
+    options = ("--residue", residue, "--report", tmp_path / "out" / "page.html", "--model", "wiener")
+    process = start("-c", WORK_SPY, "declip", source, output, *options, "--steps", 1000)
+    wait_for(process, b"evaluated")
+    time.sleep(delay)
+    check_interruption(process, tmp_path)
+
+
+def test_while_standard_input_is_read(start: Callable, source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out" / "out.wav"
+    process = start(*PROGRAM, "declip", "-", output, "--model", "wiener", stdin=subprocess.PIPE)
+    process.stdin.write(source.read_bytes()[:1000])
+    process.stdin.flush()
+    while not list((tmp_path / "temporary").glob("*/*/in.wav")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    check_interruption(process, tmp_path)
+
+
+@pytest.mark.parametrize("block", [NATIVE, SWALLOWING, STUBBORN], ids=["native", "swallowed", "tidying"])
+def test_when_the_main_thread_does_not_end(block: str, start: Callable, source: Path, tmp_path: Path) -> None:
+    script = STAND_IN.format(block=block)
+    process = start("-c", script, "declip", source, tmp_path / "out" / "out.wav", "--model", "wiener")
+    wait_for(process, b"begun")
+    check_interruption(process, tmp_path)
+
+
+def test_impatience_disturbs_no_tidying(start: Callable, source: Path, tmp_path: Path) -> None:
+    script = STAND_IN.format(block=STUBBORN)
+    process = start("-c", script, "declip", source, tmp_path / "out" / "out.wav", "--model", "wiener")
+    wait_for(process, b"begun")
+    process.send_signal(signal.SIGINT)
+    wait_for(process, b"tidying")
+    check_interruption(process, tmp_path)
+
+
+def test_before_anything_was_loaded(start: Callable, source: Path, tmp_path: Path) -> None:
+    process = start(*PROGRAM, "declip", source, tmp_path / "out" / "out.wav", "--model", "wiener")
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, interrupts.EXIT_CODE)  # a shell makes 130 of both
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_first_signal_asks_and_the_second_interrupts() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with interrupts.on_request() as asked:
+        assert not asked()
+        signal.raise_signal(signal.SIGINT)
+        assert asked()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_without_a_signal_all_is_as_before() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with interrupts.on_request() as asked:
+        assert not asked()
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -1,0 +1,285 @@
+"""declip, inpaint, extend on sound of every kind: what works, what stays, what is said."""
+
+import hashlib
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiomend.cli import console
+
+RATE = 8000
+TIME = np.arange(RATE) / RATE
+QUICK = ("--model", "wiener", "--steps", 2)
+USUAL = ("--model", "wiener", "--quality", "fast")
+VERBS = {
+    "declip": ("--clip-level", 0.4),
+    "inpaint": ("--gap", "0.2-0.25"),
+    "extend": ("--cutoff-hz", 1500),
+}
+
+
+def tone(level: float = 0.45) -> np.ndarray:
+    """A tone whose loudness swells, (time,)."""
+    return level * np.sin(2 * np.pi * 440 * TIME) * (1 + 0.3 * np.sin(2 * np.pi * 3 * TIME))
+
+
+def clipped() -> np.ndarray:
+    return np.clip(tone(), -0.4, 0.3)
+
+
+def holed(first: int = 4000, stop: int = 4080) -> np.ndarray:
+    x = tone()
+    x[first:stop] = 0
+    return x
+
+
+def native(path: Path, dtype: str = "int32") -> np.ndarray:
+    """(frames, channels) in the file's own numbers."""
+    return soundfile.read(path, dtype=dtype, always_2d=True)[0]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+GAP = (np.arange(RATE) >= 4000) & (np.arange(RATE) < 4080)  # of `holed`
+DTYPES = {"FLOAT": "float32", "DOUBLE": "float64"}
+IMPULSE = np.where(np.arange(RATE) == 3000, 0.9, 0.0)
+SOUNDS = {
+    "one sample": (np.array([0.5]), RATE, "PCM_16"),
+    "silence": (np.zeros(RATE), RATE, "PCM_16"),
+    "minus zero": (np.full(RATE, -0.0), RATE, "FLOAT"),
+    "denormals": (np.where(TIME < 0.5, 1e-310, -3e-308), RATE, "DOUBLE"),
+    "direct current": (np.full(RATE, 0.4), RATE, "PCM_16"),
+    "impulse": (IMPULSE, RATE, "PCM_16"),
+    "square at full scale": (np.where(np.sin(2 * np.pi * 100 * TIME) >= 0, 1.0, -1.0), RATE, "PCM_16"),
+    "8 bits": (tone(), RATE, "PCM_U8"),
+    "192 kHz": (tone(), 192_000, "PCM_24"),
+    "7 channels": (np.stack([tone(0.1 * c) for c in range(7)]), RATE, "PCM_16"),
+    "PCM_32": (tone(), RATE, "PCM_32"),
+    "float64": (tone(), RATE, "DOUBLE"),
+}
+SILENT = ("silence", "minus zero", "denormals")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("name", SOUNDS)
+def test_every_sound_is_mended(verb: str, name: str, cli: Callable, write: Callable, tmp_path: Path) -> None:
+    samples, rate, subtype = SOUNDS[name]
+    source, output = write("in.wav", samples, rate, subtype), tmp_path / "out.wav"
+    options = VERBS[verb]
+    if verb == "inpaint" and len(samples.T) / rate < 0.25:
+        options = ("--gap", f"0-{min(len(samples.T), 400) / rate:.7f}")
+    result = cli(verb, source, output, *options, *QUICK)
+    assert result.code == 0, result.err
+    assert soundfile.info(output).subtype == subtype
+    assert soundfile.info(output).frames == len(samples.T)
+    assert np.isfinite(native(output, "float64")).all()
+    if name in SILENT:
+        assert native(output, "float64").tobytes() == native(source, "float64").tobytes()
+
+
+def test_no_damage_found_is_a_copy(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source, output = write("in.wav", tone()), tmp_path / "out.wav"
+    for verb in ("declip", "inpaint"):
+        result = cli(verb, source, output, "--json", "--force", *QUICK)
+        np.testing.assert_array_equal(native(output), native(source))
+        assert result.json["changed"] == {"samples": 0, "share": 0.0, "stretches": 0, "stretches_s": []}
+        assert result.err == ""
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("verb", ["declip", "inpaint"])
+def test_known_samples_stay_to_the_bit(
+    verb: str, subtype: str, cli: Callable, write: Callable, tmp_path: Path
+) -> None:
+    samples = clipped() if verb == "declip" else holed()
+    source, output = write("in.wav", samples, RATE, subtype), tmp_path / "out.wav"
+    assert cli(verb, source, output, *QUICK).code == 0
+    before, after = (native(path, DTYPES.get(subtype, "int32")) for path in (source, output))
+    lost = (samples <= -0.4) | (samples >= 0.3) if verb == "declip" else GAP
+    np.testing.assert_array_equal(after[~lost], before[~lost])
+    assert (after[lost] != before[lost]).any()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_nothing_changes_outside_a_region(verb: str, cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source, output = write("in.wav", np.clip(tone(), -0.2, 0.2)), tmp_path / "out.wav"
+    labels = tmp_path / "labels.txt"
+    labels.write_text("0.205\t0.21\tone\n0.22\t0.24\ttwo\n")
+    options = ("--clip-level", 0.2) if verb == "declip" else VERBS[verb]
+    regions = ("--region", labels, "--region", "0:00:00.3-0.4")
+    result = cli(verb, source, output, *options, *regions, *USUAL)
+    assert result.code == 0
+    changed = np.flatnonzero((native(source) != native(output)).any(axis=1)) / RATE
+    inside = (changed >= 0.205) & (changed < 0.21) | (changed >= 0.22) & (changed < 0.24)
+    inside |= (changed >= 0.3) & (changed < 0.4)
+    assert inside.all()
+    assert len(changed) > 10
+
+
+def test_strength_is_the_share_of_the_change(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source = write("in.wav", holed(), RATE, "DOUBLE")
+    results = {}
+    for strength in (0, 0.25, 1):
+        output = tmp_path / f"{strength}.wav"
+        assert cli("inpaint", source, output, "--strength", strength, *QUICK).code == 0
+        results[strength] = native(output, "float64")
+    np.testing.assert_array_equal(results[0], native(source, "float64"))
+    change = results[1] - results[0]
+    np.testing.assert_allclose(results[0.25] - results[0], 0.25 * change, atol=1e-12)
+    assert np.abs(change).max() > 0.1
+
+
+def test_the_residue_is_input_minus_output(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source, output, residue = write("in.wav", clipped()), tmp_path / "out.wav", tmp_path / "residue.wav"
+    assert cli("declip", source, output, "--residue", residue, *QUICK).code == 0
+    difference = native(source, "float64") - native(output, "float64")
+    np.testing.assert_array_equal(native(residue, "float64"), difference)
+    assert np.abs(difference).max() > 0
+
+
+def test_the_same_seed_gives_the_same_bytes(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source = write("in.wav", holed())
+    written = []
+    for number, seed in enumerate((3, 3, 4)):
+        output = tmp_path / f"{number}.wav"
+        assert cli("inpaint", source, output, "--seed", seed, *QUICK).code == 0
+        written.append(output.read_bytes())
+    assert written[0] == written[1] != written[2]
+
+
+def too_loud() -> np.ndarray:
+    return np.clip(2.2 * tone(), -0.95, 0.95)
+
+
+def test_rescaling_is_stated_and_keeps_the_proportions(
+    cli: Callable, write: Callable, tmp_path: Path
+) -> None:
+    source, output = write("in.wav", too_loud(), RATE, "PCM_24"), tmp_path / "out.wav"
+    result = cli("declip", source, output, "--json", *USUAL)
+    gain = result.json["output"]["gain"]
+    assert 0.3 < gain < 1
+    assert f"Warning: the whole of {output} is {-20 * np.log10(gain):.2f} dB quieter" in result.err
+    before, after = native(source, "float64"), native(output, "float64")
+    known = np.abs(before) < 0.949
+    np.testing.assert_allclose(after[known], gain * before[known], atol=2**-23)
+    assert np.abs(after).max() == 1 - 2**-23
+
+
+def test_floats_keep_the_level_and_the_known_samples(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source, output = write("in.wav", too_loud()), tmp_path / "out.wav"
+    result = cli("declip", source, output, "--clip-mode", "float", "--json", *USUAL)
+    assert (result.err, result.json["output"]["subtype"], result.json["output"]["gain"]) == ("", "FLOAT", 1)
+    before, after = native(source, "float64"), native(output, "float64")
+    known = np.abs(before) < 0.949
+    np.testing.assert_array_equal(after[known], before[known])
+    assert np.abs(after).max() > 1
+
+
+def test_clamping_says_how_many(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source, output = write("in.wav", too_loud()), tmp_path / "out.wav"
+    result = cli("declip", source, output, "--clip-mode", "clamp", "--json", *USUAL)
+    clamped = np.count_nonzero(np.abs(native(output, "float64")) >= 1 - 2**-15)
+    assert result.json["output"]["clamped_samples"] == clamped > 0
+    assert f"Warning: {clamped:,} samples clamped to full scale" in result.err
+
+
+def test_json_says_what_was_done_and_stands_alone(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source, output = write("in.wav", holed()), tmp_path / "out.wav"
+    result = cli("inpaint", source, output, "--json", "--seed", 7, *QUICK)
+    said = result.json
+    assert said["schema"] == "audiomend.mend/1"
+    assert said["verb"] == "inpaint"
+    assert said["input"]["path"] == str(source)
+    assert said["input"]["sha256"] == sha256(source)
+    assert said["output"]["sha256"] == sha256(output)
+    assert (said["input"]["rate"], said["input"]["channels"], said["input"]["frames"]) == (RATE, 1, RATE)
+    assert said["found"]["gaps_s"] == [[0.5, 0.51]]
+    assert said["changed"] == {"samples": 80, "share": 0.01, "stretches": 1, "stretches_s": [[0.5, 0.51]]}
+    assert (said["settings"]["seed"], said["settings"]["steps"], said["settings"]["model"]) == (
+        7,
+        2,
+        "wiener",
+    )
+    assert said["warnings"] == []
+
+
+def test_force_replaces_the_input_itself(cli: Callable, write: Callable) -> None:
+    source = write("in.wav", holed())
+    before, hash_before = native(source), sha256(source)
+    result = cli("inpaint", source, source, "--force", "--json", *QUICK)
+    assert result.code == 0
+    after = native(source)
+    assert (after[GAP] != before[GAP]).any()
+    np.testing.assert_array_equal(after[~GAP], before[~GAP])
+    assert result.json["input"]["sha256"] == hash_before
+    assert result.json["output"]["sha256"] == sha256(source)
+
+
+def test_a_truncated_file_is_mended_as_far_as_it_goes(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    whole = write("whole.flac", np.concatenate([holed(), tone()]))
+    source, output = tmp_path / "in.flac", tmp_path / "out.flac"
+    source.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 8])
+    result = cli("inpaint", source, output, "--gap", "0.5-0.51", *QUICK)
+    assert result.code == 0
+    assert result.err.startswith(f"Warning: the header of {source} declares 16,000 frames; the ")
+    frames = soundfile.info(output).frames
+    assert RATE < frames < 2 * RATE
+    np.testing.assert_array_equal(native(output)[4080:], native(whole)[4080:frames])
+    assert native(output)[:RATE][GAP].any()
+
+
+def test_a_header_that_lies_about_the_length_is_not_believed(
+    cli: Callable, write: Callable, tmp_path: Path
+) -> None:
+    source, output = write("in.wav", holed()), tmp_path / "out.wav"
+    content = bytearray(source.read_bytes())
+    place = content.index(b"data") + 4
+    content[place : place + 4] = struct.pack("<I", 4 * RATE)
+    source.write_bytes(content)
+    result = cli("inpaint", source, output, *QUICK)
+    assert result.code == 0
+    assert "Warning: the header of" in result.err
+    assert soundfile.info(output).frames >= RATE
+
+
+def test_nobody_watches_nothing_is_said(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    result = cli("inpaint", write("in.wav", holed()), tmp_path / "out.wav", *QUICK)
+    assert (result.code, result.out, result.err) == (0, b"", "")
+
+
+def test_who_watches_is_told_before_and_after(
+    cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    source, output = write("in.wav", holed()), tmp_path / "out.wav"
+    result = cli("inpaint", source, output, *QUICK)
+    said = " ".join(result.err.split())
+    assert (
+        f"{source}: 1 gap, 0.010 s together, digital silence; 1.0 of 1.0 s to be worked on, in about " in said
+    )
+    assert f"{output}: 80 samples changed (1 %), by wiener in 2 steps (float32, seed 0), in " in said
+    assert "invented" in said
+    assert result.out == b""
+
+
+def test_lossy_output_is_warned_of(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    result = cli("inpaint", write("in.wav", holed()), tmp_path / "out.ogg", *QUICK)
+    assert result.code == 0
+    assert "lossy" in result.err
+
+
+def test_a_pipe_in_and_a_pipe_out(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source, output = write("in.wav", holed()), tmp_path / "out.wav"
+    assert cli("inpaint", source, output, *QUICK).code == 0
+    piped = cli("inpaint", "-", "-", *QUICK, stdin=source.read_bytes())
+    assert (piped.code, piped.err) == (0, "")
+    assert piped.out == output.read_bytes()
+    named = cli("inpaint", "-", tmp_path / "named.wav", "--json", *QUICK, stdin=source.read_bytes())
+    assert (tmp_path / "named.wav").read_bytes() == output.read_bytes()
+    assert named.json["input"]["path"] == "-"
