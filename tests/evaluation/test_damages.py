@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audiomend.errors import UsageError
 from audiomend.evaluation.damages import (
     Damage,
     NotApplicableError,
@@ -77,6 +78,13 @@ def test_gaps_keep_their_distance(seed: int) -> None:
     assert distances[1:-1].min() >= 1600
 
 
+def test_long_gaps_may_lie_anywhere_but_for_a_tenth_of_a_second() -> None:
+    """Gaps of 3200 samples in slots of 12,800, on a grid of 800: from 800 to 12,800 - 800 - 3200."""
+    clip = clip_of(8.0)
+    offsets = {start % 12_800 for seed in range(60) for start, _ in place_gaps(clip, 3200, RATE, seed)}
+    assert offsets == set(range(800, 8801, 800))
+
+
 def test_the_seed_places_the_gaps() -> None:
     clip = clip_of(8.0)
     assert place_gaps(clip, 400, RATE, 1) == place_gaps(clip, 400, RATE, 1)
@@ -131,6 +139,13 @@ def test_damages_leave_the_clip_alone_and_are_float32(task: Any) -> None:
 def test_a_damage_that_makes_no_sense_is_refused(task: Any, severity: float, clip: Any, reason: str) -> None:
     with pytest.raises(NotApplicableError, match=reason):
         plan(task, severity, clip, RATE, 0)
+
+
+@pytest.mark.parametrize("severity", [0.0, -3.0, float("nan")])
+@pytest.mark.parametrize("task", ["declip", "inpaint", "extend"])
+def test_a_severity_of_nothing_is_refused(task: Any, severity: float) -> None:
+    with pytest.raises(UsageError, match="above 0"):
+        plan(task, severity, clip_of(1.0), RATE, 0)
 
 
 def test_a_cutoff_at_nine_tenths_of_half_the_rate_is_the_last_one() -> None:

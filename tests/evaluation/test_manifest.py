@@ -73,6 +73,17 @@ def test_the_manifest_is_the_same_for_the_same_seed(data: Path) -> None:
     assert {case.sha256 for case in other.cases}.isdisjoint(case.sha256 for case in first.cases)
 
 
+def test_whole_numbers_are_severities_too(data: Path) -> None:
+    sources = find_sources(data, ("music",))
+    whole, real = (build_manifest("inpaint", data, sources, severities) for severities in ((50,), (50.0,)))
+    assert whole.sha256 == real.sha256
+
+
+def test_clips_of_no_length_are_refused(data: Path) -> None:
+    with pytest.raises(UsageError, match="above 0"):
+        find_sources(data, ("music",), clip_s=0.0)
+
+
 def test_clips_are_damaged_independently(data: Path) -> None:
     """A clip keeps its damage whatever other clips and severities there are."""
     all_of_it = build_manifest("inpaint", data, find_sources(data, ("music", "speech")), (50.0, 100.0), 3)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from audiomend.errors import UsageError
 from audiomend.operators.hard_clip import HardClip, threshold_for_sdr
 from audiomend.operators.low_pass import LowPass
 
@@ -56,7 +57,10 @@ def plan(task: Task, severity: float, clip: Clip, rate: int, seed: int) -> Damag
 
     Raises:
         NotApplicableError: a silent clip, one too short for a gap, or a cut-off near or above half its rate.
+        UsageError: a severity that is not above 0.
     """
+    if not severity > 0:
+        raise UsageError(f"A severity of {severity:g} {UNITS[task]} is not possible; it must be above 0.")
     if not clip.any():
         raise NotApplicableError("the clip is silent")
     if task == "declip":

@@ -102,8 +102,10 @@ def find_sources(
         clip_s: longer files are cut to this length, at a place that depends on seed and name only.
 
     Raises:
-        UsageError: a set that is not there, or nothing found.
+        UsageError: a set that is not there, nothing found, or clips of no length.
     """
+    if not clip_s > 0:
+        raise UsageError(f"Clips of {clip_s:g} s are not possible; the length must be above 0.")
     sources: list[Source] = []
     for name in sets:
         if not (folder / name).is_dir():
@@ -133,7 +135,7 @@ def build_manifest(
     omitted: list[tuple[str, float, str]] = []
     for source in sources:
         clip = load(folder, source)
-        for severity in severities or SEVERITIES[task]:
+        for severity in map(float, severities or SEVERITIES[task]):
             try:
                 how = plan(task, severity, clip, source.rate, seed_of(seed, source.name, task, severity))
             except NotApplicableError as reason:

@@ -9,7 +9,16 @@ from audiomend.errors import UsageError
 from audiomend.evaluation.damages import Clip, Damage
 
 UNPROCESSED = "damaged"
-WALK = ("solver", "start", "end", "rho", "warm", "conditioned", "m", "kappa")  # fields of restorers.settings.Way
+WALK = (
+    "solver",
+    "start",
+    "end",
+    "rho",
+    "warm",
+    "conditioned",
+    "m",
+    "kappa",
+)  # fields of restorers.settings.Way
 
 
 @dataclass(frozen=True)
