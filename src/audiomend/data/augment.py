@@ -15,7 +15,7 @@ PITCH_SHARE = 0.5  # of the crops; the others keep the pitch and the texture of 
 LEVEL_DB = 4.0  # standard deviation of the level, and its upper limit
 QUIETEST_DB = -16.0
 NOISE_SHARE, NOISE_DB = 0.25, (-75.0, -50.0)  # relative to the crop's RMS
-ROOM_SHARE, ROOM_DB, ROOM_RT60 = 0.2, (-30.0, -12.0), (0.2, 1.5)
+ROOM_SHARE, ROOM_DB, ROOM_RT60, ROOM_CUTOFF_HZ = 0.2, (-30.0, -12.0), (0.2, 1.5), (3000.0, 10_000.0)
 EQ_SHARE, EQ_DB, EQ_CORNER_HZ = 0.3, 6.0, (200.0, 5000.0)
 
 Floats = NDArray[np.float32]
@@ -65,7 +65,7 @@ def vary(x: Signal, generator: np.random.Generator) -> Signal:
         x = shelf(x, generator.uniform(-EQ_DB, EQ_DB), corner)
     if generator.random() < ROOM_SHARE:
         rt60, level_db = generator.uniform(*ROOM_RT60), generator.uniform(*ROOM_DB)
-        x = reverberate(x, response(rt60, level_db, generator, generator.uniform(3000, 10_000)))
+        x = reverberate(x, response(rt60, level_db, generator.uniform(*ROOM_CUTOFF_HZ), generator))
     if generator.random() < NOISE_SHARE:
         pink = bool(generator.random() < 0.5)
         x = add_noise(x, generator.uniform(*NOISE_DB), pink, generator)

@@ -125,15 +125,15 @@ def draw_gaps(length: int, generator: np.random.Generator) -> NDArray[np.bool_]:
     return lost
 
 
-def lowpass_fir(cutoff_hz: float, half_seconds: float, rate: int = RATE) -> Signal:
-    """Linear-phase low-pass (2 * round(half_seconds * rate) + 1,): a sinc under a Kaiser window, beta 10.
+def lowpass_fir(cutoff_hz: float, half_seconds: float) -> Signal:
+    """Linear-phase low-pass (2 * round(half_seconds * 44100) + 1,): a sinc under a Kaiser window, beta 10.
 
     The gain is 1 at DC and -6 dB at cutoff_hz; the stop band is 100 dB down. The transition is about
     3.2 / half_seconds hertz wide (Kaiser's formula).
     """
-    half = round(half_seconds * rate)
+    half = round(half_seconds * RATE)
     n = np.arange(-half, half + 1)
-    taps = np.sinc(2 * cutoff_hz / rate * n) * np.kaiser(2 * half + 1, FIR_KAISER_BETA)
+    taps = np.sinc(2 * cutoff_hz / RATE * n) * np.kaiser(2 * half + 1, FIR_KAISER_BETA)
     return (taps / taps.sum()).astype(np.float32)
 
 

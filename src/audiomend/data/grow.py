@@ -160,7 +160,7 @@ def _in_room(dry: Signal, generator: np.random.Generator) -> Signal:
     if generator.random() < 1 / 3:
         return dry
     rt60, level_db = generator.uniform(0.3, 1.6), generator.uniform(-28, -14)
-    return reverberate(dry, response(rt60, level_db, generator, generator.uniform(3000, 10_000)))
+    return reverberate(dry, response(rt60, level_db, generator.uniform(3000, 10_000), generator))
 
 
 def render_instruments(studio: Studio, synth: Synth, split: Split, number: int) -> tuple[Origin, Signal]:

@@ -11,12 +11,12 @@ ACTIVE_RANGE_DB = 30.0  # a half second this far below the loudest one is a paus
 Signal = NDArray[np.float32]
 
 
-def active_rms(x: Signal, rate: int = RATE) -> float:
+def active_rms(x: Signal) -> float:
     """RMS of a signal (T,) over its active half seconds: those within 30 dB of the loudest one.
 
     A signal shorter than half a second is one block. Silence gives 0.
     """
-    block = min(rate // 2, len(x))
+    block = min(RATE // 2, len(x))
     if block == 0:
         return 0.0
     whole = len(x) // block * block
@@ -25,20 +25,20 @@ def active_rms(x: Signal, rate: int = RATE) -> float:
     return float(np.sqrt(power[active].mean()))
 
 
-def bandwidth(x: Signal, rate: int = RATE, floor_db: float = -90.0) -> float:
+def bandwidth(x: Signal) -> float:
     """Highest frequency in Hz with content, for a signal (T,) of at least 4096 samples.
 
     The 95th-percentile power spectrum over frames (4096 points, Hann, hop 2048), smoothed over 200 Hz, is
-    compared with `floor_db` below its maximum. A hard edge reads about 270 Hz high: the reach
-    of the smoothing and of the window. Silence gives 0.
+    followed down to 90 dB below its maximum. A hard edge reads about 270 Hz high, since smoothing and window
+    reach beyond it. Silence gives 0.
     """
-    size, hop = 4096, 2048
+    size, hop, floor_db = 4096, 2048, -90.0
     frames = np.lib.stride_tricks.sliding_window_view(x, size)[::hop] * np.hanning(size).astype(np.float32)
     spectrum = np.percentile(np.abs(np.fft.rfft(frames)) ** 2, 95, axis=0)
-    width = round(200 * size / rate)
+    width = round(200 * size / RATE)
     smooth = np.convolve(spectrum, np.full(width, 1 / width), mode="same")
     audible = np.flatnonzero(smooth > smooth.max() * 10 ** (floor_db / 10))
-    return float(audible[-1] * rate / size) if len(audible) else 0.0
+    return float(audible[-1] * RATE / size) if len(audible) else 0.0
 
 
 def faded(x: Signal, seconds: float = FADE_SECONDS) -> Signal:

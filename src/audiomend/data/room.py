@@ -8,19 +8,17 @@ from audiomend.data.level import RATE, Signal
 DECAY_60_DB = 3 * np.log(10)  # exp(-DECAY_60_DB) is an amplitude 60 dB down
 
 
-def response(
-    rt60: float, level_db: float, generator: np.random.Generator, cutoff_hz: float = 6000.0, rate: int = RATE
-) -> Signal:
-    """Impulse response (rt60 * rate,) whose direct path is 1 at sample 0.
+def response(rt60: float, level_db: float, cutoff_hz: float, generator: np.random.Generator) -> Signal:
+    """Impulse response (rt60 * 44100,) whose direct path is 1 at sample 0.
 
     The tail is white noise under exp(-6.91 t / rt60), darkened by a one-pole low-pass at `cutoff_hz`, as
     walls and air absorb high frequencies first. Its energy is `level_db` relative to the direct path.
 
     rt60: seconds until the tail has fallen by 60 dB.
     """
-    length = max(2, round(rt60 * rate))
-    time = np.arange(length) / rate
-    pole = np.exp(-2 * np.pi * cutoff_hz / rate)
+    length = max(2, round(rt60 * RATE))
+    time = np.arange(length) / RATE
+    pole = np.exp(-2 * np.pi * cutoff_hz / RATE)
     dark = lfilter([1 - pole], [1, -pole], generator.standard_normal(length))
     tail = dark * np.exp(-DECAY_60_DB * time / rt60)
     tail[0] = 0.0
