@@ -89,3 +89,45 @@ def test_random_scores_hold_chords_of_three_on_every_other_beat():
     made = random_score(20.0, np.random.default_rng(0))
     chords = made.track == 1
     assert chords.sum() == 3 * ((len(made.beats) + 1) // 2)
+
+
+def test_random_chords_are_stacked_thirds_of_the_scale_under_a_melody_of_small_steps():
+    for seed in range(20):
+        made = random_score(30.0, np.random.default_rng(seed))
+        degrees = sorted({key % 12 for key in made.key.tolist()})
+        scale = [key for key in range(24, 108) if key % 12 in degrees]
+        place = np.array([scale.index(key) for key in made.key.tolist()])
+        if len(degrees) not in (5, 7):
+            continue  # a scale that was not played out
+        chord = made.track == 1
+        by_chord = np.searchsorted(made.beats, made.onset[chord] - 0.02)
+        for beat in set(by_chord.tolist()):
+            assert np.ptp(place[chord][by_chord == beat]) == 4
+        assert np.abs(np.diff(place[~chord])).max() <= 3
+
+
+def test_random_melodies_last_0_4_to_1_1_of_their_time_and_chords_half_to_all_of_two_beats():
+    for seed in range(20):
+        made = random_score(30.0, np.random.default_rng(seed))
+        beat, length, chord = made.beats[1] - made.beats[0], made.release - made.onset, made.track == 1
+        assert (length[~chord] < 1.1 * beat).all()
+        assert (length[~chord] > 0.4 * beat / 4 - 0.016).all()
+        assert (length[chord] > beat - 0.016).all()
+        assert (length[chord] <= 2 * beat).all()
+        assert length[chord].max() > 1.7 * beat
+
+
+def test_random_melodies_are_8_velocities_louder_than_their_chords():
+    made = [random_score(40.0, np.random.default_rng(seed)) for seed in range(60)]
+    apart = [
+        score.velocity[score.track == 0].mean() - score.velocity[score.track == 1].mean() for score in made
+    ]
+    assert np.mean(apart) == pytest.approx(8, abs=0.4)
+
+
+def test_a_random_pedal_is_renewed_with_every_chord():
+    made = next(
+        s for s in (random_score(20.0, np.random.default_rng(seed)) for seed in range(9)) if len(s.pedal)
+    )
+    np.testing.assert_allclose(made.pedal[:, 0], made.beats[::2] + 0.08)
+    np.testing.assert_allclose(made.pedal[:, 1], made.beats[::2] + 2 * made.beats[1] - 0.02)
