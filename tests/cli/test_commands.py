@@ -1,0 +1,265 @@
+"""degrade, evaluate, models, demo, benchmark, train: what they do and say."""
+
+import dataclasses
+import json
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiomend.cli import console
+from audiomend.cli.benchmark import split_methods
+from audiomend.evaluation.metrics import evaluate, log_spectral_distance, sdr
+from audiomend.models.untrained import CARD
+from audiomend.operators.low_pass import LowPass
+
+RATE = 8000
+
+
+def noise(channels: int = 2, frames: int = 20_001, level: float = 0.1) -> np.ndarray:
+    return level * np.random.default_rng(1).standard_normal((channels, frames))
+
+
+def read(path: Path) -> np.ndarray:
+    """(channels, time)"""
+    return soundfile.read(path, always_2d=True)[0].T
+
+
+@pytest.mark.parametrize("sdr_db", [3.0, 12.0])
+def test_degrade_clip_leaves_the_sdr_asked_for(
+    sdr_db: float, cli: Callable, write: Callable, tmp_path: Path
+) -> None:
+    clean, output = write("in.wav", noise(), RATE, "DOUBLE"), tmp_path / "out.wav"
+    assert cli("degrade", "clip", clean, output, "--sdr-db", sdr_db).code == 0
+    before, after = read(clean), read(output)
+    assert sdr(before, after) == pytest.approx(sdr_db, abs=1e-4)
+    level = np.abs(after).max()
+    np.testing.assert_array_equal(after, np.clip(before, -level, level))
+
+
+@pytest.mark.parametrize("block", [1 << 18, 777])
+def test_degrade_lowpass_is_the_operator_in_blocks(
+    block: int, cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiomend.cli.degrade.BLOCK_FRAMES", block)
+    clean, output = write("in.wav", noise(), RATE, "DOUBLE"), tmp_path / "out.wav"
+    assert cli("degrade", "lowpass", clean, output, "--cutoff-hz", 900).code == 0
+    import torch
+
+    expected = LowPass(900, RATE).forward(torch.from_numpy(read(clean))).numpy()
+    np.testing.assert_allclose(read(output), expected, atol=1e-12)
+
+
+def test_degrade_gap_is_digital_silence(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    clean, output = write("in.wav", noise()), tmp_path / "out.wav"
+    assert cli("degrade", "gap", clean, output, "--gap", "1.2-1.45", "--gap", "0:02-0:02.001").code == 0
+    expected = read(clean)
+    expected[:, 9600:11_600] = 0
+    expected[:, 16_000:16_008] = 0
+    np.testing.assert_array_equal(read(output), expected)
+
+
+def test_degraded_peaks_that_do_not_fit_are_stated(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    square = np.where(np.arange(8000) // 40 % 2, 0.99, -0.99)
+    clean, output = write("in.wav", square), tmp_path / "out.wav"
+    result = cli("degrade", "lowpass", clean, output, "--cutoff-hz", 900)
+    assert result.code == 0
+    assert "dB quieter" in result.err
+
+
+def test_silence_cannot_be_clipped(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    result = cli("degrade", "clip", write("in.wav", np.zeros(100)), tmp_path / "out.wav")
+    assert (result.code, result.err) == (
+        2,
+        f"Error: {tmp_path}/in.wav is silent: there is nothing to clip.\n",
+    )
+
+
+def test_what_was_degraded_is_said(
+    cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    clean = write("in.wav", noise(), RATE, "DOUBLE")
+    said = cli("degrade", "gap", clean, tmp_path / "g.wav", "--gap", "1-1.5").err
+    assert "1 gap, 0.500 s together" in said
+    said = cli("degrade", "clip", clean, tmp_path / "c.wav").err
+    level = np.abs(read(tmp_path / "c.wav")).max()
+    assert f"clipped at {level:.4f} of full scale, which leaves an SDR of 5 dB" in " ".join(said.split())
+
+
+def test_evaluate_gives_the_figures_of_the_library(cli: Callable, write: Callable) -> None:
+    clean, estimate = noise(), noise() + 0.01 * noise(level=1)[:, ::-1]
+    damaged = np.clip(clean, -0.15, 0.15)
+    paths = [
+        write(f"{n}.wav", x, RATE, "DOUBLE") for n, x in zip("abc", (clean, estimate, damaged), strict=True)
+    ]
+    result = cli("evaluate", paths[0], paths[1], "--damaged", paths[2], "--cutoff-hz", 1000, "--json")
+    mask = np.abs(clean) > 0.15
+    said = result.json
+    assert said["schema"] == "audiomend.evaluate/1"
+    assert said["figures"] == pytest.approx(evaluate(clean, estimate, RATE, 1000, mask))
+    assert (said["damaged_samples"], said["rate"]) == (mask.sum(), RATE)
+
+
+def test_evaluate_prints_a_table(cli: Callable, write: Callable) -> None:
+    clean, estimate = noise(), 0.5 * noise()
+    paths = [write("a.wav", clean, RATE, "DOUBLE"), write("b.wav", estimate, RATE, "DOUBLE")]
+    lines = cli("evaluate", *paths, "--cutoff-hz", 1000).out.decode().splitlines()
+    rows = {name: values for name, *values in (re.split(" {2,}", line.strip()) for line in lines)}
+    assert rows["SDR"] == ["6.0", "6.0", "6.0"]
+    assert rows["level error"] == ["-6.0", "-6.0", "-6.0"]
+    assert rows["log-spectral distance"][0] == f"{log_spectral_distance(clean, estimate, RATE):.1f}"
+    assert rows["dB"] == ["whole", "below 1000 Hz", "above 1000 Hz"]
+
+
+@pytest.mark.parametrize(
+    ("other", "rate", "words"),
+    [
+        (noise(1), RATE, "has 1 channels"),
+        (noise(2, 20_000), RATE, "has 20,000 frames"),
+        (noise(), 16_000, "has a rate of 16,000 Hz"),
+    ],
+)
+def test_evaluate_compares_only_what_is_alike(
+    other: np.ndarray, rate: int, words: str, cli: Callable, write: Callable
+) -> None:
+    result = cli("evaluate", write("a.wav", noise()), write("b.wav", other, rate))
+    assert result.code == 2
+    assert words in result.err
+    assert "they must be equal" in result.err
+
+
+def test_models_are_listed_and_shown(cli: Callable, model: Path) -> None:
+    listed = cli("models", "list", "--json").json
+    assert {"name": "wiener", "rate": 44_100, "summary": CARD.summary} in listed["models"]
+    assert listed["default"] == "prior"
+    assert "wiener" in cli("models", "list").out.decode()
+    shown = cli("models", "show", model, "--json").json
+    assert shown.pop("schema") == "audiomend.model/1"
+    assert shown == json.loads((model / "card.json").read_text())
+    text = cli("models", "show", "wiener").out.decode()
+    assert f"weights licence: {CARD.weights_licence}" in text
+    assert f"limits: \n  {CARD.limits[0]}" in text
+    for entry in dataclasses.asdict(CARD):
+        assert f"{entry.replace('_', ' ')}: " in text
+
+
+def test_demo_says_where_the_page_is(cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(folder: Path, progress: Callable[[float], object]) -> list[Path]:
+        progress(0.5)
+        return [folder / "index.html", folder / "clean.wav"]
+
+    monkeypatch.setattr("audiomend.report.demo.demo", make)
+    assert cli("demo", tmp_path).out.decode() == f"{tmp_path}/index.html\n"
+    assert cli("demo").out.decode() == "audiomend-demo/index.html\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "methods"),
+    [
+        (["damaged,diffusion"], ["damaged", "diffusion"]),
+        (["a@steps=8,solver=unipc,b"], ["a@steps=8,solver=unipc", "b"]),
+        (["a@steps=8,b@steps=4", "c@x=1,y=2"], ["a@steps=8", "b@steps=4", "c@x=1,y=2"]),
+    ],
+)
+def test_methods_are_told_from_their_options(given: list[str], methods: list[str]) -> None:
+    assert split_methods(given) == methods
+
+
+def test_benchmark_measures_and_resumes(cli: Callable, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "test" / "music"
+    folder.mkdir(parents=True)
+    soundfile.write(folder / "one.wav", noise(2, 16_000).T, RATE)
+    line = ("benchmark", "declip", "--data", tmp_path / "data", "--out", tmp_path / "results")
+    options = ("--set", "music", "--severity", 5, "--clip-seconds", 1, "--methods", "damaged")
+    result = cli(*line, *options)
+    assert result.code == 0, result.err
+    assert result.out.decode() == f"{tmp_path}/results/declip.md\n"
+    assert "| damaged |" in (tmp_path / "results" / "declip.md").read_text()
+    lines = (tmp_path / "results" / "declip.jsonl").read_text()
+    assert cli(*line, *options).code == 0
+    assert (tmp_path / "results" / "declip.jsonl").read_text() == lines
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """What `train_recipe` was called with; `during` is run inside it."""
+    called: dict[str, Any] = {"during": lambda: None, "complete": True}
+
+    def train_recipe(recipe: str, **options: Any) -> object:
+        called.update(recipe=recipe, options=options)
+        called["during"]()
+        return SimpleNamespace(
+            step=40, complete=called["complete"], model=tmp_path / "model", skipped=["a.wav: silent"]
+        )
+
+    monkeypatch.setattr("audiomend.training.run.train_recipe", train_recipe)
+    return called
+
+
+def test_train_hands_its_options_over(cli: Callable, trained: dict[str, Any], tmp_path: Path) -> None:
+    line = "train tiny --data d --pool p --out o --set batch=8 --set seed=2 --max-minutes 1.5 --resume"
+    result = cli(*line.split(), "--init", "prior", "--no-sharealike")
+    assert (result.code, result.out.decode()) == (0, f"{tmp_path}/model\n")
+    assert result.err == "Warning: left out: a.wav: silent.\n"
+    options = trained["options"]
+    assert trained["recipe"] == "tiny"
+    assert (options["data"], options["pool"], options["out"]) == (Path("d"), Path("p"), Path("o"))
+    assert (options["settings"], options["max_minutes"]) == (("batch=8", "seed=2"), 1.5)
+    assert (options["resume"], options["init"], options["no_sharealike"]) == (True, "prior", True)
+    assert not options["stop"]()
+
+
+def test_train_defaults_are_those_of_the_library(cli: Callable, trained: dict[str, Any]) -> None:
+    assert cli("train", "tiny").code == 0
+    options = {k: v for k, v in trained["options"].items() if k not in ("report", "stop")}
+    assert options == {
+        "data": None,
+        "pool": None,
+        "out": None,
+        "settings": (),
+        "max_minutes": None,
+        "resume": False,
+        "init": None,
+        "no_sharealike": False,
+    }
+
+
+def test_an_interrupted_training_is_saved_and_ends_with_130(cli: Callable, trained: dict[str, Any]) -> None:
+    trained["during"] = lambda: signal.raise_signal(signal.SIGINT)
+    result = cli("train", "tiny")
+    assert result.code == 130
+    assert "Stopped after step 40; the state is saved, and --resume goes on from it." in result.err
+
+
+def test_training_shows_its_log(
+    cli: Callable, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    line = {"step": 1050, "cpu_hours": 0.5, "seconds_per_step": 1.25, "loss": {"all": 0.43219}}
+    trained["during"] = lambda: trained["options"]["report"](line)
+    trained["complete"] = False
+    said = cli("train", "tiny").err
+    assert "step 1,050: loss 0.4322, 1.25 s a step, 30 min 0 s of CPU.\n" in said
+    assert "Stopped after step 40; --resume goes on from it.\n" in said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "less than a second"),
+        (1.4, "1 s"),
+        (59.6, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (3599.7, "1 h 0 min"),
+        (3900, "1 h 5 min"),
+    ],
+)
+def test_durations_in_words(seconds: float, words: str) -> None:
+    assert console.duration(seconds) == words

@@ -1,0 +1,56 @@
+"""--offline refuses every connection of the process, and mending needs none."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ASKING = {
+    "look-up": "socket.getaddrinfo('localhost', 80)",
+    "name": "socket.gethostbyname('localhost')",
+    "connection": "socket.create_connection(('127.0.0.1', 9))",
+    "IPv6": "socket.socket(socket.AF_INET6).connect(('::1', 9))",
+    "datagram": "socket.socket(type=socket.SOCK_DGRAM).sendto(b'', ('127.0.0.1', 9))",
+}
+
+
+def run(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("asking", ASKING.values(), ids=ASKING)
+def test_the_network_is_refused(asking: str) -> None:
+    done = run(f"import socket; from audiomend.cli.offline import forbid_network; forbid_network(); {asking}")
+    assert done.returncode == 1
+    assert "audiomend.errors.AudiomendError: --offline: the network was asked for" in done.stderr
+
+
+def test_processes_of_one_machine_may_talk() -> None:
+    done = run(
+        "import socket; from audiomend.cli.offline import forbid_network; forbid_network()\n"
+        "a, b = socket.socketpair(); a.sendall(b'x'); print(b.recv(1))\n"
+        "a.sendmsg([b'y']); print(b.recv(1))"
+    )
+    assert done.stdout.split() == ["b'x'", "b'y'"]
+
+
+def test_mending_asks_for_no_network(write: Callable[..., Path], tmp_path: Path) -> None:
+    source = write("in.wav", np.clip(np.random.default_rng(0).standard_normal(2000) * 0.3, -0.4, 0.4))
+    line = [
+        "declip",
+        str(source),
+        str(tmp_path / "out.wav"),
+        "--offline",
+        "--model",
+        "wiener",
+        "--steps",
+        "1",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "audiomend.cli.main", *line], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out.wav").exists()
