@@ -103,18 +103,26 @@ def test_lower_values_within_three_widths_speak_against_a_top():
     assert find_clipping(x)[0].confidence == pytest.approx(89 / (89 + 30 + 8), abs=1e-9)
 
 
+def test_the_neighbourhood_of_a_spread_top_is_three_times_as_wide_as_the_top():
+    """Tops of 1 and 1 − 2.5e-4 fill four intervals of 1e-4; the twelve below them hold ten samples each."""
+    slope = np.exp(-1e-4 * (np.arange(4, 1000).repeat(10) - 0.5))
+    lone = np.stack([slope, np.full_like(slope, 0.1)], axis=-1).reshape(1, -1)
+    found = find_clipping(np.hstack([tops(89, 1000, second=1 - 2.5e-4), lone]))[0]
+    assert found.confidence == pytest.approx(89 / (89 + 120 + 8), abs=1e-9)
+
+
 def test_the_level_of_a_spread_top_is_its_lower_edge():
     """Tops of 1 − 2.5e-4 and 1 lie two or three bins of 1e-4 apart."""
     found = find_clipping(tops(200, 2000, second=1 - 2.5e-4))[0]
-    assert 1 - 4.5e-4 < found.high <= 1 - 2.5e-4
+    assert found.high == pytest.approx(math.exp(-3e-4), rel=1e-9)
     assert found.clipped == 400
 
 
 def test_a_wave_that_hardly_passes_between_its_tops_is_square_by_intention():
     square = np.tile([[1.0] * 50 + [-1.0] * 50], 100)
     few, some = square.copy(), square.copy()
-    few[0, 50 : 50 + 20 * 100 : 100] = np.linspace(0.6, 0.9, 20)
-    some[0, 50 : 50 + 30 * 100 : 100] = np.linspace(0.6, 0.9, 30)
+    few[0, 50 : 50 + 24 * 100 : 100] = np.linspace(0.6, 0.9, 24)
+    some[0, 50 : 50 + 26 * 100 : 100] = np.linspace(0.6, 0.9, 26)
     assert find_clipping(square)[0].clipped == 0
     assert find_clipping(few)[0].high == math.inf
     assert find_clipping(some)[0].high == 1.0
@@ -150,6 +158,16 @@ def test_peaks_brought_to_one_height_are_not_clipped():
 def test_no_clipping_is_found_where_there_is_none(x):
     found = find_clipping(x)[0]
     assert (found.low, found.high, found.clipped, found.samples) == (-math.inf, math.inf, 0, x.shape[1])
+
+
+def test_what_was_counted_below_an_earlier_maximum_still_counts():
+    slope = np.exp(-1e-4 * (np.arange(1, 1000).repeat(10) - 0.5))
+    detector = ClippingDetector(1)
+    detector.add(np.stack([slope, np.full_like(slope, 0.1)], axis=-1)[::-1].reshape(1, -1))
+    detector.add(tops(89, 1000))
+    assert detector.result()[0].confidence == pytest.approx(89 / (89 + 30 + 8), abs=1e-9)
+    detector.add(1.5 * tops(89, 1000))
+    assert detector.result()[0].confidence == pytest.approx(89 / (89 + 3 + 8), abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -347,6 +365,7 @@ def test_the_fall_of_an_edge_and_the_confidence_in_it(step_db):
     assert found.cutoff_hz == pytest.approx(6000, rel=0.01)
     assert found.fall_db == pytest.approx(step_db, abs=0.6)
     assert found.confidence == pytest.approx(min(found.fall_db / 20, 1))
+    assert found.cutoff_hz % (44100 / 4096) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(("shelf_db", "expected_hz"), [(-5, 6000), (-7, 5800)])

@@ -302,6 +302,16 @@ def test_low_pass_pinv_is_the_regularised_least_squares_solution(epsilon):
     assert (operator.pinv(y) - direct).norm() < 1e-7 * direct.norm()
 
 
+def test_low_pass_halves_what_lies_at_the_edge_of_its_default_regularisation():
+    """A tone where the gain h is 1/100, h² = epsilon, comes back as h / (h² + epsilon) = 50 times itself."""
+    operator = LowPass(1000, RATE)
+    hz = torch.linspace(1000, 1050, 5001)
+    edge = hz[(gain(operator, hz).abs() - 0.01).abs().argmin()].double()
+    tone = torch.sin(2 * math.pi * edge * torch.arange(20000, dtype=torch.float64) / RATE)
+    middle = slice(8000, 12000)
+    assert (operator.pinv(tone)[middle].norm() / tone[middle].norm()).item() == pytest.approx(50, rel=0.01)
+
+
 def test_low_pass_pinv_tends_to_the_penrose_identities():
     """A A⁺ A − A shrinks as √epsilon / 2, whatever the spectrum of A; the products are symmetric."""
     for epsilon in (1e-2, 1e-4, 1e-6):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 SHORTEST_S = 0.002
 LONGEST_S = 2.0
-EDGE_S = 0.002  # stretch on either side whose largest magnitude is the level of that edge
+EDGE_S = SHORTEST_S  # stretch on either side whose largest magnitude is the level of that edge
 EDGE_DB = -40.0  # least level of the weaker edge, relative to the RMS of the channel's samples that are not 0
 EDGE_STEPS = 4  # and relative to the channel's smallest magnitude above 0, its quantisation step
 
@@ -39,8 +39,7 @@ class Gap:
 class _Channel:
     """What one channel has shown so far, and its last samples as far as they are still needed.
 
-    Runs of zeros that end before `decided` are done with; a later one waits until the edge after it is
-    complete, and all samples from the edge before it are held.
+    A run of zeros waits until the edge after it is complete; the samples from the edge before it on are held.
     """
 
     shortest: int
@@ -48,7 +47,6 @@ class _Channel:
     edge: int
     held: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     offset: int = 0  # position of held[0] in the file
-    decided: int = 0
     runs: list[tuple[int, int, float]] = field(default_factory=list[tuple[int, int, float]])
     energy: float = 0.0
     sounding: int = 0
@@ -64,7 +62,6 @@ class _Channel:
         limit = len(self.held) - self.edge
         starts, ends = _runs_of_zeros(self.held)
         self.runs += self._bounded(starts, ends, limit)
-        self.decided = self.offset + limit
         waiting = int(starts[ends > limit].min(initial=len(self.held))) - self.edge
         self._drop(max(waiting, len(self.held) - self.longest - 2 * self.edge - 1, 0))
 
@@ -79,10 +76,13 @@ class _Channel:
     def _bounded(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64], limit: int
     ) -> list[tuple[int, int, float]]:
-        """Start, stop and edge level of the undecided runs of fitting length that end by this index."""
+        """Start, stop and edge level of the runs of fitting length that end by this index.
+
+        A run that was found before has left: of it, less than an edge is still held, which is too short.
+        """
         length = ends - starts
         fits = (length >= self.shortest) & (length <= self.longest) & (starts + self.offset > 0)
-        chosen = fits & (ends + self.offset > self.decided) & (ends <= limit)
+        chosen = fits & (ends <= limit)
         found: list[tuple[int, int, float]] = []
         for start, end in zip(starts[chosen].tolist(), ends[chosen].tolist(), strict=True):
             before = self.held[max(start - self.edge, 0) : start].max()
