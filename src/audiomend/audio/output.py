@@ -103,12 +103,16 @@ def _check_standard_output(sound: Sound) -> Target:
 
 
 def _require_encodable(name: str, chosen: Format, sound: Sound) -> None:
-    try:
+    def attempt() -> None:
         trial = soundfile.SoundFile(
             io.BytesIO(), "w", sound.rate, sound.channels, chosen.subtype, chosen.endian, chosen.container
         )
         trial.write(np.zeros((1, sound.channels), chosen.dtype))
         trial.close()
+
+    try:
+        with ThreadPoolExecutor(1) as thread:  # an interrupt would vanish in a callback of this one
+            thread.submit(attempt).result()
     except (soundfile.LibsndfileError, AssertionError):
         raise UsageError(
             f"{name} cannot hold {sound.channels} channels at {sound.rate:,} Hz as {chosen.container} "
