@@ -14,10 +14,13 @@ All sizes stand in `Architecture`; tensors are (batch, time), batch items are in
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from audiomend.networks.wiener_gain import wiener_gain
@@ -30,6 +33,7 @@ _CLIP_FEATURES = 2
 _LEVEL_FREQUENCIES = 32
 _LEVEL_INPUTS = 2 * _LEVEL_FREQUENCIES + 1 + 5  # + bandwidth (2), cut-off (2), conditioned (1)
 _EMBEDDING = 256
+_COMPRESSION = 0.35  # spectra are seen times (1 + |u|^2) to the power of minus this
 _OBSERVATION_SCALE = 30.0  # the observation is seen relative to a thirtieth of sigma_data
 
 
@@ -117,25 +121,21 @@ class PatchUnet(nn.Module):
             seen_long = base_long.towards(spectrum_long, noisy_long, seen.present)
         h = self._unet(h, self.embedding(log_level, bandwidth, seen))
         near, far = h[..., : self.lower.columns], h[..., self.lower.columns :]
-        masks = torch.cat(
-            (
-                self.lower.split(self.out_lower(near), _OUTPUTS),
-                self.upper.split(self.out_upper(far), _OUTPUTS),
-            ),
-            dim=2,
-        )
-        fine = self.fine.split(self.out_fine(near[..., : self.fine.columns]), _OUTPUTS)
         share = torch.ones(self.full.bins, device=x.device)
         share[: self.long.bins * self.full.window // self.long.window] = 0.5
-        full = base_full.combine(masks, share, seen_full)
+        whole = ((self.lower, self.out_lower(near)), (self.upper, self.out_upper(far)))
+        fine = ((self.fine, self.out_fine(near[..., : self.fine.columns])),)
+        full = base_full.combine(whole, share, seen_full)
         long = base_long.combine(fine, share[:1], seen_long)
         return self.full.inverse(full) + self.long.inverse(long)
 
     def _stem(self, full: "_Bases", long: "_Bases", dtype: torch.dtype) -> Tensor:
         features = full.features().to(dtype)
-        near = self.stem_lower(self.lower.join(features))
-        near[..., : self.fine.columns] += self.stem_fine(self.fine.join(long.features().to(dtype)))
-        return torch.cat((near, self.stem_upper(self.upper.join(features))), dim=-1)
+        return _side_by_side(
+            self.stem_lower(self.lower.join(features)),
+            self.stem_upper(self.upper.join(features)),
+            self.stem_fine(self.fine.join(long.features().to(dtype))),
+        )
 
     def _knowledge(self, bandwidth: Tensor, seen: "Seen | None", dtype: torch.dtype) -> Tensor:
         """Learned value per column, and flags for columns above the bandwidth and above the cut-off."""
@@ -154,11 +154,13 @@ class PatchUnet(nn.Module):
         return torch.cat(centres).to(like.device) / self.full.bins
 
     def _stem_seen(self, full: Tensor, long: Tensor, seen: "Seen", dtype: torch.dtype) -> Tensor:
-        clip = _compressed(self.full.forward(seen.clip) * _OBSERVATION_SCALE, 0.35)
+        clip = _compressed(self.full.forward(seen.clip) * _OBSERVATION_SCALE)
         features = torch.cat((_observed(full), torch.view_as_real(clip)), dim=-1).to(dtype)
-        near = self.seen_lower(self.lower.join(features))
-        near[..., : self.fine.columns] += self.seen_fine(self.fine.join(_observed(long).to(dtype)))
-        h = torch.cat((near, self.seen_upper(self.upper.join(features))), dim=-1)
+        h = _side_by_side(
+            self.seen_lower(self.lower.join(features)),
+            self.seen_upper(self.upper.join(features)),
+            self.seen_fine(self.fine.join(_observed(long).to(dtype))),
+        )
         unknown = seen.unknown.unflatten(-1, (-1, 2 * self.full.hop)).mean(-1)
         flags = torch.stack((unknown, unknown.sqrt()), dim=-1) @ self.seen_unknown.float()
         h = h + flags.permute(0, 2, 1)[..., None].to(dtype)
@@ -216,8 +218,9 @@ class _Bases:
     def features(self) -> Tensor:
         """(batch, frames, bins, 5) what the network sees of the noisy spectrum."""
         plain = torch.view_as_real(self.spectrum) * (0.5 * self.s[..., None])
-        compressed = torch.view_as_real(self.spectrum * (1 + self.power).pow(-0.35))
-        return torch.cat((plain, compressed, 0.25 * torch.log1p(self.power)[..., None]), dim=-1)
+        level = torch.log1p(self.power)
+        compressed = torch.view_as_real(self.spectrum * torch.exp(-_COMPRESSION * level))
+        return torch.cat((plain, compressed, 0.25 * level[..., None]), dim=-1)
 
     def towards(self, observed: Tensor, noisy: Tensor, present: Tensor) -> Tensor:
         """The F that leads to the observation, compressed; 0 in rows without one."""
@@ -225,31 +228,98 @@ class _Bases:
         step = _bounded((observed - c * noisy) / self.s)
         return step * present[:, None, None]
 
-    def combine(self, outputs: Tensor, share: Tensor, seen: Tensor | None) -> Tensor:
-        """Spectrum of F from the network's five numbers per bin (batch, frames, bins, 5)."""
-        outputs = outputs.float()
+    def combine(
+        self, tokens: "Sequence[tuple[_Patches, Tensor]]", share: Tensor, seen: Tensor | None
+    ) -> Tensor:
+        """Spectrum of F (batch, frames, bins) from the network's tokens, five numbers per bin."""
         bound = self.spectrum * (1 + self.power / 16).rsqrt()
-        total = (outputs[..., 0] + share) * self.wiener + outputs[..., 1] * bound
+        patches = tuple(patch for patch, _ in tokens)
+        return _Combination.apply(  # pyright: ignore[reportReturnType]
+            self.wiener, bound, seen, share, patches, *(t for _, t in tokens)
+        )
+
+
+class _Combination(torch.autograd.Function):
+    """(m0 + share) b0 + m1 b1 + m2 b2 + r.
+
+    Written out because autograd would fill a full-size tensor of zeros for each of the five numbers.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        wiener: Tensor,
+        bound: Tensor,
+        seen: Tensor | None,
+        share: Tensor,
+        patches: "tuple[_Patches, ...]",
+        *tokens: Tensor,
+    ) -> Tensor:
+        outputs = torch.empty(*wiener.shape, _OUTPUTS, device=wiener.device)
+        for patch, t in zip(patches, tokens, strict=True):
+            patch.tiles(outputs).copy_(t.permute(0, 2, 3, 1).unflatten(3, (patch.frames, patch.bins, -1)))
+        masks = (outputs[..., 0] + share, outputs[..., 1], outputs[..., 2])
+        total = masks[0] * wiener + masks[1] * bound
         if seen is not None:
-            total = total + outputs[..., 2] * seen
+            total = total + masks[2] * seen
+        ctx.patches, ctx.dtype = patches, tokens[0].dtype
+        ctx.bases = (wiener, bound, seen)
+        ctx.masks = masks if any(ctx.needs_input_grad[:3]) else ()  # in training no base has a gradient
         return total + torch.view_as_complex(outputs[..., 3:].contiguous())
 
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        grad = grads[0]
+        outputs = torch.empty(*grad.shape, _OUTPUTS, device=grad.device)
+        for place, base in enumerate(ctx.bases):
+            if base is None:
+                outputs[..., place] = 0
+            else:
+                torch.addcmul(base.real * grad.real, base.imag, grad.imag, out=outputs[..., place])
+        outputs[..., 3:] = torch.view_as_real(grad)
+        tokens = [patch.tiles(outputs).to(ctx.dtype).flatten(3).permute(0, 3, 1, 2) for patch in ctx.patches]
+        bases = [mask * grad for mask in ctx.masks] or [None] * 3
+        return (*bases, None, None, *tokens)
 
-def _compressed(spectrum: Tensor, exponent: float) -> Tensor:
+
+def _compressed(spectrum: Tensor) -> Tensor:
     power = spectrum.real.square() + spectrum.imag.square()
-    return spectrum * (1 + power).pow(-exponent)
+    return spectrum * torch.exp(-_COMPRESSION * torch.log1p(power))
 
 
 def _bounded(spectrum: Tensor) -> Tensor:
     return spectrum * (1 + (spectrum.real.square() + spectrum.imag.square()) / 16).rsqrt()
 
 
+def _side_by_side(lower: Tensor, upper: Tensor, fine: Tensor) -> Tensor:
+    """One grid of tokens: the lower columns, whose first ones get `fine` added, and the upper ones."""
+    return _SideBySide.apply(lower, upper, fine)  # pyright: ignore[reportReturnType]
+
+
+class _SideBySide(torch.autograd.Function):
+    # Written out because autograd would copy the whole grid for the addition in place.
+    @staticmethod
+    def forward(ctx: Any, lower: Tensor, upper: Tensor, fine: Tensor) -> Tensor:
+        ctx.columns = lower.shape[-1], fine.shape[-1]
+        total = torch.cat((lower, upper), dim=-1)
+        total[..., : fine.shape[-1]] += fine
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        lower, fine = ctx.columns
+        return grads[0][..., :lower], grads[0][..., lower:], grads[0][..., :fine]
+
+
 def _observed(spectrum: Tensor) -> Tensor:
     """(batch, frames, bins, 3) what the network sees of the observation."""
     scaled = spectrum * _OBSERVATION_SCALE
     power = scaled.real.square() + scaled.imag.square()
-    compressed = torch.view_as_real(scaled * (1 + power).pow(-0.35))
-    return torch.cat((compressed, 0.25 * torch.log1p(power)[..., None]), dim=-1)
+    level = torch.log1p(power)
+    compressed = torch.view_as_real(scaled * torch.exp(-_COMPRESSION * level))
+    return torch.cat((compressed, 0.25 * level[..., None]), dim=-1)
 
 
 @dataclass(frozen=True)
@@ -271,14 +341,13 @@ class _Patches:
 
     def join(self, features: Tensor) -> Tensor:
         """(batch, frames, bins, features) -> (batch, size * features, rows, columns), channels last."""
+        return self.tiles(features).flatten(3).permute(0, 3, 1, 2)
+
+    def tiles(self, features: Tensor) -> Tensor:
+        """(batch, frames, bins, features) as (batch, rows, columns, frames, bins, features): a view."""
         x = features[:, :, self.first : self.last]
         x = x.unflatten(2, (self.columns, self.bins)).unflatten(1, (-1, self.frames))
-        return x.permute(0, 1, 3, 2, 4, 5).flatten(3).permute(0, 3, 1, 2)
-
-    def split(self, tokens: Tensor, features: int) -> Tensor:
-        """The inverse: (batch, size * features, rows, columns) -> (batch, frames, bins, features)."""
-        x = tokens.permute(0, 2, 3, 1).unflatten(3, (self.frames, self.bins, features))
-        return x.permute(0, 1, 3, 2, 4, 5).flatten(1, 2).flatten(2, 3)
+        return x.permute(0, 1, 3, 2, 4, 5)
 
 
 class _Conv(nn.Module):
@@ -321,8 +390,9 @@ class _Up(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         y = F.linear(x.permute(0, 2, 3, 1), self.weight.to(x.dtype))
-        y = y.unflatten(3, (2, 2, -1)).permute(0, 5, 1, 3, 2, 4)
-        return skip + y.reshape(skip.shape)
+        y = y.unflatten(3, (2, 2, -1)).permute(0, 1, 3, 2, 4, 5)  # rows, 2, columns, 2, channels
+        tiled = skip.permute(0, 2, 3, 1).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
+        return (tiled + y).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
 
 
 class _Block(nn.Module):
@@ -339,7 +409,7 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         scale, shift = self.modulation(embedding).to(x.dtype)[..., None, None].chunk(2, dim=1)
         h = torch.addcmul(shift, self.first(F.relu(x)), 1 + scale)
-        return x + self.second(F.relu(h))
+        return x + self.second(F.relu_(h))
 
 
 class _Embedding(nn.Module):
