@@ -48,6 +48,12 @@ def test_long_files_are_cut_at_a_seeded_place(data: Path) -> None:
     np.testing.assert_array_equal(load(data, cut), whole[cut.start : cut.stop].T)
 
 
+def test_a_cut_may_begin_anywhere_that_leaves_its_length(data: Path) -> None:
+    """A file of 16,000 samples, cut to 15,998: three places."""
+    starts = [find_sources(data, ("speech",), clip_s=15_998 / RATE, seed=seed)[0].start for seed in range(40)]
+    assert set(starts) == {0, 1, 2}
+
+
 def test_a_missing_set_is_named_with_those_that_are_there(data: Path) -> None:
     with pytest.raises(UsageError, match=r"'piano'.*music, speech"):
         find_sources(data, ("piano",))
@@ -82,6 +88,12 @@ def test_whole_numbers_are_severities_too(data: Path) -> None:
 def test_clips_of_no_length_are_refused(data: Path) -> None:
     with pytest.raises(UsageError, match="above 0"):
         find_sources(data, ("music",), clip_s=0.0)
+
+
+def test_equal_clips_have_gaps_of_their_own(data: Path) -> None:
+    (data / "music" / "copy.wav").write_bytes((data / "music" / "a.wav").read_bytes())
+    cases = build_manifest("inpaint", data, find_sources(data, ("music",), ("a", "copy")), (50.0,)).cases
+    assert cases[0].damage != cases[1].damage
 
 
 def test_clips_are_damaged_independently(data: Path) -> None:

@@ -37,6 +37,14 @@ def test_points_lie_where_their_figures_say() -> None:
         assert point == pytest.approx(place, abs=0.06)
 
 
+def test_the_time_axis_spans_whole_decades() -> None:
+    """From 0.3 to 30: an axis from 0.1 to 100."""
+    places = circles(drawn(replace(FAST, rtf=0.3), replace(SLOW, rtf=30.0)))
+    assert [x for x, _ in places] == pytest.approx(
+        [WIDTH * (math.log10(rtf) + 1) / 3 for rtf in (0.3, 30.0)], abs=0.06
+    )
+
+
 def test_methods_that_differ_in_steps_are_one_line() -> None:
     picture = drawn(BASE, SLOW, FAST, PEER)
     (line,) = picture.iter(f"{SVG}polyline")
