@@ -12,7 +12,7 @@ from audiomend.restorers.damage import Clipped, Dull, Gaps, Within
 from audiomend.restorers.diffusion import Stretch, mend, stretches, windows_for
 from audiomend.restorers.frame import Options, prepare, region_fade, run
 from audiomend.restorers.memory import ArrayReader, ArraySink, read_padded
-from audiomend.restorers.settings import way
+from audiomend.restorers.settings import momentum_for, way
 
 RATE = 8000
 PRIOR = replace(WienerPrior(), length=8192)  # a window of 0.186 s, 1486 samples at 8 kHz
@@ -197,3 +197,28 @@ def test_reading_past_the_ends_gives_zeros() -> None:
     source = ArrayReader(np.arange(1.0, 4.0)[None], RATE)
     assert read_padded(source, -2, 5).tolist() == [[0, 0, 1, 2, 3, 0, 0]]
     assert read_padded(source, 7, 9).tolist() == [[0, 0]]
+
+
+def test_momentum_rises_with_the_share_of_clipped_samples() -> None:
+    shares = (0.0, 0.2, 0.325, 0.45, 1.0)
+    assert [momentum_for(share) for share in shares] == pytest.approx([0.8, 0.8, 0.875, 0.95, 0.95])
+    assert way("declip", "fast", None, share=0.325).m == pytest.approx(0.875)
+    assert way("declip", "fast", None, {"m": 0.5}, share=0.325).m == 0.5
+
+
+@pytest.mark.parametrize("deviation", [0.02, 0.5])
+def test_clipping_tells_the_level_of_a_gaussian(deviation: float) -> None:
+    x = deviation * np.random.default_rng(0).standard_normal((1, 200_000))
+    level = 0.7 * deviation
+    share = float((np.abs(x) >= level).mean())
+    clipped = Clipped(np.array([[-level]]), np.array([[level]]), share)
+    assert clipped.clean_rms == pytest.approx(deviation, rel=0.01)
+    assert Clipped(np.array([[-np.inf]]), np.array([[level]]), 0.0).clean_rms == 0.0
+
+
+def test_a_clipped_file_is_not_taken_for_a_quiet_one() -> None:
+    source = ArrayReader(np.clip(tone(0.5), -0.03, 0.03), RATE)
+    damage = Clipped(np.array([[-0.03]]), np.array([[0.03]]), 0.8)
+    options = Options(model="wiener", steps=1)
+    assert prepare(source, damage, 100.0, options).gain == pytest.approx(0.1 / damage.clean_rms)
+    assert prepare(source, damage, 0.5, options).gain == 0.5

@@ -192,3 +192,13 @@ def test_a_walk_can_be_changed_for_comparisons() -> None:
         audiomend.inpaint(holed(), RATE, walk={"solvent": 1}, **FAST)
     with pytest.raises(UsageError, match="solver magic"):
         audiomend.inpaint(holed(), RATE, walk={"solver": "magic"}, **FAST)
+
+
+def test_the_share_of_clipped_samples_reaches_the_walk() -> None:
+    heavy = np.clip(clipped(), -0.25, 0.25)
+    usual = audiomend.declip(heavy, RATE, **FAST)
+    same = audiomend.declip(heavy, RATE, walk={"m": 0.95}, **FAST)
+    other = audiomend.declip(heavy, RATE, walk={"m": 0.8}, **FAST)
+    np.testing.assert_array_equal(usual, same)
+    np.testing.assert_array_equal(usual, audiomend.declip(heavy, RATE, clip_level=0.25, **FAST))
+    assert (usual != other).any()

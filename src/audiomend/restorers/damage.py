@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
@@ -36,6 +37,11 @@ class Damage(Protocol):
         """Share of the file's samples that are lost, 0 to 1, as far as it is known."""
         ...
 
+    @property
+    def clean_rms(self) -> float:
+        """Level that the damage tells of the clean signal; 0 where it tells nothing."""
+        ...
+
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         """(channels, n) which of the damaged signal's samples from `start` on may change."""
         ...
@@ -68,6 +74,18 @@ class Clipped:
     bandwidth_hz: float | None = None
     verb: str = "declip"
 
+    @property
+    def clean_rms(self) -> float:
+        """RMS of a Gaussian signal of which this share lies beyond these levels.
+
+        The clipped file itself is quieter than what it was made from, by 5 dB at an input SDR of 3 dB.
+        """
+        levels = np.abs(np.concatenate([self.low, self.high]))
+        levels = levels[np.isfinite(levels)]
+        if not len(levels) or not 0 < self.share < 1:
+            return 0.0
+        return float(levels.mean()) / NormalDist().inv_cdf(1 - self.share / 2)
+
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         del start
         return (samples <= self.low) | (samples >= self.high)
@@ -97,6 +115,7 @@ class Gaps:
 
     gaps: tuple[tuple[tuple[int, int], ...], ...]
     share: float = 0.0
+    clean_rms: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "inpaint"
 
@@ -126,6 +145,7 @@ class Dull:
 
     low_pass: LowPass
     share: float = 1.0
+    clean_rms: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "extend"
 
@@ -181,6 +201,10 @@ class Within:
     @property
     def share(self) -> float:
         return self.damage.share
+
+    @property
+    def clean_rms(self) -> float:
+        return self.damage.clean_rms
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         stop = start + samples.shape[1]

@@ -104,6 +104,8 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
     prior = load(options.model, choose(options.precision, device), device)
     chosen = way(damage.verb, options.quality, options.steps, options.walk, damage.share)
     windows = windows_for(prior, source.rate)
+    if damage.clean_rms > 0:
+        gain = min(gain, prior.card.sigma_data / damage.clean_rms)
     if options.regions:
         damage = Within(damage, options.regions)
     work = stretches(source, damage, windows)

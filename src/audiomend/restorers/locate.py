@@ -124,7 +124,7 @@ def _search_clipping(level: float | None, channels: int) -> Search:
         )
         share = clipped / samples
         return Found(
-            Clipped(low, high), f"clipped at {where} of full scale, {share:.2%} of the samples", facts
+            Clipped(low, high, share), f"clipped at {where} of full scale, {share:.2%} of the samples", facts
         )
 
     return Search((detector,), conclude)

@@ -13,7 +13,8 @@ from audiomend.solvers.momentum import momentum
 from audiomend.solvers.unipc import unipc
 
 QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
-HEAVY_SHARE = 0.25  # of clipped samples, about an input SDR of 3 dB, from which momentum is at its highest
+LIGHT_SHARE, HEAVY_SHARE = 0.2, 0.45  # of clipped samples: input SDRs of about 8 and 4 dB
+LIGHT_MOMENTUM, HEAVY_MOMENTUM = 0.8, 0.95  # up to the one share and from the other on
 
 
 @dataclass(frozen=True)
@@ -95,5 +96,6 @@ def way(
 
 
 def momentum_for(share: float) -> float:
-    """0.75 for hardly any clipped samples to 0.95 for HEAVY_SHARE of them and more."""
-    return 0.75 + 0.2 * min(share / HEAVY_SHARE, 1.0)
+    """Momentum for a share of clipped samples: it rises from the light to the heavy one in between."""
+    place = min(max((share - LIGHT_SHARE) / (HEAVY_SHARE - LIGHT_SHARE), 0.0), 1.0)
+    return LIGHT_MOMENTUM + (HEAVY_MOMENTUM - LIGHT_MOMENTUM) * place
