@@ -19,8 +19,9 @@ from audiomend.processes.edm import EDM
 from audiomend.samplers.base import Signal, Walk, begin, seeded, silence
 from audiomend.samplers.stream import stream
 from audiomend.samplers.timeline import Timeline
-from audiomend.samplers.trajectory import trajectory
+from audiomend.samplers.trajectory import evaluations, trajectory
 from audiomend.schedules import karras
+from audiomend.solvers.base import State
 from audiomend.solvers.dpm import dpm_pp_2m
 from audiomend.solvers.first_order import first_order
 from audiomend.solvers.heun import heun
@@ -70,7 +71,7 @@ class Toy:
 def network(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
     age = carry if isinstance(carry, int) else 0
     near = torch.nn.functional.conv1d(x[:, None] / (1 + t), KERNEL[None, None], padding=3)[:, 0]
-    return Estimate(x / (1 + t**2) + 0.3 * t * torch.tanh(near) + 0.01 * age, carry=age + 1)
+    return Estimate(x / (1 + t**2) + 0.3 * t * torch.tanh(near) + 0.05 * s + 0.01 * age, carry=age + 1)
 
 
 def file(start: int, stop: int) -> Tensor:
@@ -141,6 +142,18 @@ def test_a_cold_walk_starts_from_noise_alone_and_a_warm_one_from_the_signal():
     torch.testing.assert_close(begin(WALK, file, -32, 40).x, file(-32, 40) + 2 * noise)
 
 
+def test_the_denoiser_is_told_where_the_state_is_and_where_it_goes():
+    told = []
+
+    def listening(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
+        told.append((t, s, carry))
+        return Estimate(x, carry=len(told))
+
+    stages = heun(churn=2)(EDM(), [2.0, 1.0, 0.0])
+    list(evaluations(listening, stages, State(torch.ones(2, 8)), seeded(0)))
+    assert told == [(stages[0].t, 1.0, None), (1.0, 1.0, 1), (stages[2].t, 0.0, 2)]
+
+
 def test_every_step_tells_where_it_is_and_shows_state_and_estimate_of_the_file():
     steps = list(trajectory(Toy(file, keep_noise=True), WALK, file, LENGTH))
     stages = WALK.solver(WALK.process, WALK.levels)
@@ -157,16 +170,18 @@ def test_every_step_tells_where_it_is_and_shows_state_and_estimate_of_the_file()
     torch.testing.assert_close(steps[-1].state.x, steps[-1].estimate.clean)
 
 
-@pytest.mark.parametrize("length", [1, 31, 32, 33, 64, 97])
-def test_short_files_come_out_at_their_length(length):
+@pytest.mark.parametrize("windows", [Windows(96, 64), Windows(64, 64)])
+@pytest.mark.parametrize("length", [1, 32, 33, 64, 96, 128, 224, 256])
+def test_short_files_come_out_at_their_length(windows, length):
     timeline = Timeline(channels=2)
     toy = Toy(timeline.read)
-    pieces = list(stream([file(0, length)], timeline, toy, replace(WALK, batch=4), toy.observation))
+    walk = replace(WALK, windows=windows, batch=2)
+    pieces = list(stream([file(0, length)], timeline, toy, walk, toy.observation))
 
     def short(start: int, stop: int) -> Tensor:
         return file(start, stop) * (torch.arange(start, stop) < length)
 
-    *_, last = trajectory(Toy(short), WALK, short, length)
+    *_, last = trajectory(Toy(short), walk, short, length)
     assert last.state.x.shape == (2, length)
     torch.testing.assert_close(torch.cat(pieces, dim=-1), last.state.x, rtol=0, atol=1e-4)
 
