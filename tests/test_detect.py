@@ -161,7 +161,8 @@ def test_no_clipping_is_found_where_there_is_none(x):
 
 
 def test_what_was_counted_below_an_earlier_maximum_still_counts():
-    slope = np.exp(-1e-4 * (np.arange(1, 1000).repeat(10) - 0.5))
+    """Ten samples in each of the three intervals below the new maximum, twenty in those further down."""
+    slope = np.exp(-1e-4 * (np.arange(1, 1000).repeat([10] * 3 + [20] * 996) - 0.5))
     detector = ClippingDetector(1)
     detector.add(np.stack([slope, np.full_like(slope, 0.1)], axis=-1)[::-1].reshape(1, -1))
     detector.add(tops(89, 1000))
