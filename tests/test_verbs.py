@@ -202,3 +202,9 @@ def test_the_share_of_clipped_samples_reaches_the_walk() -> None:
     np.testing.assert_array_equal(usual, same)
     np.testing.assert_array_equal(usual, audiomend.declip(heavy, RATE, clip_level=0.25, **FAST))
     assert (usual != other).any()
+
+
+@pytest.mark.parametrize(("gap", "solver"), [((4000, 5500), "momentum"), ((4000, 5700), "ancestral")])
+def test_the_longest_gap_decides_how_it_is_filled(gap: tuple[int, int], solver: str) -> None:
+    usual = audiomend.inpaint(holed(gap), RATE, **FAST)
+    np.testing.assert_array_equal(usual, audiomend.inpaint(holed(gap), RATE, walk={"solver": solver}, **FAST))

@@ -33,8 +33,8 @@ class Damage(Protocol):
         ...
 
     @property
-    def share(self) -> float:
-        """Share of the file's samples that are lost, 0 to 1, as far as it is known."""
+    def severity(self) -> float:
+        """What decides how it is walked: share of clipped samples, or seconds of the longest gap."""
         ...
 
     @property
@@ -75,6 +75,10 @@ class Clipped:
     verb: str = "declip"
 
     @property
+    def severity(self) -> float:
+        return self.share
+
+    @property
     def clean_rms(self) -> float:
         """RMS of a Gaussian signal of which this share lies beyond these levels.
 
@@ -111,10 +115,11 @@ class Gaps:
 
     Attributes:
         gaps: of each channel, (first, end) in samples, sorted, not touching.
+        severity: seconds of the longest.
     """
 
     gaps: tuple[tuple[tuple[int, int], ...], ...]
-    share: float = 0.0
+    severity: float = 0.0
     clean_rms: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "inpaint"
@@ -144,7 +149,7 @@ class Dull:
     """
 
     low_pass: LowPass
-    share: float = 1.0
+    severity: float = 0.0
     clean_rms: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "extend"
@@ -199,8 +204,8 @@ class Within:
         return self.damage.bandwidth_hz
 
     @property
-    def share(self) -> float:
-        return self.damage.share
+    def severity(self) -> float:
+        return self.damage.severity
 
     @property
     def clean_rms(self) -> float:

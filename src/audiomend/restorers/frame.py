@@ -102,7 +102,7 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
     """
     device = choose_device(options.device)
     prior = load(options.model, choose(options.precision, device), device)
-    chosen = way(damage.verb, options.quality, options.steps, options.walk, damage.share)
+    chosen = way(damage.verb, options.quality, options.steps, options.walk, damage.severity)
     windows = windows_for(prior, source.rate)
     if damage.clean_rms > 0:
         gain = min(gain, prior.card.sigma_data / damage.clean_rms)

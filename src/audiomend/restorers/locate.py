@@ -138,7 +138,11 @@ def _search_gaps(gaps: tuple[Interval, ...], rate: int, channels: int) -> Search
         if not intervals:
             return Found(None, "no gap of digital silence was found", facts)
         count = f"{len(intervals)} gap{'s' if len(intervals) > 1 else ''}"
-        return Found(Gaps(rows), f"{count}, {seconds:.3f} s together, {how}", facts)
+        return Found(
+            Gaps(rows, max(stop - start for start, stop in intervals) / rate),
+            f"{count}, {seconds:.3f} s together, {how}",
+            facts,
+        )
 
     if gaps:
         return Search((), lambda: found((gaps,) * channels, "as given"))

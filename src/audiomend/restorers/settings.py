@@ -1,7 +1,7 @@
 """How each damage is walked: chosen on training recordings, shown in docs/choices.md with the command."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from audiomend import schedules
@@ -14,6 +14,7 @@ from audiomend.solvers.unipc import unipc
 
 QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
 LIGHT_SHARE, HEAVY_SHARE = 0.2, 0.45  # of clipped samples: input SDRs of about 8 and 4 dB
+LONG_GAP_S = 0.2
 LIGHT_MOMENTUM, HEAVY_MOMENTUM = 0.8, 0.95  # up to the one share and from the other on
 
 
@@ -58,9 +59,10 @@ SOLVERS: dict[str, Callable[[Way], Solver]] = {
 
 _WAYS = {
     "declip": Way(3.0, 0.01, 5.0, "momentum", warm=True, conditioned=False, m=0.8, kappa=0.1, steps=16),
-    "inpaint": Way(3.0, 0.003, 5.0, "momentum", warm=True, conditioned=False, m=0.8, kappa=0.4, steps=16),
+    "inpaint": Way(10.0, 0.003, 5.0, "momentum", warm=True, conditioned=False, m=0.8, kappa=0.4, steps=16),
     "extend": Way(1.0, 0.01, 5.0, "ancestral", warm=True, conditioned=True, m=0.0, kappa=1.0, steps=16),
 }
+_LONG_GAP = replace(_WAYS["inpaint"], solver="ancestral")
 
 
 def way(
@@ -68,12 +70,13 @@ def way(
     quality: str,
     steps: int | None,
     changes: Mapping[str, object] | None = None,
-    share: float = 0.0,
+    severity: float = 0.0,
 ) -> Way:
     """The way for a damage at a quality, or with a number of evaluations of the user's own.
 
     changes: other values for fields of `Way`.
-    share: of samples that are lost, 0 to 1; heavy clipping takes more momentum.
+    severity: of the damage, see `Damage.severity`: heavy clipping takes more momentum, and a long gap a draw
+        in place of an estimate, which would leave it nearly empty.
 
     Raises:
         UsageError: unknown quality, solver or field, or fewer than one step.
@@ -82,10 +85,10 @@ def way(
         raise UsageError(f"The quality {quality} is unknown; it is one of {', '.join(QUALITY_STEPS)}.")
     if steps is not None and steps < 1:
         raise UsageError(f"{steps} steps are too few: a walk takes at least 1.")
-    chosen = _WAYS[verb]
+    chosen = _LONG_GAP if verb == "inpaint" and severity > LONG_GAP_S else _WAYS[verb]
     fields: dict[str, Any] = {**vars(chosen), "steps": steps or QUALITY_STEPS[quality]}
     if verb == "declip":
-        fields["m"] = momentum_for(share)
+        fields["m"] = momentum_for(severity)
     fields |= changes or {}
     if odd := set(fields) - set(vars(chosen)):
         raise UsageError(f"A walk has no {', '.join(sorted(odd))}; it has {', '.join(vars(chosen))}.")
