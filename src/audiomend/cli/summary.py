@@ -71,9 +71,9 @@ def decibels(gain: float) -> float:
 
 
 def percent(share: float) -> str:
-    """A share with two digits that say something: 41 %, 2.1 %, 0.032 %."""
+    """A share with two digits that say something: 41%, 2.1%, 0.032%."""
     value = 100 * share
-    return f"{value:.0f} %" if value >= 10 else f"{value:.2g} %"
+    return f"{value:.0f}%" if value >= 10 else f"{value:.2g}%"
 
 
 def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:

@@ -258,10 +258,11 @@ class _Combination(torch.autograd.Function):
         outputs = torch.empty(*wiener.shape, _OUTPUTS, device=wiener.device)
         for patch, t in zip(patches, tokens, strict=True):
             patch.tiles(outputs).copy_(t.permute(0, 2, 3, 1).unflatten(3, (patch.frames, patch.bins, -1)))
-        masks = (outputs[..., 0] + share, outputs[..., 1], outputs[..., 2])
+        masks = [outputs[..., 0] + share, outputs[..., 1]]
         total = masks[0] * wiener + masks[1] * bound
         if seen is not None:
-            total = total + masks[2] * seen
+            masks.append(outputs[..., 2])
+            total = total + outputs[..., 2] * seen
         ctx.patches, ctx.dtype = patches, tokens[0].dtype
         ctx.bases = (wiener, bound, seen)
         ctx.masks = masks if any(ctx.needs_input_grad[:3]) else ()  # in training no base has a gradient
@@ -279,8 +280,10 @@ class _Combination(torch.autograd.Function):
                 torch.addcmul(base.real * grad.real, base.imag, grad.imag, out=outputs[..., place])
         outputs[..., 3:] = torch.view_as_real(grad)
         tokens = [patch.tiles(outputs).to(ctx.dtype).flatten(3).permute(0, 3, 1, 2) for patch in ctx.patches]
-        bases = [mask * grad for mask in ctx.masks] or [None] * 3
-        return (*bases, None, None, *tokens)
+        towards: list[Tensor | None] = [None, None, None]
+        for place, mask in enumerate(ctx.masks):
+            towards[place] = mask * grad
+        return (*towards, None, None, *tokens)
 
 
 def _compressed(spectrum: Tensor) -> Tensor:

@@ -57,13 +57,17 @@ def page_of(request: Request, outcome: Outcome) -> Page:
             Sound("Before", before.read(start, stop), rate, request.source),
             Sound("After", after.read(start, stop), rate, request.output),
         ]
-        regions = _regions(before, after, request.verb, outcome, source.format)
+        runs = list(outcome.intervals)
+        if request.verb != "extend" and outcome.assembly.format.is_exact:  # else every sample differs
+            tolerance = _tolerance(source.format, outcome)
+            runs = _changes(before, after, tolerance, outcome.assembly.gain, (start, stop))
+    low_hz = outcome.plan.found.facts.get("cutoff_hz", 0.0)
     return Page(
         title=f"{TITLES[request.verb]}: {Path(request.output).name}",
         lead=f"Found: {outcome.plan.found.summary}. {_done(request.verb, outcome)}",
         sounds=sounds,
         facts=_facts(request, outcome),
-        intervals=regions,
+        intervals=[Region(first / rate, end / rate, low_hz=low_hz) for first, end in runs],
         warnings=[*outcome.survey.warnings, *outcome.assembly.warnings, *_losses(outcome)],
         start=start / rate,
         duration=frames / rate,
@@ -97,25 +101,32 @@ def _pairs(before: SoundReader, after: SoundReader, gain: float) -> Iterator[tup
         yield before.read(start, stop), after.read(start, stop) / gain
 
 
-def _regions(
-    before: SoundReader, after: SoundReader, verb: str, outcome: Outcome, source: Format
-) -> list[Region]:
-    """The changed stretches in seconds, or the changed band."""
-    rate, chosen, gain = outcome.rate, outcome.assembly.format, outcome.assembly.gain
-    runs = list(outcome.intervals)
-    if verb != "extend" and chosen.is_exact:  # a lossy output differs everywhere
-        is_copy = gain == 1 and is_refinement(chosen, source)
-        tolerance = 0.0 if is_copy else 2.0 ** (1 - chosen.bits) / gain
-        runs = changed_runs(_pairs(before, after, gain), tolerance, round(MERGED_SECONDS * rate))
-    low_hz = outcome.plan.found.facts.get("cutoff_hz", 0.0)
-    return [Region(start / rate, stop / rate, low_hz=low_hz) for start, stop in runs]
+def _changes(
+    before: SoundReader, after: SoundReader, tolerance: float, gain: float, excerpt: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Runs of changed frames: to the sample in the excerpt, where levels are compared on the others."""
+    first, end = excerpt
+    merged = changed_runs(_pairs(before, after, gain), tolerance, round(MERGED_SECONDS * before.rate))
+    heard = [(before.read(first, end), after.read(first, end) / gain)]
+    return sorted(
+        [(start, min(stop, first)) for start, stop in merged if start < first]
+        + [(first + start, first + stop) for start, stop in changed_runs(heard, tolerance, 0)]
+        + [(max(start, end), stop) for start, stop in merged if stop > end]
+    )
+
+
+def _tolerance(source: Format, outcome: Outcome) -> float:
+    """Samples that differ by no more than rounding count as equal."""
+    chosen, gain = outcome.assembly.format, outcome.assembly.gain
+    is_copy = gain == 1 and is_refinement(chosen, source)
+    return 0.0 if is_copy else 2.0 ** (1 - chosen.bits) / gain
 
 
 def _done(verb: str, outcome: Outcome) -> str:
     if not outcome.changed:
         return "Nothing was changed."
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
-    return f"{outcome.changed:,} samples were changed, {100 * share:.2g} % of all. {INVENTED[verb]}"
+    return f"{outcome.changed:,} samples were changed, {100 * share:.2g}% of all. {INVENTED[verb]}"
 
 
 def _losses(outcome: Outcome) -> list[str]:
