@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiomend.audio.blocks import Spill
 from audiomend.cli import console
 
 RATE = 8000
@@ -153,40 +154,51 @@ def test_the_same_seed_gives_the_same_bytes(cli: Callable, write: Callable, tmp_
     assert written[0] == written[1] != written[2]
 
 
-def too_loud() -> np.ndarray:
-    return np.clip(2.2 * tone(), -0.95, 0.95)
+@pytest.fixture
+def overs(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Restored peaks beyond full scale in the place of `GAP`, whatever the model would have made of it."""
+    peaks = np.where(np.arange(80) % 2, 1.5, -1.25)[None]
+
+    def run(job: object, sink: Spill, progress: object) -> None:
+        sink.add(4000, peaks, np.ones(80, bool))
+
+    monkeypatch.setattr("audiomend.restorers.files.run", run)
+    return peaks[0]
 
 
 def test_rescaling_is_stated_and_keeps_the_proportions(
-    cli: Callable, write: Callable, tmp_path: Path
+    overs: np.ndarray, cli: Callable, write: Callable, tmp_path: Path
 ) -> None:
-    source, output = write("in.wav", too_loud(), RATE, "PCM_24"), tmp_path / "out.wav"
-    result = cli("declip", source, output, "--json", *USUAL)
-    gain = result.json["output"]["gain"]
-    assert 0.3 < gain < 1
-    assert f"Warning: the whole of {output} is {-20 * np.log10(gain):.2f} dB quieter" in result.err
-    before, after = native(source, "float64"), native(output, "float64")
-    known = np.abs(before) < 0.949
-    np.testing.assert_allclose(after[known], gain * before[known], atol=2**-23)
-    assert np.abs(after).max() == 1 - 2**-23
+    source, output = write("in.wav", holed(), RATE, "PCM_24"), tmp_path / "out.wav"
+    result = cli("inpaint", source, output, "--json", *QUICK)
+    gain = (1 - 2**-23) / 1.5
+    assert result.json["output"]["gain"] == pytest.approx(gain, rel=1e-9)
+    assert f"Warning: the whole of {output} is 3.52 dB quieter (gain 0.6667)" in result.err
+    assert result.json["warnings"][0] in result.err
+    before, after = native(source, "float64")[:, 0], native(output, "float64")[:, 0]
+    before[GAP] = overs
+    np.testing.assert_allclose(after, gain * before, atol=2**-23)
 
 
-def test_floats_keep_the_level_and_the_known_samples(cli: Callable, write: Callable, tmp_path: Path) -> None:
-    source, output = write("in.wav", too_loud()), tmp_path / "out.wav"
-    result = cli("declip", source, output, "--clip-mode", "float", "--json", *USUAL)
+def test_floats_keep_the_level_and_the_known_samples(
+    overs: np.ndarray, cli: Callable, write: Callable, tmp_path: Path
+) -> None:
+    source, output = write("in.wav", holed()), tmp_path / "out.wav"
+    result = cli("inpaint", source, output, "--clip-mode", "float", "--json", *QUICK)
     assert (result.err, result.json["output"]["subtype"], result.json["output"]["gain"]) == ("", "FLOAT", 1)
-    before, after = native(source, "float64"), native(output, "float64")
-    known = np.abs(before) < 0.949
-    np.testing.assert_array_equal(after[known], before[known])
-    assert np.abs(after).max() > 1
+    expected = native(source, "float64")[:, 0]
+    expected[GAP] = overs
+    np.testing.assert_array_equal(native(output, "float64")[:, 0], expected)
 
 
-def test_clamping_says_how_many(cli: Callable, write: Callable, tmp_path: Path) -> None:
-    source, output = write("in.wav", too_loud()), tmp_path / "out.wav"
-    result = cli("declip", source, output, "--clip-mode", "clamp", "--json", *USUAL)
-    clamped = np.count_nonzero(np.abs(native(output, "float64")) >= 1 - 2**-15)
-    assert result.json["output"]["clamped_samples"] == clamped > 0
-    assert f"Warning: {clamped:,} samples clamped to full scale" in result.err
+def test_clamping_says_how_many(overs: np.ndarray, cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source, output = write("in.wav", holed()), tmp_path / "out.wav"
+    result = cli("inpaint", source, output, "--clip-mode", "clamp", "--json", *QUICK)
+    assert result.json["output"]["clamped_samples"] == 80
+    assert "Warning: 80 samples clamped to full scale" in result.err
+    expected = native(source, "float64")[:, 0]
+    expected[GAP] = np.clip(overs, -1, 1 - 2**-15)
+    np.testing.assert_array_equal(native(output, "float64")[:, 0], expected)
 
 
 def test_json_says_what_was_done_and_stands_alone(cli: Callable, write: Callable, tmp_path: Path) -> None:
