@@ -40,7 +40,8 @@ def walk(samples: np.ndarray, rate: int) -> list[Step]:
     source = ArrayReader(samples, rate)
     problem = Restoration(source, damage, prior, chosen, gain, 0, 0, lambda _: None)
     windows: Windows = windows_for(prior, rate)
-    how = Walk(EDM(), chosen.levels(prior.card.sigma_data), SOLVERS[chosen.solver](chosen), seeded(0), windows)
+    levels_of_noise = chosen.levels(prior.card.sigma_data)
+    how = Walk(EDM(), levels_of_noise, SOLVERS[chosen.solver](chosen), seeded(0), windows)
     with torch.inference_mode():
         return list(trajectory(problem, how, problem.observation, samples.shape[1]))
 

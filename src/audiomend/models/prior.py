@@ -122,7 +122,9 @@ def load(name: str | Path | None = None, precision: str = "float32", device: str
     if card.architecture != PatchUnet.__name__:
         raise ModelError(f"{card.name} is a {card.architecture}; this version knows {PatchUnet.__name__}.")
     try:
-        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.arguments.items()}
+        arguments: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in card.arguments.items()
+        }
         network = PatchUnet(Architecture(**arguments), getattr(torch, precision))
         tensors = load_file(checked_weights(folder))
         network.load_state_dict({n: t.float() for n, t in tensors.items()})
