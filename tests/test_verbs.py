@@ -208,3 +208,27 @@ def test_the_share_of_clipped_samples_reaches_the_walk() -> None:
 def test_the_longest_gap_decides_how_it_is_filled(gap: tuple[int, int], solver: str) -> None:
     usual = audiomend.inpaint(holed(gap), RATE, **FAST)
     np.testing.assert_array_equal(usual, audiomend.inpaint(holed(gap), RATE, walk={"solver": solver}, **FAST))
+
+
+@pytest.mark.parametrize(
+    ("rule", "confidence", "cutoff_hz", "is_found"),
+    [
+        ("edge", 0.75, 2000.0, True),
+        ("edge", 0.74, 2000.0, False),
+        ("cumulative", 0.9, 2000.0, False),
+        ("edge", 0.9, 3801.0, False),
+        ("edge", 0.9, 3799.0, True),
+    ],
+)
+def test_extend_believes_clear_edges_only(
+    monkeypatch: pytest.MonkeyPatch, rule: str, confidence: float, cutoff_hz: float, is_found: bool
+) -> None:
+    from audiomend.detect.bandwidth import Bandwidth
+    from audiomend.restorers import locate
+
+    verdict = Bandwidth(cutoff_hz, rule, 20.0, confidence)
+    monkeypatch.setattr(locate.BandwidthDetector, "result", lambda self: verdict)
+    found = locate.search("extend", locate.Given(), RATE, 1).conclude()
+    assert (found.damage is not None) == is_found
+    if is_found:
+        assert found.facts["cutoff_hz"] == cutoff_hz
