@@ -145,9 +145,21 @@ def test_models_are_listed_and_shown(cli: Callable, model: Path) -> None:
     assert shown == json.loads((model / "card.json").read_text())
     text = cli("models", "show", "wiener").out.decode()
     assert f"weights licence: {CARD.weights_licence}" in text
-    assert f"limits: \n  {CARD.limits[0]}" in text
+    assert f"limits: \n  {CARD.limits[0]}\n" in text
     for entry in dataclasses.asdict(CARD):
         assert f"{entry.replace('_', ' ')}: " in text
+
+
+def test_a_card_s_lists_and_numbers_are_readable(cli: Callable, model: Path, tmp_path: Path) -> None:
+    source = {"material": "piano", "what": "a sonata", "licence": "CC0", "minutes": 329.8}
+    entries = json.loads((model / "card.json").read_text())
+    entries |= {"training_data": [source], "segments": 123_456, "arguments": {"widths": [8, 16]}}
+    (tmp_path / "card.json").write_text(json.dumps(entries))
+    text = cli("models", "show", tmp_path).out.decode()
+    assert "training data: \n  piano, a sonata, CC0, 329.8 minutes\n" in text
+    assert "segments: 123,456\n" in text
+    assert "arguments: \n  widths: 8, 16\n" in text
+    assert "withheld: -\n" in text
 
 
 def test_demo_says_where_the_page_is(cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

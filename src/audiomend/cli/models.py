@@ -50,28 +50,28 @@ def show_model(
     """Show a model's card: what it is, what it was trained on, its licence, figures and limits."""
     from audiomend.models.store import card_of
 
-    entries = dataclasses.asdict(card_of(name))
+    card = card_of(name)
     if json:
-        print_json("model", entries)
+        print_json("model", dataclasses.asdict(card))
         return
-    for entry, value in entries.items():
+    for entry, value in dataclasses.asdict(card).items():
         print(f"{entry.replace('_', ' ')}: {_text(value)}")
 
 
 def _text(value: object) -> str:
-    """A card's entry; lists and tables one line each."""
+    """An entry of a card; what has parts gets a line for each."""
     if isinstance(value, dict):
-        return "".join(f"\n  {key}: {_flat(entry)}" for key, entry in value.items()) or "-"
+        return "".join(f"\n  {key}: {_flat(part)}" for key, part in value.items()) or "-"
     if isinstance(value, list):
-        return "".join(f"\n  {_flat(entry)}" for entry in value) or "-"
+        return "".join(f"\n  {_flat(part)}" for part in value) or "-"
     return _flat(value)
 
 
 def _flat(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_flat(entry)}" for key, entry in value.items())
+        return ", ".join(
+            f"{part:g} {key}" if isinstance(part, float) else _flat(part) for key, part in value.items()
+        )
     if isinstance(value, list | tuple):
-        return ", ".join(_flat(entry) for entry in value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return str(value)
+        return ", ".join(_flat(part) for part in value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
