@@ -241,6 +241,8 @@ def test_a_timeline_forgets_what_it_is_told_to_and_no_more():
     for start in (-2, 0, 12):
         with pytest.raises(ValueError, match=f"before 13 are forgotten; {start}"):
             timeline.read(start, 20)
+    timeline.forget(20)
+    assert sum(block.shape[-1] for _, block in timeline._blocks) == 10
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (5,), (1, 2, 5)])

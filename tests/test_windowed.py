@@ -23,6 +23,7 @@ class Toy:
     idle_where: Callable[[int, int], Tensor | None] = lambda start, stop: None
     channels: int = 2
     calls: list[tuple[list[int], int, Tensor, Tensor, object]] = field(default_factory=list)
+    times: list[tuple[float, float]] = field(default_factory=list)
 
     def idle(self, start: int, stop: int) -> Tensor | None:
         return self.idle_where(start, stop)
@@ -33,6 +34,7 @@ class Toy:
     def denoiser(self, starts: Sequence[int], length: int, rows: Tensor) -> Denoiser:
         def denoise(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
             self.calls.append((list(starts), length, rows, x, carry))
+            self.times.append((t, s))
             return self.answer(starts, rows, x, t)
 
         return denoise
@@ -127,6 +129,7 @@ def test_windows_are_told_their_place_and_get_their_stretch_of_the_state(windows
     windowed(toy, windows, EDM(), batch)(x, 0.7, 0.1)
     starts = [start for call in toy.calls for start in call[0]]
     assert starts == [k * windows.hop - windows.overlap for k in range(5)]
+    assert set(toy.times) == {(0.7, 0.1)}
     assert [len(call[0]) for call in toy.calls] == [min(batch, 5 - done) for done in range(0, 5, batch)]
     for places, length, rows, rows_of_x, _ in toy.calls:
         assert length == windows.length
