@@ -209,6 +209,13 @@ def test_the_bandwidth_of_instruments_is_measured(data: Path, synth: Synth, monk
     assert render_instruments(studio(data), synth, "train", 1)[0].bandwidth_hz == pytest.approx(5370, abs=60)
 
 
+def test_a_silent_tail_is_cut(data: Path, synth: Synth, monkeypatch: pytest.MonkeyPatch):
+    sound = np.concatenate([np.full(20 * RATE, 0.5), np.full(RATE, 0.51e-4), np.full(RATE, 0.49e-4)])
+    monkeypatch.setattr(grow_module, "play", lambda *_: sound.astype(np.float32))
+    monkeypatch.setattr(grow_module, "LEAD_SECONDS", 0.0)
+    assert len(render_instruments(studio(data), synth, "train", 1)[1]) == 21 * RATE
+
+
 def test_notes_are_up_to_60_s_of_the_piece_after_8_s_that_ring_in(data: Path):
     piece = choose_piece(studio(data), "train", 0)
     one = Piece(data / "train" / "piano_midi" / "one.mid", "", "", "train")

@@ -43,6 +43,7 @@ LEAD_SECONDS = 8.0  # rendered before an excerpt, so that held notes ring in
 PIANO_BANDWIDTH = {"salamander": 17_000.0, "splendid": 18_000.0}
 STRETCH = (0.77, 1.33)  # range of the factor on the times of the notes that instruments play
 SYNTH_BANDWIDTH = 20_000.0  # upper limit: the soundfont's samples hold nothing above
+AUDIBLE = 1e-4  # of the peak, -80 dB: a render's tail below it is cut, a twentieth of what instruments play
 MAX_FAILURES = 10  # in a row, of one material
 VALIDATION_RENDERS = 2 * len(WITHHELD_PIECES)  # each piece on each piano, or twice by the orchestra
 
@@ -147,10 +148,13 @@ def render_piano(studio: Studio, split: Split, number: int) -> tuple[Origin, Sig
 
 
 def _sounding(signal: Signal) -> Signal:
-    """The signal faded at its ends.
+    """The signal without its silent tail, faded at its ends.
 
     Raises TrainingError if it is too short or silent, as an excerpt in a long rest can be.
     """
+    magnitude = np.abs(signal)
+    audible = np.flatnonzero(magnitude > AUDIBLE * magnitude.max(initial=0))
+    signal = signal[: audible[-1] + 1] if len(audible) else signal
     if len(signal) < SHORTEST_SECONDS * RATE or active_rms(signal) < SILENT_RMS:
         raise TrainingError("shorter than 1 s or silent")
     return faded(signal)
