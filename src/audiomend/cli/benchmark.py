@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from audiomend.cli.console import progress_bar, say
+from audiomend.cli.console import progress_bar, warn
 
 if TYPE_CHECKING:
     from audiomend.evaluation.benchmark import Progress
@@ -95,7 +95,7 @@ def benchmark(
             bar.show(f"{progress.done}/{progress.total} {result.method}")
             bar.advance(progress.done / progress.total)
             if result.error is not None:
-                say(f"{result.method} failed on {result.clip}: {result.error}")
+                warn(f"{result.method} failed on {result.clip}: {result.error}")
 
         measure(
             task,
