@@ -250,17 +250,41 @@ def test_the_log_holds_mean_losses_by_level_and_material(
 
 def test_bands_of_the_log_begin_at_their_edges(recipe: Recipe):
     run = fresh(recipe)
-    levels = torch.tensor([0.005, 0.011, 0.5, 20.0]).log()
-    loop._note_losses(run, levels, torch.tensor([1.0, 2.0, 3.0, 4.0]), ("a", "a", "b", "b"))
-    assert run.losses == {
-        "all": [1.0, 2.0, 3.0, 4.0],
-        "level0": [1.0],
-        "level1": [2.0],
-        "level4": [3.0],
-        "level7": [4.0],
-        "a": [1.0, 2.0],
-        "b": [3.0, 4.0],
+    edges = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    levels = torch.tensor([edge * side for edge in edges for side in (0.999, 1.001)]).log()
+    losses = torch.arange(14.0)
+    loop._note_losses(run, levels, losses, ("a", "b") * 7)
+    bands = {f"level{n}": run.losses[f"level{n}"] for n in range(8)}
+    assert bands == {
+        "level0": [0.0],
+        **{f"level{n}": [2.0 * n - 1, 2.0 * n] for n in range(1, 7)},
+        "level7": [13.0],
     }
+    assert run.losses["all"] == losses.tolist()
+    assert run.losses["b"] == losses[1::2].tolist()
+
+
+def test_the_log_says_how_long_a_step_takes(
+    recipe: Recipe, sines: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    now = 50.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(loop, "LOG_STEPS", 3)
+
+    def slow(step: int) -> Batch:
+        nonlocal now
+        now += 2.5
+        return sines(step)
+
+    lines: list[dict] = []
+    run = fresh(recipe)
+    train(run, slow, tmp_path, stop=lambda: run.step == 4, report=lines.append)
+    train(run, slow, tmp_path, stop=lambda: run.step == 6, report=lines.append)
+    assert [line["seconds_per_step"] for line in lines] == [2.5, 2.5]
+
+
+def test_validation_takes_at_most_3_percent_of_the_time():
+    assert loop.VALIDATION_SHARE == 0.03
 
 
 def test_a_duty_comes_back_after_its_interval_or_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch):

@@ -71,6 +71,19 @@ def test_muon_goes_against_the_gradient():
     assert ((network.body.weight - before) * gradient).sum() < 0
 
 
+def test_muon_is_torchs_without_decay():
+    ours, theirs = Small(), Small()
+    optimisers = Optimisers(ours, 0.01, 1.0)
+    reference = torch.optim.Muon(
+        [theirs.body.weight], lr=0.01, weight_decay=0.0, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+    )
+    for seed in (1, 2):
+        for network, step in ((ours, lambda: optimisers.step(1.0)), (theirs, reference.step)):
+            network.set_gradients(seed)
+            step()
+    assert torch.equal(ours.body.weight, theirs.body.weight)
+
+
 def test_adam_follows_its_formula_with_betas_of_09_and_099():
     network = Small()
     optimisers = Optimisers(network, 1.0, 0.01)

@@ -30,6 +30,15 @@ def test_the_shipped_prior_fits_16_mib_in_float16():
     assert 2 * sum(p.numel() for p in network.parameters()) < 16 * 2**20
 
 
+def test_the_prior_is_trained_as_its_page_says():
+    recipe = find_recipe("prior")
+    assert (recipe.muon_rate, recipe.adam_rate, recipe.clip_norm, recipe.skip_above) == (2e-3, 1e-3, 1.0, 4.0)
+    assert (recipe.level_mean, recipe.level_spread) == (-1.0, 1.8)
+    assert (recipe.lowest_level, recipe.highest_level, recipe.sigma_data) == (0.0015, 30.0, 0.1)
+    assert (recipe.batch, recipe.warmup_steps, recipe.bandwidth_dropped) == (4, 200, 0.3)
+    assert (recipe.average, recipe.steps, recipe.decay_steps) == ("long", 250_000, 100_000)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
