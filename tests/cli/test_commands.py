@@ -260,18 +260,3 @@ def test_training_shows_its_log(
     said = cli("train", "tiny").err
     assert "step 1,050: loss 0.4322, 1.25 s a step, 30 min 0 s of CPU.\n" in said
     assert "Stopped after step 40; --resume goes on from it.\n" in said
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.2, "less than a second"),
-        (1.4, "1 s"),
-        (59.6, "1 min 0 s"),
-        (200, "3 min 20 s"),
-        (3599.7, "1 h 0 min"),
-        (3900, "1 h 5 min"),
-    ],
-)
-def test_durations_in_words(seconds: float, words: str) -> None:
-    assert console.duration(seconds) == words

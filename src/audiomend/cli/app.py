@@ -39,10 +39,14 @@ def _print_version(wanted: bool) -> None:
 @app.callback(no_args_is_help=True)
 def audiomend(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", metavar="", help="Print the version.", callback=_print_version, is_eager=True
+        ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help=f"Show where an unexpected error arose; so does {DEBUG}=1.")
+        bool,
+        typer.Option("--debug", metavar="", help=f"Show where an unexpected error arose; so does {DEBUG}=1."),
     ] = False,
 ) -> None:
     """Mend clipped, holed and dull recordings with a small diffusion prior, and say what was invented."""

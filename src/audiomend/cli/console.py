@@ -39,8 +39,13 @@ def fail(text: str) -> None:
 
 def sentence(text: str) -> str:
     """The text in one line, with a full stop."""
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     return line if line.endswith(SENTENCE_ENDS) else f"{line}."
+
+
+def printable(text: str) -> str:
+    """The text without what would control a terminal: file names may hold it."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def print_json(kind: str, content: dict[str, Any]) -> None:
@@ -56,7 +61,7 @@ class Bar:
 
     def show(self, text: str) -> None:
         """Name what goes on, of a length that is not known yet."""
-        self._progress.update(self._task, description=text, total=None)
+        self._progress.update(self._task, description=printable(text), total=None)
 
     def advance(self, share: float) -> None:
         """Show the share that is done, 0 to 1."""
@@ -77,7 +82,7 @@ def progress_bar(text: str) -> Generator[Bar]:
     )
     shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=not is_interactive())
     with shown:
-        yield Bar(shown, shown.add_task(text, total=None))
+        yield Bar(shown, shown.add_task(printable(text), total=None))
 
 
 def duration(seconds: float) -> str:

@@ -1,5 +1,7 @@
 """declip, inpaint, extend."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from audiomend.errors import UsageError
 
 if TYPE_CHECKING:
     from audiomend.restorers.files import Outcome, Plan, Request
+    from audiomend.restorers.locate import Given
 
 PIPE = "-"
 
@@ -106,32 +109,12 @@ def _mend(
     with interrupts.scratch():
         _check(source, output, settings)
         with progress_bar(f"Opening {source}") as bar:
-            from audiomend.restorers.files import Request, mend_file
-            from audiomend.restorers.frame import Options, threads
+            from audiomend.restorers.files import mend_file
+            from audiomend.restorers.frame import threads
             from audiomend.restorers.locate import Given
 
-            options = Options(
-                method=settings.method,
-                model=settings.model,
-                quality=settings.quality,
-                steps=settings.steps,
-                seed=settings.seed,
-                strength=settings.strength,
-                precision=settings.precision,
-                device=settings.device,
-            )
-            request = Request(
-                verb=verb,
-                source=source,
-                output=output,
-                options=options,
-                given=Given(clip_level=clip_level, cutoff_hz=cutoff_hz),
-                regions=tuple(settings.region or ()),
-                gaps=gaps,
-                clip_mode=settings.clip_mode,
-                residue=None if settings.residue is None else str(settings.residue),
-                force=settings.force,
-            )
+            given = Given(clip_level=clip_level, cutoff_hz=cutoff_hz)
+            request = _request(verb, source, output, settings, given, gaps)
             bar.show(f"Reading {source}")
             with threads(settings.threads):
                 outcome = mend_file(request, lambda plan: _announce(plan, request, bar), bar.advance)
@@ -139,6 +122,35 @@ def _mend(
                 bar.show(f"Writing {settings.report}")
                 _report(request, outcome, settings.report)
     _conclude(request, outcome, settings)
+
+
+def _request(
+    verb: str, source: str, output: str, settings: Settings, given: "Given", gaps: tuple[str, ...]
+) -> "Request":
+    from audiomend.restorers.files import Request
+    from audiomend.restorers.frame import Options
+
+    return Request(
+        verb=verb,
+        source=source,
+        output=output,
+        options=Options(
+            method=settings.method,
+            model=settings.model,
+            quality=settings.quality,
+            steps=settings.steps,
+            seed=settings.seed,
+            strength=settings.strength,
+            precision=settings.precision,
+            device=settings.device,
+        ),
+        given=given,
+        regions=tuple(settings.region or ()),
+        gaps=gaps,
+        clip_mode=settings.clip_mode,
+        residue=None if settings.residue is None else str(settings.residue),
+        force=settings.force,
+    )
 
 
 def _check(source: str, output: str, settings: Settings) -> None:
@@ -152,20 +164,21 @@ def _check(source: str, output: str, settings: Settings) -> None:
     if settings.report is not None:
         if PIPE in (source, output):
             raise UsageError("--report reads IN and OUT once more, so neither can be -; give them names")
-        _check_report(settings.report, Path(source), Path(output), force=settings.force)
+        _check_report(settings.report, [source, output, settings.residue], force=settings.force)
     card_of(settings.model)
     if source != PIPE:  # a pipe can be read only once
         with open_sound(source) as sound:
             check_output(output, sound, force=settings.force, clip_mode=settings.clip_mode)
 
 
-def _check_report(page: Path, source: Path, output: Path, *, force: bool) -> None:
+def _check_report(page: Path, others: Sequence[str | Path | None], *, force: bool) -> None:
     from audiomend.audio.atomic import PartFile
 
-    places = [path.resolve() for path in (page, source, output)]
+    places = [os.path.realpath(path) for path in (page, *others) if path is not None]
     if len(set(places)) < len(places):
         raise UsageError(
-            "IN, OUT and --report need three different files: the page shows the sound before and after"
+            "with --report, IN, OUT, PAGE.html and the residue are different files: "
+            "the page shows the sound before and after"
         )
     if page.exists() and not force:
         raise UsageError(f"{page} exists; --force replaces it")

@@ -41,17 +41,20 @@ ClipMode = Annotated[
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", help="Replace files that exist, IN too.", rich_help_panel=FILES)
+    bool, typer.Option("--force", metavar="", help="Replace files that exist, IN too.", rich_help_panel=FILES)
 ]
 Json = Annotated[
     bool,
     typer.Option(
         "--json",
+        metavar="",
         help="Print one JSON object about the result on standard output, nothing else; not with OUT -.",
         rich_help_panel=FILES,
     ),
 ]
-JsonResult = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+JsonResult = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print one JSON object instead of a table.")
+]
 Gap = Annotated[
     list[str] | None,
     typer.Option(
@@ -165,6 +168,7 @@ class Settings:
         bool,
         typer.Option(
             "--offline",
+            metavar="",
             help="Refuse every network connection of this process. audiomend makes none; this proves it.",
             rich_help_panel=MACHINE,
         ),
