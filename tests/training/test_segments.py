@@ -122,6 +122,14 @@ def test_a_gap_lies_in_the_middle(make, length: int):
     np.testing.assert_array_equal(np.flatnonzero(lost), np.arange(length) + (100_000 - length) // 2)
 
 
+def test_damages_state_their_severity():
+    clean = noise(0, 100_000)
+    assert gap(clean).severity == pytest.approx(0.1)
+    assert long_gap(clean).severity == pytest.approx(0.4)
+    lost = lost_samples(clipping(clean), observed(clipping(clean), clean))
+    assert clipping(clean).severity == pytest.approx(lost.mean())
+
+
 def test_a_gap_is_at_most_a_quarter():
     clean = noise(0, 1000)
     assert lost_samples(long_gap(clean), observed(long_gap(clean), clean)).sum() == 250

@@ -12,8 +12,9 @@ from audiomend.denoisers.base import Denoiser, Estimate
 from audiomend.models.card import Card
 from audiomend.models.prior import WienerPrior
 from audiomend.noise import normal
+from audiomend.training import restoration
 from audiomend.training.restoration import CASES, mended, restorations
-from audiomend.training.segments import DAMAGES, Segment, everything, gap, lost_part, operator_of
+from audiomend.training.segments import DAMAGES, Segment, clipping, everything, gap, lost_part, operator_of
 from audiomend.training.validation import LEVELS, SEED, denoising_gains, gain_db
 
 LENGTH = 16_384
@@ -182,6 +183,17 @@ def test_restoration_takes_one_segment_of_up_to_three_materials(segments: list[S
     restorations(stub, many)
     windows = [t for _, t in stub.seen]
     assert len(windows) == len(CASES) * 3 * 2 * 8  # told and untold, 8 evaluations of one window
+
+
+def test_severe_damage_is_walked_as_the_verbs_do(segments: list[Segment], monkeypatch: pytest.MonkeyPatch):
+    ways: list[tuple[object, ...]] = []
+    real = restoration.way
+    monkeypatch.setattr(restoration, "way", lambda *given: (ways.append(given), real(*given))[1])
+    restorations(oracle(segments[0].clean, only_told=False), segments[:1])
+    clean = segments[0].clean[: LENGTH - LENGTH // 4]
+    assert ways[0] == ("declip", "fast", None, {"conditioned": False}, clipping(clean).severity)
+    assert ways[1] == ("declip", "fast", None, {"conditioned": True}, clipping(clean).severity)
+    assert [given[0] for given in ways[2:]] == ["inpaint"] * 4 + ["extend"] * 2
 
 
 def test_what_is_known_stays(segments: list[Segment]):

@@ -1,6 +1,5 @@
 """Validation by restoration: a few damaged segments, mended at the quality `fast`."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -104,7 +103,7 @@ def restorations(prior: Prior, segments: Sequence[Segment]) -> Restorations:
 def mended(prior: Prior, damage: Damage, damaged: Floats, conditioned: bool) -> Floats:
     """A damaged segment (length,) mended in 8 evaluations."""
     source = ArrayReader(damaged[None].astype(np.float64), RATE)
-    how = dataclasses.replace(way(damage.verb, "fast", None), conditioned=conditioned)
+    how = way(damage.verb, "fast", None, {"conditioned": conditioned}, damage.severity)
     work = stretches(source, damage, windows_for(prior, RATE))
     sink = ArraySink(source.samples)
     run(Job(source, damage, 1.0, Options(), prior, how, work, evaluations=0), sink)

@@ -103,14 +103,14 @@ def _cut(signal: Signal, offset: int, length: int) -> Signal:
 def clipping(clean: Signal) -> Damage:
     """Clipped at an input SDR of 5 dB."""
     level = threshold_for_sdr(torch.from_numpy(clean), CLIP_SDR_DB).float().double().numpy()[None]
-    return Clipped(-level, level)
+    return Clipped(-level, level, share=float(np.mean(np.abs(clean) >= level)))
 
 
 def gap(clean: Signal, seconds: float = GAP_SECONDS) -> Damage:
     """A gap in the middle, at most a quarter of the segment."""
     length = round(min(seconds * RATE, MOST_LOST * len(clean)))
     start = (len(clean) - length) // 2
-    return Gaps((((start, start + length),),))
+    return Gaps((((start, start + length),),), severity=length / RATE)
 
 
 def long_gap(clean: Signal) -> Damage:
