@@ -247,7 +247,7 @@ def test_an_interrupted_training_is_saved_and_ends_with_130(cli: Callable, train
     trained["during"] = lambda: signal.raise_signal(signal.SIGINT)
     result = cli("train", "tiny")
     assert result.code == 130
-    assert "Stopped after step 40; the state is saved, and --resume goes on from it." in result.err
+    assert result.err.endswith("\nStopped after step 40; the state is saved, and --resume goes on from it.\n")
 
 
 def test_training_shows_its_log(

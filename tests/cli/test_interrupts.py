@@ -185,6 +185,21 @@ def test_impatience_disturbs_no_tidying(start: Callable, source: Path, tmp_path:
     check_interruption(process, tmp_path)
 
 
+def test_while_the_report_is_written_the_sound_is_whole(
+    write: Callable, cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("audiomend.report.page.write", interrupted)
+    output, page = tmp_path / "out.wav", tmp_path / "page.html"
+    result = cli("declip", write("in.wav", np.zeros(100)), output, "--report", page, "--model", "wiener")
+    assert result.code == interrupts.EXIT_CODE
+    assert result.err == f"Interrupted: {output} is whole, {page} was not written.\n"
+    assert output.exists()
+    assert not page.exists()
+
+
 def test_before_anything_was_loaded(start: Callable, source: Path, tmp_path: Path) -> None:
     process = start(*PROGRAM, "declip", source, tmp_path / "out" / "out.wav", "--model", "wiener")
     time.sleep(0.1)

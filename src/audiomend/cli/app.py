@@ -9,8 +9,8 @@ import typer
 
 from audiomend import __version__
 from audiomend.cli import benchmark, degrade, demo, evaluate, interrupts, mend, models, train
-from audiomend.cli.console import fail
-from audiomend.errors import AudiomendError
+from audiomend.cli.console import fail, tell
+from audiomend.errors import AudiomendError, Cancelled
 
 DEBUG = "AUDIOMEND_DEBUG"
 
@@ -66,6 +66,9 @@ def run(arguments: Sequence[str]) -> int:
         message = error.format_message().replace("Value error, ", "")
         if message:  # without a command, typer has printed the help
             fail(message)
+        return error.exit_code
+    except Cancelled as error:
+        tell(str(error))
         return error.exit_code
     except AudiomendError as error:
         fail(str(error))

@@ -22,19 +22,24 @@ def is_interactive() -> bool:
 def say(text: str) -> None:
     """A line for somebody who watches."""
     if is_interactive():
-        print(sentence(text), file=sys.stderr, flush=True)
+        tell(text)
+
+
+def tell(text: str) -> None:
+    """A line that matters even if nobody watches."""
+    print(sentence(text), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
-    """A line that matters even if nobody watches."""
+    """What the result is not, or what was done to it without being asked."""
     typer.secho("Warning: ", fg="yellow", bold=True, nl=False, err=True)
-    print(sentence(text), file=sys.stderr, flush=True)
+    tell(text)
 
 
 def fail(text: str) -> None:
     """Why the command ends without success."""
     typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    print(sentence(text), file=sys.stderr, flush=True)
+    tell(text)
 
 
 def sentence(text: str) -> str:

@@ -37,6 +37,12 @@ def arm() -> None:
     threading.Thread(target=_watch, args=(reader,), daemon=True).start()
 
 
+def disarm() -> None:
+    """From now on signals are ignored: the process is about to end anyway."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def leave() -> NoReturn:
     """Remove what this process has unfinished on the disk, say that it was interrupted, and end it."""
     _leaving.acquire()  # whoever comes second waits for the end
@@ -96,8 +102,7 @@ def on_request() -> Generator[Callable[[], bool]]:
 
 
 def _interrupt(*_: object) -> None:
-    for number in _SIGNALS:  # a second one must not disturb the tidying up
-        signal.signal(number, signal.SIG_IGN)
+    disarm()  # a second one must not disturb the tidying up
     raise KeyboardInterrupt
 
 

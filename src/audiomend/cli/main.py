@@ -1,11 +1,13 @@
 """The entry point of the command `audiomend`."""
 
+import contextlib
 import os
 import signal
 import sys
+from typing import NoReturn
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line of this process and end it with the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the imports are done, an interrupt just ends it
     from audiomend.cli import interrupts
@@ -13,10 +15,13 @@ def main() -> None:
     try:
         interrupts.arm()
         code = _run()
+        interrupts.disarm()
     except KeyboardInterrupt:
         interrupts.leave()
-    _flush()
-    sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # its reader has gone
+            stream.flush()
+    os._exit(code)  # all files are closed; an orderly end of torch takes longer than many a command
 
 
 def _run() -> int:
@@ -26,14 +31,6 @@ def _run() -> int:
     from audiomend.cli.app import run
 
     return run(sys.argv[1:])
-
-
-def _flush() -> None:
-    """Without this a reader that has gone would be an error at the very end of the interpreter."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

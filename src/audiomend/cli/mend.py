@@ -11,7 +11,7 @@ from audiomend.cli import interrupts, summary
 from audiomend.cli.console import Bar, print_json, progress_bar, say, warn
 from audiomend.cli.offline import forbid_network
 from audiomend.cli.options import WHERE, Gap, Output, Settings, Source, takes
-from audiomend.errors import UsageError
+from audiomend.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
     from audiomend.restorers.files import Outcome, Plan, Request
@@ -196,7 +196,10 @@ def _report(request: "Request", outcome: "Outcome", page: Path) -> None:
     from audiomend.report.page import write
     from audiomend.report.verb import page_of
 
-    write(page_of(request, outcome), page)
+    try:
+        write(page_of(request, outcome), page)
+    except KeyboardInterrupt:
+        raise Cancelled(f"Interrupted: {request.output} is whole, {page} was not written") from None
 
 
 def _conclude(request: "Request", outcome: "Outcome", settings: Settings) -> None:
