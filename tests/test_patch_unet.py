@@ -140,3 +140,12 @@ def test_gradients_reach_every_parameter() -> None:
 
 def test_the_shipped_size() -> None:
     assert sum(p.numel() for p in PatchUnet(Architecture()).parameters()) == 5_050_496
+
+
+@pytest.mark.parametrize("conditioned", [False, True])
+def test_every_tensor_of_an_evaluation_is_on_the_networks_device(conditioned: bool) -> None:
+    # The meta device holds no numbers but refuses, as a GPU does, what lies elsewhere.
+    network = PatchUnet(SMALL).to("meta")
+    knowledge = seen() if conditioned else None
+    there = None if knowledge is None else Seen(**{n: t.to("meta") for n, t in vars(knowledge).items()})
+    assert network(*(x.to("meta") for x in inputs()), there).device.type == "meta"

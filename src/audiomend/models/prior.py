@@ -74,7 +74,10 @@ class TrainedPrior:
         seen = None if condition is None else _seen(condition, self.card.sigma_data, nyquist)
 
         def network(x: Tensor, log_level: Tensor) -> Tensor:
-            return self.network(x, log_level, torch.full_like(log_level, share), seen)
+            there = next(self.network.parameters()).device  # the walk itself stays on the CPU
+            told = None if seen is None else Seen(**{n: t.to(there) for n, t in vars(seen).items()})
+            level = log_level.to(there)
+            return self.network(x.to(there), level, torch.full_like(level, share), told).to(x.device)
 
         return preconditioned(network, self.card.sigma_data)
 

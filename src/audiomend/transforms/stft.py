@@ -35,37 +35,36 @@ class Stft:
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., time) real -> (..., time / hop, bins) complex."""
-        frames = _frames(x, self.window, self.hop) * _window(self.window, self.hop, x.dtype)
+        frames = _frames(x, self.window, self.hop) * _window(self.window, self.hop, x.dtype, x.device)
         spectrum = torch.fft.rfft(frames)[..., : self.bins]
-        return spectrum * self._rotation(spectrum.shape[-2], spectrum.dtype)
+        return spectrum * self._rotation(spectrum)
 
     def inverse(self, spectrum: Tensor) -> Tensor:
         """(..., frames, bins) complex -> (..., frames * hop) real."""
-        spectrum = spectrum * self._rotation(spectrum.shape[-2], spectrum.dtype).conj()
+        spectrum = spectrum * self._rotation(spectrum).conj()
         frames = torch.fft.irfft(spectrum, n=self.window)
-        weighted = frames * (_window(self.window, self.hop, frames.dtype) * (self.hop / 2))
+        weighted = frames * (_window(self.window, self.hop, frames.dtype, frames.device) * (self.hop / 2))
         return _overlap_add(weighted, self.hop)
 
-    def _rotation(self, frames: int, dtype: torch.dtype) -> Tensor:
-        return _rotation_table(self.window, self.hop, self.bins, dtype).repeat(
-            frames * self.hop // self.window, 1
-        )
+    def _rotation(self, spectrum: Tensor) -> Tensor:
+        table = _rotation_table(self.window, self.hop, self.bins, spectrum.dtype, spectrum.device)
+        return table.repeat(spectrum.shape[-2] * self.hop // self.window, 1)
 
 
 @lru_cache(maxsize=16)
-def _window(window: int, hop: int, dtype: torch.dtype) -> Tensor:
+def _window(window: int, hop: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     # The squares sum to 2 / hop over the frames that cover a sample: unit variance for white unit noise,
     # and hop / 2 times the adjoint is the inverse.
     hann = torch.hann_window(window, periodic=True, dtype=torch.float64)
-    return (hann * (2 / hann.sum())).sqrt().to(dtype)
+    return (hann * (2 / hann.sum())).sqrt().to(dtype).to(device)
 
 
 @lru_cache(maxsize=16)
-def _rotation_table(window: int, hop: int, bins: int, dtype: torch.dtype) -> Tensor:
+def _rotation_table(window: int, hop: int, bins: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """exp(-2 pi i k s / W) for the frames' first samples s = n H - W/2, one period of n: (W / H, bins)."""
     starts = torch.arange(window // hop, dtype=torch.float64) * hop - window // 2
     turns = starts[:, None] * torch.arange(bins, dtype=torch.float64) / window
-    return torch.polar(torch.ones_like(turns), -2 * math.pi * (turns % 1.0)).to(dtype)
+    return torch.polar(torch.ones_like(turns), -2 * math.pi * (turns % 1.0)).to(dtype).to(device)
 
 
 def _frames(x: Tensor, window: int, hop: int) -> Tensor:
