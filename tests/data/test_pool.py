@@ -144,6 +144,13 @@ def test_the_samples_are_there_when_the_index_appears(tmp_path: Path, monkeypatc
     assert seen == [("shard-00000.npy", 0), ("shard-00000.json", 0)]
 
 
+def test_a_shard_that_was_cut_off_is_named(tmp_path: Path):
+    samples = write_shard(tmp_path, [(origin(), noise(1))]).with_suffix(".npy")
+    samples.write_bytes(samples.read_bytes()[:-1000])
+    with pytest.raises(TrainingError, match=r"shard-00000\.npy is no whole shard"):
+        Pool(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"items": [{"name": "a"}]}', "[]"])
 def test_a_broken_index_is_refused(tmp_path: Path, text: str):
     (tmp_path / "shard-00000.json").write_text(text)

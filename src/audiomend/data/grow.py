@@ -274,10 +274,12 @@ def grow(
             _count(growth, item, item.length)
     studio = open_studio(data, seed, no_sharealike, growth)
     sources = itertools.chain(new_recordings(data, no_sharealike, growth), new_renders(studio, hours, growth))
+    told = 0
     for waiting in _batches(sources, growth):
         shard = write_shard(pool, waiting)
         held = ", ".join(f"{material} {seconds / 60:.1f} min" for material, seconds in growth.seconds.items())
         tell(f"{shard.stem}: {held}")
+        told = _tell_skipped(growth, told, tell)
         if sum(path.stat().st_size for path in pool.glob("shard-*")) > max_bytes:
             growth.notes.append(f"The pool stopped at its limit of {max_bytes / 1e9:g} GB.")
             break
@@ -288,9 +290,15 @@ def grow(
         )
     for note in growth.notes:
         tell(note)
-    for skip in growth.skipped:
-        tell(f"skipped {skip.name}: {skip.reason}")
+    _tell_skipped(growth, told, tell)
     return growth
+
+
+def _tell_skipped(growth: Growth, told: int, tell: Callable[[str], None]) -> int:
+    """Name what was skipped beyond the first `told`, with each shard: training may end before the growth."""
+    for skip in growth.skipped[told:]:
+        tell(f"skipped {skip.name}: {skip.reason}")
+    return len(growth.skipped)
 
 
 def _batches(

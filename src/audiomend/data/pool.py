@@ -170,7 +170,7 @@ class Pool:
         """Take in the shards that were added since; returns their number."""
         new = sorted({path.stem for path in self.path.glob("shard-*.json")} - set(self.shards))
         for name in new:
-            samples = np.load(self.path / f"{name}.npy", mmap_mode="r")
+            samples = _mapped(self.path / f"{name}.npy")
             for item in read_index(self.path / f"{name}.json"):
                 if item.split == self.split and not (self.no_sharealike and is_sharealike(item.licence)):
                     self._items.setdefault(item.material, []).append((samples, item))
@@ -222,6 +222,17 @@ class Pool:
                 out[row, offset : offset + item.length] = _cut(samples, item, 0, item.length)
             bandwidths[row] = item.bandwidth_hz
         return out, bandwidths, materials
+
+
+def _mapped(path: Path) -> NDArray[np.int16]:
+    """A shard's samples (N,), read when they are touched.
+
+    Raises TrainingError if the file is missing or cut off.
+    """
+    try:
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} is no whole shard: {error}; remove it and its index") from error
 
 
 def _cut(samples: NDArray[np.int16], item: Item, offset: int, length: int) -> Signal:
