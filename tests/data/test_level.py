@@ -16,9 +16,11 @@ def test_half_seconds_within_30_db_of_the_loudest_count_and_others_do_not():
     assert active_rms(x) == pytest.approx(np.sqrt((loud**2 + near**2) / 2), rel=1e-6)
 
 
-def test_a_remainder_below_half_a_second_does_not_count():
-    x = np.concatenate([np.full(HALF, 0.1, np.float32), np.full(HALF - 1, 0.9, np.float32)])
-    assert active_rms(x) == pytest.approx(0.1, rel=1e-6)
+def test_a_remainder_counts_by_its_length():
+    rest = HALF // 3
+    x = np.concatenate([np.full(HALF, 0.1, np.float32), np.full(rest, 0.9, np.float32)])
+    expected = np.sqrt((HALF * 0.1**2 + rest * 0.9**2) / (HALF + rest))
+    assert active_rms(x) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_short_signal_is_one_block():

@@ -3,26 +3,20 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from audiomend.audio.level import SIGMA_DATA, ActiveLevel
+
 RATE = 44_100
-POOL_RMS = 0.1  # RMS of every item over its active half seconds; the prior's sigma_data is of this order
+POOL_RMS = SIGMA_DATA  # of every item over its active half seconds
 FADE_SECONDS = 0.005  # at both ends of an item, so that it ends without a click
-ACTIVE_RANGE_DB = 30.0  # a half second this far below the loudest one is a pause
 
 Signal = NDArray[np.float32]
 
 
 def active_rms(x: Signal) -> float:
-    """RMS of a signal (T,) over its active half seconds: those within 30 dB of the loudest one.
-
-    A signal shorter than half a second is one block. Silence gives 0.
-    """
-    block = min(RATE // 2, len(x))
-    if block == 0:
-        return 0.0
-    whole = len(x) // block * block
-    power = np.mean(x[:whole].reshape(-1, block).astype(np.float64) ** 2, axis=1)
-    active = power >= power.max() * 10 ** (-ACTIVE_RANGE_DB / 10)
-    return float(np.sqrt(power[active].mean()))
+    """RMS of a signal (T,) over its active half seconds, by the rule that brings files to the prior's level."""
+    level = ActiveLevel(RATE)
+    level.add(x[None])
+    return level.rms
 
 
 def bandwidth(x: Signal) -> float:
