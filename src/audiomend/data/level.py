@@ -13,7 +13,7 @@ Signal = NDArray[np.float32]
 
 
 def active_rms(x: Signal) -> float:
-    """RMS of a signal (T,) over its active half seconds, by the rule that brings files to the prior's level."""
+    """RMS of a signal (T,) over its active half seconds, as files are brought to the level of a prior."""
     level = ActiveLevel(RATE)
     level.add(x[None])
     return level.rms
