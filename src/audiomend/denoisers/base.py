@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from audiomend.processes.base import Process, centred
@@ -33,9 +34,9 @@ class Denoiser(Protocol):
 
 
 def implied_noise(process: Process, x: Tensor, t: float, clean: Tensor) -> Tensor:
-    """e = (x - a x_0 - b anchor) / s: the noise in x (..., time) if x_0 is `clean`. Needs s(t) > 0."""
+    """e = (x - a x_0 - b anchor) / s: the noise in x (..., time) if x_0 is `clean`; none where s(t) = 0."""
     c = process.coefficients(t)
-    return (centred(process, x, t) - c.a * clean) / c.s
+    return (centred(process, x, t) - c.a * clean) / c.s if c.s > 0 else torch.zeros_like(x)
 
 
 def noise_of(process: Process, x: Tensor, t: float, estimate: Estimate) -> Tensor:

@@ -1,9 +1,12 @@
 """What every Gaussian process here has in common: x_t = a(t) x_0 + b(t) anchor + s(t) e, e ~ N(0, I)."""
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Protocol
 
 from torch import Tensor
+
+from audiomend.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,15 @@ class Coefficients:
     a: float
     b: float
     s: float
+
+
+@dataclass(frozen=True)
+class Sde:
+    """dx = (alpha x + beta anchor) dt + g dw at one time, with g^2 = g2."""
+
+    alpha: float
+    beta: float
+    g2: float
 
 
 class Process(Protocol):
@@ -32,8 +44,27 @@ class Process(Protocol):
         ...
 
     def derivatives(self, t: float) -> Coefficients:
-        """da/dt, db/dt, ds/dt at time t."""
+        """da/dt, db/dt, ds/dt at time t, where s(t) > 0."""
         ...
+
+
+def sde(process: Process, t: float) -> Sde:
+    """The linear stochastic differential equation that has the marginals of the process.
+
+    alpha = a'/a, beta = b' - alpha b and g^2 = 2 s s' - 2 alpha s^2 solve the equations of its mean and
+    variance (Song et al. 2021, appendix B).
+
+    Raises:
+        UsageError: where a(t) or s(t) is 0.
+    """
+    c = process.coefficients(t)
+    if c.a == 0 or c.s == 0:
+        raise UsageError(
+            f"A process has no slope at time {t:g}, where a = {c.a:g} and s = {c.s:g}: both must be above 0."
+        )
+    d = process.derivatives(t)
+    alpha = d.a / c.a
+    return Sde(alpha, d.b - alpha * c.b, 2 * c.s * (d.s - alpha * c.s))
 
 
 def combine(process: Process, c: Coefficients, clean: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -48,3 +79,11 @@ def combine(process: Process, c: Coefficients, clean: Tensor, noise: Tensor | No
 def centred(process: Process, x: Tensor, t: float) -> Tensor:
     """x - b anchor: what is left of the state (..., time) without its anchor."""
     return x if process.anchor is None else x - process.coefficients(t).b * process.anchor
+
+
+def renoised(process: Process, x: Tensor, t: float, later: float, noise: Tensor) -> Tensor:
+    """The state (..., time) taken from time t to a later, noisier one by fresh noise (..., time)."""
+    c, after = process.coefficients(t), process.coefficients(later)
+    scale = after.a / c.a
+    renewed = scale * centred(process, x, t) + sqrt(after.s**2 - (scale * c.s) ** 2) * noise
+    return renewed if process.anchor is None else renewed + after.b * process.anchor

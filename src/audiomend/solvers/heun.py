@@ -7,7 +7,7 @@ from math import inf, sqrt
 from torch import Tensor
 
 from audiomend.denoisers.base import Estimate, noise_of
-from audiomend.processes.base import Process, centred, combine
+from audiomend.processes.base import Process, combine, renoised
 from audiomend.solvers.base import Draw, Solver, Stage, State, unchanged
 
 MOST_CHURN = sqrt(2) - 1  # never more new noise than there is already
@@ -20,7 +20,7 @@ def heun(
     s_tmax: float = inf,
     s_noise: float = 1.0,
 ) -> Solver:
-    """Two evaluations a step, one in a step to noise level 0.
+    """Two evaluations a step, one in a step that starts or ends without noise.
 
     churn: S_churn; the noise level is raised by the factor 1 + gamma, gamma = S_churn / denominator, before
         each step that starts between s_tmin and s_tmax, the last one included; 0 solves the ODE.
@@ -62,7 +62,7 @@ def _stages(process: Process, step: int, t: float, s: float, gamma: float, s_noi
     def churned(state: State, draw: Draw) -> State:
         return State(renoised(process, state.x, t, t_hat, s_noise * draw(0)))
 
-    def finish(state: State, estimate: Estimate, draw: Draw) -> State:  # at s = 0 there is no second slope
+    def finish(state: State, estimate: Estimate, draw: Draw) -> State:  # without noise there is no slope
         return State(combine(process, process.coefficients(s), estimate.clean))
 
     def euler(state: State, estimate: Estimate, draw: Draw) -> State:
@@ -74,14 +74,6 @@ def _stages(process: Process, step: int, t: float, s: float, gamma: float, s_noi
         return State(x_hat + h * (d + slope(state.x, s, estimate)) / 2)
 
     enter = churned if gamma > 0 else unchanged
-    if process.coefficients(s).s == 0:
+    if process.coefficients(s).s == 0 or process.coefficients(t_hat).s == 0:
         return [Stage(step, t_hat, s, finish, enter)]
     return [Stage(step, t_hat, s, euler, enter), Stage(step, s, s, correct)]
-
-
-def renoised(process: Process, x: Tensor, t: float, later: float, noise: Tensor) -> Tensor:
-    """The state (..., time) taken from time t to a later, noisier one by fresh noise (..., time)."""
-    c, after = process.coefficients(t), process.coefficients(later)
-    scale = after.a / c.a
-    renewed = scale * centred(process, x, t) + sqrt(after.s**2 - (scale * c.s) ** 2) * noise
-    return renewed if process.anchor is None else renewed + after.b * process.anchor
