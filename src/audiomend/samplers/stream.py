@@ -31,11 +31,15 @@ def stream(
         the mended signal in pieces, (channels, n); together as long as the blocks.
 
     Raises:
-        UsageError: if the process has an anchor, which the stages would need in pieces.
+        UsageError: if the process has an anchor, which the stages would need in pieces, or the solver takes
+            norms of the whole signal.
     """
+    stages = walk.solver(walk.process, walk.levels)
     if walk.process.anchor is not None:
         raise UsageError("A process with an anchor cannot be walked as a pipeline.")
-    pipeline = [_Pipe(problem, walk, stage) for stage in walk.solver(walk.process, walk.levels)]
+    if any(stage.whole for stage in stages):
+        raise UsageError("A solver that takes norms of the whole signal cannot be walked as a pipeline.")
+    pipeline = [_Pipe(problem, walk, stage) for stage in stages]
     for first, stop, last in _stretches(blocks, timeline, walk):
         pieces = [_Piece(first, begin(walk, start, first, stop), None, last)]
         for pipe in pipeline:

@@ -5,7 +5,7 @@ So the same stages walk a whole signal (samplers/trajectory.py) or form a pipeli
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -19,7 +19,8 @@ class State:
 
     Attributes:
         x: the state of the process.
-        memory: what the solver needs of earlier stages.
+        memory: what the solver needs of earlier stages; empty at the start and after fresh noise from
+            elsewhere, and then a multistep solver starts anew.
     """
 
     x: Tensor
@@ -46,6 +47,7 @@ class Stage:
         s: the time stepped to.
         leave: the state after the evaluation, from the state before it and the estimate.
         enter: the state before the evaluation (churn); most leave it unchanged.
+        whole: whether it takes a norm of the whole signal, which a pipeline never sees.
     """
 
     step: int
@@ -53,7 +55,23 @@ class Stage:
     s: float
     leave: Callable[[State, Estimate, Draw], State]
     enter: Callable[[State, Draw], State] = unchanged
+    whole: bool = False
 
 
 Solver = Callable[[Process, Sequence[float]], list[Stage]]
 """(process, times from the first to the last, which may be 0) -> stages."""
+
+
+def drawing_later(stage: Stage, by: int) -> Stage:
+    """The stage with its draws renumbered from `by` on, so that what surrounds it can have the first ones."""
+
+    def later(draw: Draw) -> Draw:
+        return lambda number: draw(number + by)
+
+    def enter(state: State, draw: Draw) -> State:
+        return stage.enter(state, later(draw))
+
+    def leave(state: State, estimate: Estimate, draw: Draw) -> State:
+        return stage.leave(state, estimate, later(draw))
+
+    return replace(stage, enter=enter, leave=leave)

@@ -44,5 +44,7 @@ def first_order(freshness: float | Literal["ancestral"] = 0.0) -> Solver:
 
 def _ancestral(process: Process, t: float, s: float) -> float:
     before, after = process.coefficients(t), process.coefficients(s)
+    if before.s == 0:  # at the start of a bridge, where rho tends to 0
+        return 1.0
     rho = before.a * after.s / (after.a * before.s)
     return sqrt(1 - rho**2)

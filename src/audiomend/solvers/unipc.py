@@ -27,11 +27,13 @@ def unipc() -> Solver:
 
             def leave(state: State, estimate: Estimate, draw: Draw) -> State:
                 x, clean = state.x, estimate.clean
-                if step > 0:
+                if state.memory:
                     x_before, *earlier = state.memory
                     corrected = _corrected(steps[:step], clean, earlier)
                     x = exponential_step(process, x_before, levels[step - 1], t, corrected)
-                predicted = clean + weight * (clean - state.memory[1]) if weight > 0 else clean
+                predicted = clean
+                if weight > 0 and state.memory:
+                    predicted = clean + weight * (clean - state.memory[1])
                 return State(exponential_step(process, x, t, s, predicted), (x, clean, *state.memory[1:2]))
 
             return Stage(step, t, s, leave)
@@ -44,11 +46,11 @@ def unipc() -> Solver:
 def _corrected(steps: Sequence[float], clean: Tensor, earlier: Sequence[Tensor]) -> Tensor:
     """The constant estimate that takes the last of the steps right, given the one at its end.
 
-    steps: h of the steps so far; clean: the estimate (..., time) after the last of them; earlier: those
-    before it and, from the second step on, one step before that.
+    steps: h of the steps so far; clean: the estimate (..., time) after the last of them; earlier: the one
+    before it and, where there is one in memory, that of one step before.
     """
     h, before = steps[-1], earlier[0]
-    if len(steps) == 1:
+    if len(earlier) == 1:
         return (before + clean) / 2
     r = -steps[-2] / h
     b = expm1(-h)
