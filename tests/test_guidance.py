@@ -25,8 +25,12 @@ from audiomend.samplers.trajectory import evaluations
 from audiomend.schedules import karras
 from audiomend.solvers.base import Solver, State
 from audiomend.solvers.dpm import dpm_pp_2m
+from audiomend.solvers.dpm_3m import dpm_pp_3m
+from audiomend.solvers.euler_maruyama import euler_maruyama
 from audiomend.solvers.first_order import first_order
 from audiomend.solvers.heun import heun
+from audiomend.solvers.predictor_corrector import predictor_corrector
+from audiomend.solvers.repaint import repainted
 from audiomend.solvers.unipc import unipc
 
 N = 64
@@ -116,12 +120,31 @@ def moments_with_noise(denoise: Denoiser, solver: Solver, levels: list[float]) -
     return mean, covariance
 
 
+def moments_with_memory(denoise: Denoiser, solver: Solver, levels: list[float]) -> tuple[Tensor, Tensor]:
+    """The same for any solver: the unit vectors of every draw, all at once."""
+    places: list[tuple[int, int]] = []
+
+    def listening(step: int, draw: int, start: int, stop: int) -> Tensor:
+        places.append((step, draw))
+        return torch.zeros(1, N).double()
+
+    def units(step: int, draw: int, start: int, stop: int) -> Tensor:
+        rows = torch.zeros(1 + len(places), N, N).double()
+        rows[1 + places.index((step, draw))] = EYE
+        return rows.flatten(0, 1)
+
+    walked(denoise, solver, levels, listening)
+    images = walked(denoise, solver, levels, units)
+    offsets = images[N:] - images[0]  # the first N rows have no noise at all
+    return images[0], offsets.T @ offsets
+
+
 def relative(x: Tensor, reference: Tensor) -> float:
     return (torch.linalg.norm(x - reference) / torch.linalg.norm(reference)).item()
 
 
 @pytest.mark.parametrize("name", MATRICES)
-@pytest.mark.parametrize("solver", [heun(), dpm_pp_2m(), unipc()])
+@pytest.mark.parametrize("solver", [heun(), dpm_pp_2m(), dpm_pp_3m(), unipc()])
 def test_exact_likelihood_gives_the_posterior_along_the_ode(name, solver):
     truth = bed(name)
     mean, covariance = moments(truth.exact(), solver, karras(200, 0.002, 80))
@@ -178,6 +201,42 @@ def test_rows_of_the_published_test_bed(guidance, freshness, steps, name, std_ra
     assert (misfit.square() + spread_of_fit).mean().clamp_min(0).sqrt().item() == pytest.approx(
         residual, abs=0.0025 if residual else 1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("solver", "steps", "evaluated", "std_ratios"),
+    [
+        (first_order(), 50, 50, (0.965, 0.959)),
+        (heun(), 25, 49, (1.006, 0.994)),
+        (dpm_pp_2m(), 50, 50, (1.000, 0.989)),
+        (dpm_pp_3m(), 50, 50, (0.997, 0.987)),
+        (unipc(), 50, 50, (0.998, 0.988)),
+        (first_order("ancestral"), 50, 50, (0.933, 0.940)),
+        (euler_maruyama(), 50, 50, (1.029, 1.025)),
+        (dpm_pp_2m(sde=True), 50, 50, (1.005, 1.004)),
+        (dpm_pp_3m(sde=True), 50, 50, (1.000, 1.000)),
+        (predictor_corrector(euler_maruyama(), snr=0.16), 25, 50, (1.048, 1.040)),
+        (repainted(first_order("ancestral"), 2), 30, 52, (0.890, 0.899)),
+    ],
+)
+def test_spread_of_every_solver_at_50_evaluations_of_the_exact_likelihood(
+    solver, steps, evaluated, std_ratios
+):
+    """The table of docs/how-it-works.md: low-pass and gap; the mean is within 0.03 of the widest spread."""
+    levels = karras(steps, 0.01, 10)
+    assert len(solver(EDM(), levels)) == evaluated
+    for name, std_ratio in zip(MATRICES, std_ratios, strict=True):
+        truth = bed(name)
+        mean, covariance = moments_with_memory(truth.exact(), solver, levels)
+        variances, directions = torch.linalg.eigh(truth.covariance)
+        wide = variances.sqrt() > 0.5 * variances.max().sqrt()
+        spread = (directions.T @ covariance @ directions).diag().sqrt() / variances.sqrt()
+        assert spread[wide].mean().item() == pytest.approx(std_ratio, abs=0.001)
+        bias = (mean - truth.mean).square().mean().sqrt() / truth.covariance.diag().max().sqrt()
+        assert bias < 0.03
+        misfit = truth.matrix @ mean - truth.observation
+        fit = misfit.square() + (truth.matrix @ covariance @ truth.matrix.T).diag()
+        assert fit.mean().sqrt().item() == pytest.approx(NOISE_LEVEL, abs=0.009)
 
 
 @pytest.mark.parametrize("name", MATRICES)

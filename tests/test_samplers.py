@@ -23,9 +23,13 @@ from audiomend.samplers.trajectory import evaluations, trajectory
 from audiomend.schedules import karras
 from audiomend.solvers.base import State
 from audiomend.solvers.dpm import dpm_pp_2m
+from audiomend.solvers.dpm_3m import dpm_pp_3m
+from audiomend.solvers.euler_maruyama import euler_maruyama
 from audiomend.solvers.first_order import first_order
 from audiomend.solvers.heun import heun
 from audiomend.solvers.momentum import momentum
+from audiomend.solvers.predictor_corrector import predictor_corrector
+from audiomend.solvers.repaint import repainted
 from audiomend.solvers.unipc import unipc
 
 LENGTH = 1003
@@ -36,8 +40,13 @@ SOLVERS = {
     "heun": heun(),
     "churn": heun(churn=2, denominator=6, s_tmin=0.05, s_tmax=2),
     "2m": dpm_pp_2m(),
+    "2m sde": dpm_pp_2m(sde=True),
+    "3m": dpm_pp_3m(),
     "unipc": unipc(),
     "momentum": momentum(0.7, 0.4),
+    "euler-maruyama": euler_maruyama(),
+    "corrected": predictor_corrector(euler_maruyama(), snr=0.2),
+    "repaint": repainted(unipc(), 1),
 }
 KERNEL = torch.tensor([0.1, -0.3, 0.5, 0.9, -0.4, 0.2, 0.3])
 WALK = Walk(EDM(), karras(5, 0.02, 2), heun(churn=2), seeded(3), Windows(96, 64))
@@ -217,6 +226,13 @@ def test_a_process_with_an_anchor_is_refused_by_the_pipeline():
     timeline = Timeline(channels=2)
     with pytest.raises(UsageError, match="anchor"):
         next(stream([], timeline, Toy(timeline.read), replace(WALK, process=Anchored()), silence(2)))
+
+
+def test_a_solver_that_takes_norms_of_the_whole_signal_is_refused_by_the_pipeline():
+    timeline = Timeline(channels=2)
+    walk = replace(WALK, solver=predictor_corrector(euler_maruyama(), size="langevin"))
+    with pytest.raises(UsageError, match="norms"):
+        next(stream([], timeline, Toy(timeline.read), walk, silence(2)))
 
 
 def test_a_timeline_reads_what_arrived_and_zeros_elsewhere():

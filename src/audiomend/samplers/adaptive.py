@@ -54,7 +54,7 @@ def adaptive(
 
     def slope(t: float, flat: NDArray[np.generic]) -> NDArray[np.generic]:
         nonlocal carry
-        state = _tensor(flat, x)
+        state, t = _tensor(flat, x), float(t)
         estimate = denoise(state, t, stop, carry)
         carry = estimate.carry
         noise = noise_of(process, state, t, estimate)
@@ -66,7 +66,7 @@ def adaptive(
             raise UsageError(
                 f"No step from time {solver.t:g} is small enough for a tolerance of {tolerance:g}."
             )
-        yield Reached(solver.t, _tensor(solver.y, x), solver.nfev)
+        yield Reached(float(solver.t), _tensor(solver.y, x), solver.nfev)
 
 
 def _flat(x: Tensor) -> NDArray[np.generic]:
