@@ -212,6 +212,7 @@ def test_rows_of_the_published_test_bed(guidance, freshness, steps, name, std_ra
         (dpm_pp_3m(), 50, 50, (0.997, 0.987)),
         (unipc(), 50, 50, (0.998, 0.988)),
         (first_order("ancestral"), 50, 50, (0.933, 0.940)),
+        (first_order(1), 50, 50, (0.681, 0.683)),
         (euler_maruyama(), 50, 50, (1.029, 1.025)),
         (dpm_pp_2m(sde=True), 50, 50, (1.005, 1.004)),
         (dpm_pp_3m(sde=True), 50, 50, (1.000, 1.000)),
@@ -236,7 +237,7 @@ def test_spread_of_every_solver_at_50_evaluations_of_the_exact_likelihood(
         assert bias < 0.03
         misfit = truth.matrix @ mean - truth.observation
         fit = misfit.square() + (truth.matrix @ covariance @ truth.matrix.T).diag()
-        assert fit.mean().sqrt().item() == pytest.approx(NOISE_LEVEL, abs=0.009)
+        assert fit.mean().sqrt().item() == pytest.approx(NOISE_LEVEL, abs=0.017)
 
 
 @pytest.mark.parametrize("name", MATRICES)

@@ -16,6 +16,7 @@ from audiomend.errors import UsageError
 from audiomend.guidance.projection import projected
 from audiomend.noise import normal
 from audiomend.processes.edm import EDM
+from audiomend.processes.sbve import SBVE
 from audiomend.samplers.base import Signal, Walk, begin, seeded, silence
 from audiomend.samplers.stream import stream
 from audiomend.samplers.timeline import Timeline
@@ -226,6 +227,18 @@ def test_a_process_with_an_anchor_is_refused_by_the_pipeline():
     timeline = Timeline(channels=2)
     with pytest.raises(UsageError, match="anchor"):
         next(stream([], timeline, Toy(timeline.read), replace(WALK, process=Anchored()), silence(2)))
+
+
+@pytest.mark.parametrize("name", ["ddim", "ancestral", "heun", "2m", "3m", "unipc", "2m sde"])
+def test_a_bridge_walks_a_file_from_its_anchor(name):
+    """The anchor covers the windows, which reach beyond the file; known samples stay as they are in it."""
+    anchor = file(*WALK.windows.span(WALK.windows.count(LENGTH)))
+    levels = [1.0, 0.8, 0.5, 0.2, 0.0]
+    result = whole(replace(WALK, process=SBVE(anchor), levels=levels, solver=SOLVERS[name]))
+    observed = file(0, LENGTH)
+    torch.testing.assert_close(result[observed > 0], observed[observed > 0], rtol=1e-6, atol=0)
+    assert (result - observed).abs().max() > 0.1
+    assert result.isfinite().all()
 
 
 def test_a_solver_that_takes_norms_of_the_whole_signal_is_refused_by_the_pipeline():
