@@ -14,6 +14,8 @@ from audiomend.solvers.base import Draw, Solver, Stage, State
 Noise = Callable[[int, int, int, int], Tensor]
 """(step, draw, start, stop) -> standard normal (stop - start,), the same for every channel.
 
+For a complex state it has to be complex, with E|e|^2 = 1, and may have the shape of the state.
+
 Step 0 is the noise that the walk starts from; the solver's step i draws at step i + 1.
 """
 

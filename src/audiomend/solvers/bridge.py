@@ -1,4 +1,4 @@
-"""The samplers of the Schroedinger bridge as SGMSE's code has them (after Jukic et al. 2024).
+"""The samplers of the Schroedinger bridge as SGMSE's code has them (after Jukić et al. 2024).
 
 Their exact forms are `first_order(0)` and `first_order("ancestral")`. The published ones add 1e-8 to
 variances that they divide by. In the stochastic one this changes nothing that float32 could show; in the

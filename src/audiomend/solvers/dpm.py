@@ -17,8 +17,8 @@ def dpm_pp_2m(sde: bool = False) -> Solver:
     Written for x without its anchor. A step without history and one that starts or ends at s = 0, where h is
     infinite, are of first order.
 
-    sde: solve the reverse stochastic equation instead (SDE-DPM-Solver++(2M), appendix B): with e^-2h for
-        e^-h, x_t times another e^-h and fresh noise of s_s sqrt(1 - e^-2h).
+    sde: solve the reverse stochastic equation instead (SDE-DPM-Solver++(2M)): with e^-2h for e^-h, x_t
+        times another e^-h and fresh noise of s_s sqrt(1 - e^-2h).
     """
 
     def solver(process: Process, levels: Sequence[float]) -> list[Stage]:

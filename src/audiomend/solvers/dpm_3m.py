@@ -17,7 +17,8 @@ def dpm_pp_3m(sde: bool = False) -> Solver:
 
     The published code takes half of the parabola's curvature, which leaves order 2; here it is the whole.
     With one estimate in memory the step is that of 2M; a step without history and one that starts or ends
-    at s = 0 are of first order.
+    at s = 0 are of first order. The error of the first step stays in the result: small where the walk starts
+    from noise, of order 2 where the estimate changes from the start.
 
     sde: solve the reverse stochastic equation, as in `dpm_pp_2m`.
     """

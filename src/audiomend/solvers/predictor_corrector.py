@@ -20,7 +20,8 @@ def predictor_corrector(
 ) -> Solver:
     """`corrections` times x <- x + eps score + sqrt(2 eps) e' at time t, then the predictor from t to s.
 
-    predictor: any solver; the published ones have `euler_maruyama()`. A multistep one starts anew each time.
+    predictor: any solver but `repainted`, which goes around this one; the published ones have
+        `euler_maruyama()`. A multistep one starts anew each time.
     snr: 0.5 for SGMSE at 16 and 48 kHz, 0.33 for its dereverberation, 0.16 in Song et al.
     size: "annealed": eps = 2 (snr s_t)^2 (SGMSE's "ald"); "langevin": eps = 2 (snr |e'| / |score|)^2
         (Algorithms 4 and 5), with norms over all axes but the first and their means over the first one, which
