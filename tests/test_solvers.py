@@ -20,7 +20,7 @@ from audiomend.samplers.trajectory import evaluations
 from audiomend.schedules import karras, linear
 from audiomend.solvers.base import Solver, Stage, State
 from audiomend.solvers.bridge import bridge_ode, bridge_sde
-from audiomend.solvers.dpm import dpm_pp_2m
+from audiomend.solvers.dpm import dpm_pp_2m, half_log_snr, lambda_steps
 from audiomend.solvers.dpm_3m import dpm_pp_3m
 from audiomend.solvers.euler_maruyama import euler_maruyama
 from audiomend.solvers.first_order import first_order
@@ -438,6 +438,14 @@ def test_every_draw_of_a_walk_is_told_its_step_and_stretch():
     levels = karras(3, 0.1, 1)
     list(evaluations(gaussian(EDM()), heun(churn=8)(EDM(), levels), State(torch.ones(2, 5)), noise, first=-7))
     assert asked == [(step + 1, 0, -7, -2) for step in range(3)]
+
+
+def test_lambda_grows_without_end_at_both_ends_of_a_bridge():
+    assert half_log_snr(BRIDGE, 1.0) == -math.inf
+    assert half_log_snr(BRIDGE, 0.0) == math.inf
+    c = BRIDGE.coefficients(0.4)
+    assert half_log_snr(BRIDGE, 0.4) == pytest.approx(math.log(c.a) - math.log(c.s))
+    assert lambda_steps(BRIDGE, [1.0, 0.4, 0.0]) == [math.inf, math.inf]
 
 
 @pytest.mark.parametrize("solver", ODE_SOLVERS)
