@@ -143,3 +143,12 @@ def test_resampling_keeps_a_slow_tone_and_loses_a_fast_one():
 def test_impossible_rates_are_refused(arguments):
     with pytest.raises(UsageError, match="both rates and the length must be at least 1"):
         Resample(*arguments)
+
+
+def test_kernels_made_without_gradient_serve_with_gradient():
+    operator, x = Resample(7, 13, 30), noise(30)  # rates that no other test has
+    with torch.inference_mode():
+        operator.forward(x)
+    x.requires_grad_()
+    operator.forward(x).square().sum().backward()
+    torch.testing.assert_close(x.grad, 2 * operator.adjoint(operator.forward(x.detach())))

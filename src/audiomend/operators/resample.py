@@ -81,6 +81,7 @@ class Resample:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept must serve walks with gradient too
 def _kernels(stride: int, phases: int) -> Tensor:
     """(phases, 1, 2 pad + stride): h from the inputs of a stride, and pad more, to each output."""
     base = ROLLOFF * min(stride, phases)  # twice the cut-off
