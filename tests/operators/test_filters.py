@@ -152,3 +152,15 @@ def test_kernels_made_without_gradient_serve_with_gradient():
     x.requires_grad_()
     operator.forward(x).square().sum().backward()
     torch.testing.assert_close(x.grad, 2 * operator.adjoint(operator.forward(x.detach())))
+
+
+@pytest.mark.parametrize("make", [low_pass_fir, high_pass_fir, chebyshev_low_pass, biquad_low_pass])
+@pytest.mark.parametrize("cutoff", [0.0, -1.0, 11025.0, math.nan])
+def test_a_cutoff_out_of_range_is_refused(make, cutoff):
+    with pytest.raises(UsageError, match=r"cut-off is .* above 0 and below 11025 Hz"):
+        make(cutoff, RATE)
+
+
+def test_a_high_pass_of_even_length_is_refused():
+    with pytest.raises(UsageError, match="500 taps would block half the rate; their number must be odd"):
+        high_pass_fir(500, RATE, taps=500)

@@ -8,7 +8,9 @@ import torch
 from scipy.signal import firwin
 from torch import Tensor
 
+from audiomend.errors import UsageError
 from audiomend.operators.convolution import Convolution
+from audiomend.operators.cutoff import checked_cutoff
 
 
 def low_pass_fir(cutoff_hz: float, sample_rate: float, taps: int = 500) -> Convolution:
@@ -16,17 +18,29 @@ def low_pass_fir(cutoff_hz: float, sample_rate: float, taps: int = 500) -> Convo
 
     cutoff_hz: where the gain is 1/2, above 0 and below half the rate; 1 and 3 kHz are published.
     taps: 500 are published.
+
+    Raises:
+        UsageError: a cut-off out of range.
     """
-    return _centred(torch.from_numpy(firwin(taps, cutoff_hz, window="boxcar", fs=sample_rate)))
+    return _centred(
+        torch.from_numpy(
+            firwin(taps, checked_cutoff(cutoff_hz, sample_rate), window="boxcar", fs=sample_rate)
+        )
+    )
 
 
 def high_pass_fir(cutoff_hz: float, sample_rate: float, taps: int = 499) -> Convolution:
     """A sinc of `taps` samples, an odd number, with gain 1 at half the rate.
 
     cutoff_hz: where the gain is 1/2, above 0 and below half the rate; 500 Hz are published.
+
+    Raises:
+        UsageError: a cut-off out of range, or an even number of taps.
     """
-    design = firwin(taps, cutoff_hz, window="boxcar", pass_zero=False, fs=sample_rate)
-    return _centred(torch.from_numpy(design))
+    if taps % 2 == 0:
+        raise UsageError(f"high_pass_fir: {taps} taps would block half the rate; their number must be odd.")
+    cutoff = checked_cutoff(cutoff_hz, sample_rate)
+    return _centred(torch.from_numpy(firwin(taps, cutoff, window="boxcar", pass_zero=False, fs=sample_rate)))
 
 
 def _centred(taps: Tensor) -> Convolution:

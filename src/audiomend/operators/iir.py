@@ -11,6 +11,7 @@ from torch import Tensor
 
 from audiomend.errors import UsageError
 from audiomend.operators.convolution import Convolution
+from audiomend.operators.cutoff import checked_cutoff
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,11 @@ def chebyshev_low_pass(cutoff_hz: float, sample_rate: float, order: int = 6, rip
 
     cutoff_hz: above 0 and below half the rate; the gain there is −ripple_db. Order 6 and 0.05 dB are
         CQT-Diff's.
+
+    Raises:
+        UsageError: a cut-off out of range.
     """
-    design: Any = cheby1(order, ripple_db, cutoff_hz, fs=sample_rate)
+    design: Any = cheby1(order, ripple_db, checked_cutoff(cutoff_hz, sample_rate), fs=sample_rate)
     b, a = design
     return Iir(tuple(b.tolist()), tuple(a.tolist()))
 
@@ -73,8 +77,11 @@ def biquad_low_pass(cutoff_hz: float, sample_rate: float, q: float = 0.707) -> I
     CQT-Diff's clamps its output to ±1 as well: Compose((biquad, HardClip(-1, 1))).
 
     cutoff_hz: above 0 and below half the rate; the gain there is q, −3 dB for 0.707.
+
+    Raises:
+        UsageError: a cut-off out of range.
     """
-    omega = 2 * math.pi * cutoff_hz / sample_rate
+    omega = 2 * math.pi * checked_cutoff(cutoff_hz, sample_rate) / sample_rate
     alpha = math.sin(omega) / (2 * q)
     rise = 1 - math.cos(omega)
     return Iir((rise / 2, rise, rise / 2), (1 + alpha, -2 * math.cos(omega), 1 - alpha))
