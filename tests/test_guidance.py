@@ -6,9 +6,11 @@ Denoisers here are affine, so mean and covariance of what a sampler returns are 
 unit vectors of every noise through it.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,13 +19,18 @@ from torch import Tensor
 
 from audiomend.denoisers.base import Denoiser, Estimate
 from audiomend.guidance.gaussian import conditioned
+from audiomend.guidance.null_space import ddnm_plus
 from audiomend.guidance.projection import projected
+from audiomend.guidance.proximal import proximal
+from audiomend.guidance.pseudo_inverse import noisy, pigdm
+from audiomend.guidance.reconstruction import reconstruction
 from audiomend.guidance.replace import replaced
+from audiomend.guidance.scale import Constant
 from audiomend.noise import normal
 from audiomend.processes.edm import EDM
 from audiomend.samplers.trajectory import evaluations
 from audiomend.schedules import karras
-from audiomend.solvers.base import Solver, State
+from audiomend.solvers.base import Solver, Stage, State
 from audiomend.solvers.dpm import dpm_pp_2m
 from audiomend.solvers.dpm_3m import dpm_pp_3m
 from audiomend.solvers.euler_maruyama import euler_maruyama
@@ -66,6 +73,25 @@ def denoise(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """A matrix with orthonormal rows, so that A^+ = A^T."""
+
+    matrix: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.matrix.T
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return y @ self.matrix
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return y @ self.matrix
+
+    def project(self, x: Tensor, observation: Tensor) -> Tensor:
+        return x + self.pinv(observation - self.forward(x))
+
+
+@dataclass(frozen=True)
 class Bed:
     matrix: Tensor
     observation: Tensor
@@ -76,10 +102,27 @@ class Bed:
         return conditioned(denoise, self.matrix, self.observation, NOISE_LEVEL, lambda t: t**2 * shrink(t))
 
     def ddnm(self) -> Denoiser:
-        def project(x: Tensor, observation: Tensor) -> Tensor:
-            return x + (observation - x @ self.matrix.T) @ self.matrix  # orthonormal rows: A^+ = A^T
+        return projected(denoise, self.operator.project, self.observation, keep_noise=EDM())
 
-        return projected(denoise, project, self.observation, keep_noise=EDM())
+    def ddnm_plus(self) -> Denoiser:
+        return ddnm_plus(denoise, EDM(), self.operator, self.observation, NOISE_LEVEL)
+
+    def pigdm(self) -> Denoiser:
+        return pigdm(denoise, EDM(), noisy(self.operator, self.observation, NOISE_LEVEL, sigma_data=1.0))
+
+    def diffpir(self, weight: float = 1.0) -> Denoiser:
+        return proximal(denoise, EDM(), self.operator, self.observation, NOISE_LEVEL, weight)
+
+    def diffpir_8(self) -> Denoiser:
+        return self.diffpir(8.0)
+
+    def normalised_dps(self, zeta: float) -> Denoiser:
+        """The table's name for what CQT-Diff calls reconstruction guidance."""
+        return reconstruction(denoise, EDM(), self.operator.forward, self.observation, Constant(zeta))
+
+    @property
+    def operator(self) -> "Rows":
+        return Rows(self.matrix)
 
 
 def bed(name: str) -> Bed:
@@ -166,41 +209,131 @@ def test_without_an_observation_the_prior_comes_back():
     assert relative(covariance, PRIOR) < 0.01
 
 
-@pytest.mark.parametrize(
-    ("guidance", "freshness", "steps", "name", "std_ratio", "residual"),
-    [
-        (Bed.exact, 0.0, 50, "low-pass", 0.955, 0.048),
-        (Bed.exact, 0.0, 50, "gap", 0.962, 0.047),
-        (Bed.exact, "ancestral", 50, "low-pass", 0.936, 0.044),
-        (Bed.exact, "ancestral", 50, "gap", 0.950, 0.045),
-        (Bed.exact, 1.0, 50, "low-pass", 0.672, 0.033),
-        (Bed.exact, 1.0, 50, "gap", 0.662, 0.033),
-        (Bed.ddnm, 0.85, 100, "low-pass", 0.855, 0.0),
-        (Bed.ddnm, 0.85, 100, "gap", 0.854, 0.0),
-        (Bed.ddnm, 0.0, 50, "low-pass", 0.955, 0.0),
-        (Bed.ddnm, 0.0, 50, "gap", 0.947, 0.0),
-    ],
-)
-def test_rows_of_the_published_test_bed(guidance, freshness, steps, name, std_ratio, residual):
-    """The spread where the posterior is wide, within 3 standard errors of the table's 500 samples.
+@dataclass(frozen=True)
+class Quality:
+    """Columns of the published table.
 
-    The table's DDNM is the variant for noisy observations (DDNM+, residual 0.0001 to 0.016); on the
-    dimensions that are not observed the two agree, and the plain one must fit the observation exactly.
+    bias: RMS error of the mean over the largest standard deviation of the posterior.
+    spread: ratio of standard deviations in the directions where the posterior is wide.
+    residual: RMS of A x - y.
+    error: standard error of the spread over 500 samples.
     """
-    truth = bed(name)
-    mean, covariance = moments_with_noise(guidance(truth), first_order(freshness), karras(steps, 0.01, 10))
+
+    bias: float
+    spread: float
+    residual: float
+    error: float
+
+
+def quality(truth: Bed, mean: Tensor, covariance: Tensor) -> Quality:
     variances, directions = torch.linalg.eigh(truth.covariance)
     wide = variances.sqrt() > 0.5 * variances.max().sqrt()
     spread = (directions.T @ covariance @ directions).diag().sqrt() / variances.sqrt()
-    error = 1 / math.sqrt(2 * SAMPLES * int(wide.sum()))
-    assert spread[wide].mean().item() == pytest.approx(std_ratio, abs=3 * error)
-    bias = (mean - truth.mean).square().mean().sqrt() / truth.covariance.diag().max().sqrt()
-    assert bias < (0.15 if guidance is Bed.ddnm else 0.06)
     misfit = truth.matrix @ mean - truth.observation
     spread_of_fit = (truth.matrix @ covariance @ truth.matrix.T).diag()
-    assert (misfit.square() + spread_of_fit).mean().clamp_min(0).sqrt().item() == pytest.approx(
-        residual, abs=0.0025 if residual else 1e-6
+    return Quality(
+        bias=((mean - truth.mean).square().mean() / truth.covariance.diag().max()).sqrt().item(),
+        spread=spread[wide].mean().item(),
+        residual=(misfit.square() + spread_of_fit).mean().clamp_min(0).sqrt().item(),
+        error=1 / math.sqrt(2 * SAMPLES * int(wide.sum())),
     )
+
+
+@pytest.mark.parametrize(
+    ("guidance", "freshness", "steps", "name", "bias", "spread", "residual"),
+    [
+        (Bed.exact, 0.0, 50, "low-pass", 0.044, 0.955, 0.048),
+        (Bed.exact, 0.0, 50, "gap", 0.022, 0.962, 0.047),
+        (Bed.exact, "ancestral", 50, "low-pass", 0.042, 0.936, 0.044),
+        (Bed.exact, "ancestral", 50, "gap", 0.020, 0.950, 0.045),
+        (Bed.exact, 1.0, 50, "low-pass", 0.030, 0.672, 0.033),
+        (Bed.exact, 1.0, 50, "gap", 0.017, 0.662, 0.033),
+        (Bed.pigdm, 0.2, 100, "low-pass", 0.029, 0.970, 0.007),
+        (Bed.pigdm, 0.2, 100, "gap", 0.029, 0.939, 0.007),
+        (Bed.pigdm, 1.0, 100, "low-pass", 0.023, 0.692, 0.034),
+        (Bed.pigdm, 1.0, 100, "gap", 0.038, 0.698, 0.034),
+        (Bed.ddnm_plus, 0.85, 100, "low-pass", 0.049, 0.855, 0.016),
+        (Bed.ddnm_plus, 0.85, 100, "gap", 0.054, 0.854, 0.016),
+        (Bed.ddnm_plus, 0.0, 50, "low-pass", 0.038, 0.955, 0.0001),
+        (Bed.ddnm_plus, 0.0, 50, "gap", 0.090, 0.947, 0.0004),
+        (Bed.ddnm, 0.85, 100, "gap", 0.054, 0.854, 0.0),
+        (Bed.ddnm, 0.0, 50, "low-pass", 0.038, 0.955, 0.0),
+        (Bed.diffpir, 1.0, 50, "low-pass", 0.035, 0.682, 0.033),
+        (Bed.diffpir, 1.0, 50, "gap", 0.086, 0.690, 0.033),
+        (Bed.diffpir_8, 1.0, 50, "low-pass", 0.032, 0.686, 0.097),
+        (Bed.diffpir_8, 1.0, 50, "gap", 0.093, 0.688, 0.096),
+        (Bed.diffpir, 0.3**0.5, 50, "low-pass", 0.035, 0.921, 0.045),
+        (Bed.diffpir, 0.3**0.5, 50, "gap", 0.140, 0.944, 0.045),
+    ],
+)
+def test_rows_of_the_published_test_bed(guidance, freshness, steps, name, bias, spread, residual):
+    """Bias and spread within 3 standard errors of the table's 500 samples, the residual as it is rounded.
+
+    The table's bias holds the error of a mean of 500 samples, 0.045; ours is exact, for another observation.
+    Plain DDNM, which has no row, differs from DDNM+ in nothing but its residual, which is 0.
+    """
+    truth = bed(name)
+    found = quality(
+        truth, *moments_with_noise(guidance(truth), first_order(freshness), karras(steps, 0.01, 10))
+    )
+    assert found.spread == pytest.approx(spread, abs=3 * found.error)
+    assert found.bias == pytest.approx(bias, abs=3 * 0.045)
+    assert found.residual == pytest.approx(residual, rel=0.04, abs=0.0006 if residual else 1e-6)
+
+
+def euler_with_churn(gamma: float) -> Solver:
+    """First order, each step from a noise level raised by the factor 1 + gamma."""
+
+    def solver(process: EDM, levels: list[float]) -> list[Stage]:
+        return [
+            dataclasses.replace(
+                first_order()(process, [t * (1 + gamma), s])[0],
+                step=step,
+                enter=lambda state, draw, t=t: State(state.x + t * math.sqrt((1 + gamma) ** 2 - 1) * draw(1)),
+            )
+            for step, (t, s) in enumerate(pairwise(levels))
+        ]
+
+    return solver
+
+
+@pytest.mark.parametrize(
+    ("zeta", "gamma", "steps", "name", "bias", "spread", "residual"),
+    [
+        (1.0, 0.0, 50, "low-pass", 0.038, 0.962, 0.017),
+        (1.0, 0.0, 50, "gap", 0.186, 0.902, 0.010),
+        (3.0, 0.0, 50, "low-pass", 0.036, 0.960, 0.053),
+        (3.0, 0.0, 50, "gap", None, 0.895, 0.032),
+        (1.0, 0.25, 50, "low-pass", 0.036, 0.915, 0.017),
+        (1.0, 0.25, 50, "gap", 0.061, 0.922, 0.006),
+        (1.0, 0.0, 200, "low-pass", 0.044, 0.975, 0.019),
+        (1.0, 0.0, 200, "gap", 0.192, 0.947, 0.011),
+        (0.3, 0.0, 50, "low-pass", None, 0.985, None),
+        (0.3, 0.0, 50, "gap", None, 0.978, None),
+    ],
+)
+def test_rows_of_normalised_guidance(zeta, gamma, steps, name, bias, spread, residual):
+    """The same for a guidance that is not affine, by as many samples as the table's: both spreads err.
+
+    Too weak a guidance leaves several times the noise of the observation as residual, and the strongest one's
+    mean is off on the gap; how much depends on the observation, and the table's (0.224, 0.320; 0.316) is not
+    known.
+    """
+    truth, generator = bed(name), torch.Generator().manual_seed(8)
+    samples = walked(
+        truth.normalised_dps(zeta),
+        euler_with_churn(gamma),
+        karras(steps, 0.01, 10),
+        lambda *_: torch.randn(SAMPLES, N, generator=generator, dtype=torch.float64),
+    )
+    found = quality(truth, samples.mean(0), samples.T.cov())
+    assert found.spread == pytest.approx(spread, abs=3 * math.sqrt(2) * found.error)
+    if bias is not None:
+        assert found.bias == pytest.approx(bias, abs=3 * 0.045)
+    if residual is None:
+        assert found.residual > 4 * NOISE_LEVEL
+    else:
+        assert found.residual == pytest.approx(residual, rel=0.06, abs=0.0005)
 
 
 @pytest.mark.parametrize(
@@ -228,16 +361,10 @@ def test_spread_of_every_solver_at_50_evaluations_of_the_exact_likelihood(
     assert len(solver(EDM(), levels)) == evaluated
     for name, std_ratio in zip(MATRICES, std_ratios, strict=True):
         truth = bed(name)
-        mean, covariance = moments_with_memory(truth.exact(), solver, levels)
-        variances, directions = torch.linalg.eigh(truth.covariance)
-        wide = variances.sqrt() > 0.5 * variances.max().sqrt()
-        spread = (directions.T @ covariance @ directions).diag().sqrt() / variances.sqrt()
-        assert spread[wide].mean().item() == pytest.approx(std_ratio, abs=0.001)
-        bias = (mean - truth.mean).square().mean().sqrt() / truth.covariance.diag().max().sqrt()
-        assert bias < 0.03
-        misfit = truth.matrix @ mean - truth.observation
-        fit = misfit.square() + (truth.matrix @ covariance @ truth.matrix.T).diag()
-        assert fit.mean().sqrt().item() == pytest.approx(NOISE_LEVEL, abs=0.017)
+        found = quality(truth, *moments_with_memory(truth.exact(), solver, levels))
+        assert found.spread == pytest.approx(std_ratio, abs=0.001)
+        assert found.bias < 0.03
+        assert found.residual == pytest.approx(NOISE_LEVEL, abs=0.017)
 
 
 @pytest.mark.parametrize("name", MATRICES)

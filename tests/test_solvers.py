@@ -202,7 +202,7 @@ def test_truncation_error_at_8_to_64_evaluations(name, published):
     [
         *ODE_SOLVERS.values(),
         heun(churn=8),
-        momentum(0.7, 0.4),
+        momentum(0.7, 0.4, 1.5),
         first_order(1),
         first_order("ancestral"),
         dpm_pp_2m(sde=True),
@@ -393,18 +393,39 @@ def test_unipc_corrects_its_first_step_by_the_mean_of_both_estimates():
 
 @pytest.mark.parametrize("process", [EDM(), DECAY])
 def test_momentum_carries_the_estimate_on_and_adds_its_share_of_noise(process):
-    m, kappa, draws = 0.7, 0.4, (0.9, -1.3, 0.2)
+    m, kappa, stride, draws = 0.7, 0.4, 1.6, (0.9, -1.3, 0.2)
     levels = [1.5, 0.8, 0.3, 0.1]
     clean = [vector(2.0, 1.0), vector(3.0, -1.0), vector(5.0, 0.5)]
     anchor = torch.zeros(2).double() if process.anchor is None else process.anchor
-    carried = [clean[0], clean[1] + m * (clean[1] - clean[0]), clean[2] + m * (clean[2] - clean[1])]
+    first = clean[0]
+    second = first + stride * (clean[1] - first)
+    third = second + stride * (clean[2] - second) + m * (second - first)
     state = State(torch.zeros(2).double())
     for stage, estimate, draw, expected in zip(
-        momentum(m, kappa)(process, levels), clean, draws, carried, strict=True
+        momentum(m, kappa, stride)(process, levels), clean, draws, (first, second, third), strict=True
     ):
         state = stage.leave(state, Estimate(estimate), lambda number, draw=draw: torch.tensor(draw).double())
         c = process.coefficients(stage.s)
         torch.testing.assert_close(state.x, c.a * expected + c.b * anchor + c.s * kappa * draw)
+
+
+@pytest.mark.parametrize(("m", "stride"), [(0.0, 1.0), (0.0, 1.9), (0.6, 3.1), (0.8, 1.0)])
+def test_momentum_ends_at_the_gaussian_estimate_of_unknown_samples(m, stride):
+    """With a Wiener filter as denoiser and the known samples put back, as EDM at a constant noise level."""
+    sigma, points = 0.3, torch.arange(8).double()
+    covariance = torch.exp(-(points[:, None] - points).abs() / 5)
+    known = torch.tensor([1, 1, 0, 0, 1, 1, 0, 1]).bool()
+    observed = torch.sin(points) * known
+    noisy = covariance + sigma**2 * torch.eye(8)
+    wiener = covariance @ torch.linalg.inv(noisy)
+
+    def denoise(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
+        return Estimate(torch.where(known, observed, wiener @ x))
+
+    stages = momentum(m, 0.0, stride)(EDM(), [sigma] * 2000)
+    *_, last = evaluations(denoise, stages, State(observed), lambda *_: torch.zeros(8).double())
+    expected = noisy[~known][:, known] @ torch.linalg.solve(noisy[known][:, known], observed[known])
+    torch.testing.assert_close(last.state.x[~known], expected, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +433,7 @@ def test_momentum_carries_the_estimate_on_and_adds_its_share_of_noise(process):
     [
         *ODE_SOLVERS.values(),
         heun(churn=8),
-        momentum(0.7, 0.4),
+        momentum(0.7, 0.4, 1.5),
         first_order(0.5),
         dpm_pp_3m(sde=True),
         predictor_corrector(euler_maruyama()),

@@ -74,3 +74,13 @@ def test_gradient_of_the_inverse() -> None:
     transform = Stft(16, 4, 7)
     real, imaginary = noise(2, 8, 7).requires_grad_(), (noise(2, 8, 7) * 0.3).requires_grad_()
     assert torch.autograd.gradcheck(lambda r, i: transform.inverse(torch.complex(r, i)), (real, imaginary))
+
+
+def test_tables_made_without_gradient_serve_with_gradient() -> None:
+    transform, x = Stft(48, 12, 25), noise(96)  # sizes that no other test has
+    with torch.inference_mode():
+        transform.inverse(transform.forward(x))
+    x.requires_grad_()
+    transform.inverse(transform.forward(x)).square().sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, 2 * x.detach(), rtol=0, atol=1e-12)

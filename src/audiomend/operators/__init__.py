@@ -9,15 +9,19 @@ from torch import Tensor
 
 from audiomend.conditions import Condition
 
-__all__ = ["LinearOperator", "Operator"]
+__all__ = ["Forward", "LinearOperator", "Operator"]
 
 
-class Operator(Protocol):
+class Forward(Protocol):
     """observation = forward(x). Leading axes are a batch: rows are independent of each other."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """A(x), without noise: (..., time) to (..., time)."""
+        """A(x), without noise: from (..., time) to whatever was measured, differentiable in x."""
         ...
+
+
+class Operator(Forward, Protocol):
+    """A damage that a restorer mends: its observation is a signal like x."""
 
     def project(self, x: Tensor, observation: Tensor) -> Tensor:
         """The signal nearest to x that agrees with the observation, exactly or regularised as it says."""
@@ -28,8 +32,8 @@ class Operator(Protocol):
         ...
 
 
-class LinearOperator(Operator, Protocol):
-    """An operator with A(u + v) = A(u) + A(v)."""
+class LinearOperator(Forward, Protocol):
+    """A damage with A(u + v) = A(u) + A(v); its observation may be shorter than x."""
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Aᵀ y: <A x, y> = <x, Aᵀ y> for every x and y."""
@@ -37,4 +41,8 @@ class LinearOperator(Operator, Protocol):
 
     def pinv(self, y: Tensor) -> Tensor:
         """A⁺ y, the shortest of the least-squares solutions, exactly or regularised as it says."""
+        ...
+
+    def project(self, x: Tensor, observation: Tensor) -> Tensor:
+        """The signal nearest to x that agrees with the observation, exactly or regularised as it says."""
         ...

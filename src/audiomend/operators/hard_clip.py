@@ -36,6 +36,10 @@ class HardClip:
         low, high = self._levels(x)
         return torch.clamp(x, low, high)
 
+    def pinv(self, y: Tensor) -> Tensor:
+        """y itself: A(A⁺ y) = y, all that pseudo-inverse guidance asks of a non-linear damage."""
+        return y
+
     def project(self, x: Tensor, observation: Tensor) -> Tensor:
         """The nearest consistent signal, exactly.
 

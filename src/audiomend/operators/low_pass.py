@@ -11,6 +11,7 @@ from torch import Tensor
 
 from audiomend.conditions import Condition
 from audiomend.errors import UsageError
+from audiomend.operators.least_squares import conjugate_gradients
 
 LOWEST_CUTOFF_HZ = 20.0  # the lower limit of hearing; it also bounds the length of the filter
 STOP_BAND_DB = 80.0  # attenuation of the stop band; the pass band ripples by as little, 1e-4
@@ -118,23 +119,11 @@ class LowPass:
         signal only (Chan & Ng, SIAM Review 38, 1996), so that some ten to thirty steps do.
         """
         inverse = 1 / (response**2 + self.epsilon)
-        z = torch.zeros_like(b)
-        residual = b
-        direction = preconditioned = _filter(b, size, inverse)
-        energy = (residual * preconditioned).sum(-1, keepdim=True)
-        goal = 1e-10 * b.norm(dim=-1, keepdim=True)
-        for _ in range(500):
-            active = residual.norm(dim=-1, keepdim=True) > goal
-            if not active.any():
-                break
-            image = _filter(_filter(direction, size, response), size, response) + self.epsilon * direction
-            step = torch.where(active, energy / (direction * image).sum(-1, keepdim=True), 0.0)
-            z = z + step * direction
-            residual = residual - step * image
-            preconditioned = _filter(residual, size, inverse)
-            previous, energy = energy, (residual * preconditioned).sum(-1, keepdim=True)
-            direction = preconditioned + torch.where(active, energy / previous, 0.0) * direction
-        return z
+        return conjugate_gradients(
+            lambda z: _filter(_filter(z, size, response), size, response) + self.epsilon * z,
+            b,
+            lambda residual: _filter(residual, size, inverse),
+        )
 
 
 @lru_cache(maxsize=16)

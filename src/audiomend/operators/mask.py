@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import floor, inf
 
 import torch
 from torch import Tensor
@@ -44,6 +44,21 @@ class Mask:
                     f"The gap from sample {first} to {end} is empty; it must end after it starts."
                 )
             known[max(first - start, 0) : max(end - start, 0)] = False
+        return cls(known)
+
+    @classmethod
+    def random(cls, length: int, share: float, generator: torch.Generator) -> "Mask":
+        """Keep a share of the samples at random places (compressive sensing).
+
+        share: from 0 to 1; ⌊length (1 − share)⌋ samples are erased. CQT-Diff keeps 0.05.
+
+        Raises:
+            UsageError: share out of range.
+        """
+        if not 0 <= share <= 1:
+            raise UsageError(f"Mask: the share of known samples is {share}; it must be from 0 to 1.")
+        known = torch.ones(length, dtype=torch.bool)
+        known[torch.randperm(length, generator=generator)[: floor(length * (1 - share))]] = False
         return cls(known)
 
     def forward(self, x: Tensor) -> Tensor:

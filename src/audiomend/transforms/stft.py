@@ -52,6 +52,7 @@ class Stft:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept must serve walks with gradient too
 def _window(window: int, hop: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     # The squares sum to 2 / hop over the frames that cover a sample: unit variance for white unit noise,
     # and hop / 2 times the adjoint is the inverse.
@@ -60,6 +61,7 @@ def _window(window: int, hop: int, dtype: torch.dtype, device: torch.device) -> 
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)
 def _rotation_table(window: int, hop: int, bins: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """exp(-2 pi i k s / W) for the frames' first samples s = n H - W/2, one period of n: (W / H, bins)."""
     starts = torch.arange(window // hop, dtype=torch.float64) * hop - window // 2
