@@ -6,7 +6,7 @@ M_k bins (Balazs et al. 2011; Velasco et al. 2011):
 
     c_k[m] = 1/T_k sum_d X[p_k + d] g_k[d] exp(2 pi i d m / T_k),      -M_k/2 <= d < M_k/2,   T_k >= M_k
 
-so a row is the signal of its band moved down to 0 Hz. With S[n] = sum_k T_k g_k[n - p_k]^2, which has no zero,
+so a row is the signal of its band moved down to 0 Hz. S[n] = sum_k T_k g_k[n - p_k]^2 has no zero, therefore
 the inverse is exact: each row goes back to its piece, times T_k g_k / S. The transform is circular and takes
 any length. `Cqt` keeps all rows on one raster, as CQT-Diff does (Moliner et al. 2023); `OctaveCqt` keeps one
 raster for each octave, as CQT-Diff+ does (Moliner and Välimäki 2024).
@@ -245,7 +245,7 @@ def _columns(transform: Cqt | OctaveCqt, bands: _Bands) -> NDArray[np.int64]:
         return np.full(len(bands.lengths), bands.lengths.max())
     octaves = bands.lengths[1 : bands.rows - 1].reshape(transform.octaves, transform.bins)
     kept = np.repeat(_power_of_two(octaves.max(axis=1)), transform.bins)
-    # As published the mirrored list begins at Nyquist, one band early; only the published `high_pass` sees it.
+    # As published the mirrored list begins at Nyquist, one band early; the published `high_pass` needs it.
     return np.concatenate((bands.lengths[:1], kept, kept[::-1], bands.lengths[1:2]))
 
 
