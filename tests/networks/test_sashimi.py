@@ -106,6 +106,16 @@ def test_published_weights_hold_a_transformed_reading() -> None:
     torch.testing.assert_close(spaces(50), responses, rtol=0, atol=1e-9)
 
 
+def test_kept_responses_follow_the_parameters() -> None:
+    spaces = StateSpaces(2).requires_grad_(False)
+    before = spaces(20)
+    assert spaces(20) is before
+    spaces.load_state_dict({**spaces.state_dict(), "C": 2 * spaces.C})
+    torch.testing.assert_close(spaces(20), 2 * before)
+    assert spaces(30).shape[-1] == 30
+    assert spaces.double()(30).dtype == torch.float64
+
+
 def test_gradient_of_the_time_step() -> None:
     torch.manual_seed(0)
     spaces = StateSpaces(2).double()

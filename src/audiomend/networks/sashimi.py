@@ -4,7 +4,7 @@ Each channel of a layer is filtered by two linear systems of 64 states, one for 
 future (S4, Gu et al. 2022). Levels pool 4 samples into one of twice the channels. Parameters have the names,
 the order and the shapes of the published state dict. Tensors are (batch, channels, time).
 
-Without its compiled extensions the published code leaves out the conjugate half of the states. Here all count.
+Without its compiled extensions the published code leaves out half of the states; here all count.
 """
 
 import math
@@ -227,7 +227,8 @@ class StateSpaces(nn.Module):
         k[l] = Re C A_d^l B_d,    A_d = (1 - dt/2 A)^-1 (1 + dt/2 A),    B_d = (1 - dt/2 A)^-1 dt B
 
     over all 64 states. Half of them are conjugates of the stored ones, so real and imaginary parts of the
-    stored half are a real system of 64 states, and that is what is evaluated, in float64.
+    stored half are a real system of 64 states, and that is what is evaluated, in float64. Responses of frozen
+    parameters are kept.
 
     Attributes:
         L: 0 where C is as in the formula. Published weights hold C (1 - A_d^L) in its place, for this L.
@@ -246,15 +247,26 @@ class StateSpaces(nn.Module):
         self.inv_w_real = nn.Parameter((-w.real).log().float().repeat(channels, 1))
         self.w_imag = nn.Parameter(w.imag.float().repeat(channels, 1))
         self.register_buffer("L", torch.tensor(0))
+        self._kept: tuple[object, Tensor] | None = None
 
     def forward(self, length: int) -> Tensor:
+        if any(parameter.requires_grad for parameter in self.parameters()):
+            return self._responses(length)
+        entries = (*self.parameters(), self.L)
+        versions = [entry._version for entry in entries]  # pyright: ignore[reportPrivateUsage]
+        state = (length, self.C.dtype, self.C.device, versions)
+        if self._kept is None or self._kept[0] != state:
+            self._kept = (state, self._responses(length))
+        return self._kept[1]
+
+    def _responses(self, length: int) -> Tensor:
         step, drive = self._discrete()
         read = 2 * _halves(self.C, sign=-1)  # (2, channels, states)
         if self.L:
             rest = torch.eye(_STATES, dtype=step.dtype, device=step.device)
             rest = rest - torch.linalg.matrix_power(step, int(self.L))
             read = torch.linalg.solve(rest.mT, read[..., None])[..., 0]
-        return _responses(step, drive, read, length).to(self.C.dtype)
+        return _products(step, drive, read, length).to(self.C.dtype)
 
     def _discrete(self) -> tuple[Tensor, Tensor]:
         """A_d (channels, states, states) and B_d (channels, states) of the real system."""
@@ -281,10 +293,10 @@ def _halves(pairs: Tensor, sign: int = 1) -> Tensor:
     return torch.cat((real, sign * imaginary), dim=-1)
 
 
-def _responses(step: Tensor, drive: Tensor, read: Tensor, length: int) -> Tensor:
+def _products(step: Tensor, drive: Tensor, read: Tensor, length: int) -> Tensor:
     """read step^l drive for all l < length.
 
-    With l = i m + j, and m near the root of the length, it is the product of read step^(i m) and step^j drive.
+    With l = i m + j, m near the root of the length, it is the product of read step^(i m) and step^j drive.
 
     Args:
         step: (channels, states, states).
@@ -307,10 +319,10 @@ def _responses(step: Tensor, drive: Tensor, read: Tensor, length: int) -> Tensor
 
 
 def legs() -> tuple[Tensor, Tensor, Tensor]:
-    """w, P and B of the scaled Legendre measure, 32 complex values each (HiPPO-LegS; Gu et al. 2022, theorem 1).
+    """w, P and B of the scaled Legendre measure, 32 complex values each (HiPPO-LegS; Gu et al. 2022).
 
-    A = diag(w) - P P* in the basis of its normal part's eigenvectors, whose phases are free. Of each conjugate
-    pair it is the one with negative frequency, the fastest first.
+    A = diag(w) - P P* in the basis of its normal part's eigenvectors, whose phases are free; of each pair the
+    one with negative frequency, the fastest first.
     """
     n = np.arange(_STATES)
     roots = np.sqrt(2 * n + 1)
