@@ -137,6 +137,18 @@ def test_gradients() -> None:
     assert torch.autograd.gradcheck(lambda x: by_octaves.inverse([c**2 for c in by_octaves.forward(x)]), x)
 
 
+def test_inference_first_leaves_gradients_possible() -> None:
+    transform, by_octaves = Cqt(8000, 43, 2, 3), OctaveCqt(8000, 43, 2, 3)
+    x = noise(43)
+    with torch.inference_mode():
+        expected = by_octaves.high_pass(transform.inverse(transform.forward(x)))
+    x.requires_grad_()
+    result = by_octaves.high_pass(transform.inverse(transform.forward(x)))
+    result.square().sum().backward()
+    torch.testing.assert_close(result, expected)
+    assert x.grad is not None
+
+
 def test_wrong_sizes_are_named() -> None:
     with pytest.raises(UsageError, match=r"1 octaves of 1 bins"):
         Cqt(44_100, 1000, 1, 1)

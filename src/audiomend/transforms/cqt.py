@@ -286,6 +286,7 @@ class _Tables:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)  # what is kept must serve a later call with gradients, too
 def _tables(transform: Cqt | OctaveCqt, dtype: torch.dtype, device: torch.device) -> _Tables:
     raster = _raster(transform)
     last = raster.bands.rows - 1
@@ -327,6 +328,7 @@ def _synthesise(pieces: Tensor, tables: _Tables, length: int) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)
 def _high_pass(transform: OctaveCqt, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(length // 2 + 1,) the share of each bin that is left without the bands at 0 Hz and at Nyquist."""
     raster = _raster(transform)
