@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from audiomend.errors import UsageError
 from audiomend.networks.cqtdiff import Architecture, CqtDiff
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "cqtdiff_network.npz")
@@ -92,3 +93,9 @@ def test_resamplers_keep_a_constant(columns: int) -> None:
     doubled = double(torch.ones(1, 2, 3, 64))
     assert doubled.shape[-1] == 128
     torch.testing.assert_close(doubled[..., 20:-20], torch.ones(1, 2, 3, 88), rtol=0, atol=2e-3)
+
+
+def test_too_few_rows_are_refused() -> None:
+    CqtDiff(Architecture(length=6000, octaves=1, bins=255, widths=(4, 4)))
+    with pytest.raises(UsageError, match="256 rows"):
+        CqtDiff(Architecture(length=6000, octaves=1, bins=254, widths=(4, 4)))

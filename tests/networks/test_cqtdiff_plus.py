@@ -1,6 +1,7 @@
 """The network of CQT-Diff+, number by number (tests/golden/README.md says where they come from)."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from audiomend.errors import UsageError
 from audiomend.networks.cqtdiff_plus import Architecture, CqtDiffPlus
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cqtdiff_plus_network.npz"
@@ -108,3 +110,8 @@ def test_a_new_network_barely_uses_its_convolutions() -> None:
             assert parameter.abs().max() < 1e-6, name
         elif name.endswith("bias"):
             assert not parameter.any(), name
+
+
+def test_octaves_that_do_not_double_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"\(4, 4, 4, 8\) columns"):
+        CqtDiffPlus(replace(NARROW, length=64))

@@ -116,6 +116,15 @@ def test_kept_responses_follow_the_parameters() -> None:
     assert spaces.double()(30).dtype == torch.float64
 
 
+def test_inference_first_leaves_gradients_possible(network: Sashimi) -> None:
+    step = torch.ones(1, 1)
+    with torch.inference_mode():
+        network(torch.zeros(1, 32), step)
+    x = torch.randn(1, 32, requires_grad=True)
+    network(x, step).sum().backward()
+    assert x.grad is not None
+
+
 def test_gradient_of_the_time_step() -> None:
     torch.manual_seed(0)
     spaces = StateSpaces(2).double()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiomend.errors import UsageError
 from audiomend.transforms.cqt import Cqt
 
 _FREQUENCIES = 32  # random ones, for the noise level and for the rows
@@ -24,6 +25,7 @@ _FREQUENCY_SPREAD = 16.0
 _EMBEDDING = (64, 128, 256, 512)
 _DILATIONS = tuple(2**i for i in range(8))
 _KERNEL = (5, 3)  # rows, columns
+_WIDEST = _KERNEL[0] // 2 * _DILATIONS[-1]  # rows that the widest convolution reflects
 _SPECTRUM = 2  # channels of the transform: real and imaginary part
 _SINC_ZEROS = 6  # zero crossings of the resamplers' sinc on each side
 _SINC_ROLLOFF = 0.99  # their cut-off over Nyquist
@@ -36,7 +38,7 @@ class Architecture:
     Attributes:
         rate, length, octaves, bins: those of the transform (`audiomend.transforms.cqt.Cqt`), which must have
             more than 256 rows: the widest convolution reflects that many.
-        widths: channels of each level of the encoder.
+        widths: channels of each level of the encoder, two or more.
     """
 
     rate: int = 22050
@@ -50,6 +52,9 @@ class CqtDiff(nn.Module):
     """x (batch, length) of about unit variance, c_noise (batch, 1) = ln(sigma) / 4 -> F (batch, length).
 
     F is the target of EDM (Karras et al. 2022, eq. 7). Before training it is 0.
+
+    Raises:
+        UsageError: where the transform has 256 rows or fewer.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -57,6 +62,8 @@ class CqtDiff(nn.Module):
         a = architecture
         self.architecture = a
         self.transform = Cqt(a.rate, a.length, a.octaves, a.bins)
+        if self.transform.rows <= _WIDEST:
+            raise UsageError(f"{self.transform.rows} rows are too few: CQT-Diff needs more than {_WIDEST}.")
         self.embedding = NoiseEmbedding(_EMBEDDING)
         self.freq_encoding = _RowEmbedding(self.transform.rows)
         self.init_conv = _Conv(_SPECTRUM + 2 * _FREQUENCIES, a.widths[0], _KERNEL)

@@ -10,11 +10,13 @@ rows, columns), the lowest row first.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiomend.errors import UsageError
 from audiomend.networks.cqtdiff import NoiseEmbedding
 from audiomend.transforms.cqt import OctaveCqt
 
@@ -43,8 +45,8 @@ class Architecture:
     """Sizes of a `CqtDiffPlus`; tuples begin with the highest octave.
 
     Attributes:
-        rate, length, octaves, bins: those of the transform (`audiomend.transforms.cqt.OctaveCqt`). Every
-            octave must have twice the columns of the one below.
+        rate, length, octaves, bins: those of the transform (`audiomend.transforms.cqt.OctaveCqt`), where
+            every octave must have twice the columns of the one below.
         widths: channels of each octave's level.
         dilations: how many convolutions a block has, the dilation along frequency doubles with each.
         attention: which levels attend over time, and in the last place whether the middle does.
@@ -69,6 +71,9 @@ class CqtDiffPlus(nn.Module):
     """x (batch, length) of about unit variance, c_noise (batch, 1) = ln(sigma) / 4 -> F (batch, length).
 
     F is the target of EDM (Karras et al. 2022, eq. 7), without the bands at 0 Hz and at Nyquist.
+
+    Raises:
+        UsageError: where an octave has not twice the columns of the one below.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -76,6 +81,11 @@ class CqtDiffPlus(nn.Module):
         a = architecture
         self.architecture = a
         self.transform = OctaveCqt(a.rate, a.length, a.octaves, a.bins, published=True)
+        columns = self.transform.columns
+        if any(above != 2 * below for below, above in pairwise(columns)):
+            raise UsageError(
+                f"Octaves of {columns} columns do not fit together: each needs twice the one before."
+            )
         self.embedding = NoiseEmbedding((*_EMBEDDING, a.embedding))
         self.downsamplerT = _Halve()
         self.upsamplerT = _Double()
