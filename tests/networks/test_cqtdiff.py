@@ -17,8 +17,14 @@ NARROW = Architecture(length=8192, octaves=6, bins=48, widths=WIDTHS)
 ODD = Architecture(length=6000, octaves=6, bins=48, widths=WIDTHS)  # odd numbers of columns in the pyramids
 
 
-def filled(drawn: ModuleType, architecture: Architecture, seed: int, name: str) -> CqtDiff:
-    network = CqtDiff(architecture)
+def filled(
+    drawn: ModuleType,
+    architecture: Architecture,
+    seed: int,
+    name: str,
+    precision: torch.dtype = torch.float32,
+) -> CqtDiff:
+    network = CqtDiff(architecture, precision)
     sums = drawn.fill(network, seed, drawn.cqtdiff_rule, ("resample.kernel",))
     assert list(sums) == GOLDEN["names"].tolist()
     assert list(sums.values()) == GOLDEN[f"{name}_sums"].tolist()
@@ -36,7 +42,7 @@ def listened(network: nn.Module) -> dict[str, list[Tensor]]:
 
 
 def test_output_stages_and_gradients(drawn: ModuleType) -> None:
-    network = filled(drawn, ODD, 17, "odd").double()
+    network = filled(drawn, ODD, 17, "odd", torch.float64).double()
     heard = listened(network)
     x = drawn.normal(18, 1, 6000).double().requires_grad_()
     y = network(x, torch.from_numpy(GOLDEN["odd_level"]).double())
@@ -63,6 +69,21 @@ def test_output_in_float32(drawn: ModuleType) -> None:
     x, level = drawn.normal(8, 2, 8192), torch.from_numpy(GOLDEN["narrow_level"])
     # 10 times the deviation of the published code in float32
     assert drawn.deviation("narrow_output", network(x, level)) < 10 * 3.2e-6
+
+
+def test_bfloat16_stays_near_float32(drawn: ModuleType) -> None:
+    network = filled(drawn, ODD, 17, "odd", torch.bfloat16).requires_grad_(False)
+    y = network(drawn.normal(18, 1, 6000), torch.from_numpy(GOLDEN["odd_level"]))
+    assert y.dtype == torch.float32
+    assert drawn.deviation("odd_output", y) < 5e-2
+
+
+def test_rows_know_their_number() -> None:
+    network = CqtDiff(Architecture(length=6000, octaves=6, bins=48, widths=(4, 4)))
+    turns = 2 * torch.pi * network.freq_encoding.RFF_freq[0, 3].double() * torch.arange(290)
+    table = network.freq_encoding.embeddings[0]
+    torch.testing.assert_close(table[3].double(), turns.sin(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(table[32 + 3].double(), turns.cos(), rtol=0, atol=1e-6)
 
 
 def test_published_size() -> None:
