@@ -88,6 +88,19 @@ def test_published_numbers_by_octaves() -> None:
     np.testing.assert_allclose(transform.high_pass(x), GOLDEN["octave_high_pass"], rtol=0, atol=1e-14)
 
 
+def test_published_high_pass_misplaces_the_end_of_odd_windows() -> None:
+    transform = OctaveCqt(22_050, 4080, 4, 8, published=True)
+    impulse = torch.zeros(4080, dtype=torch.float64)
+    impulse[0] = 1
+    kept = torch.fft.rfft(transform.high_pass(impulse)).real
+    # The window at 0 Hz has 255 bins, from -127 to 127. What belongs to 127 stands at -128, and the mean of
+    # both sides halves it.
+    assert kept[126] < 0.25
+    assert 0.6 < kept[127] < 0.7
+    assert 0.65 < kept[128] < 0.75
+    assert kept[129] == 1
+
+
 # Settings whose highest band the published code loses by rounding are among them: (4, 64), (8, 32), (3, 64).
 @pytest.mark.parametrize(("octaves", "bins"), [(4, 64), (8, 32), (3, 64), (7, 64), (2, 1), (1, 12)])
 @pytest.mark.parametrize("length", [8, 9, 61, 997, 4096])

@@ -67,6 +67,15 @@ def test_initial_systems_are_the_published_ones() -> None:
     np.testing.assert_allclose(turned, published, rtol=1e-5, atol=1e-7)
 
 
+def test_new_systems_have_the_published_spread() -> None:
+    torch.manual_seed(0)
+    spaces = StateSpaces(300)
+    assert spaces.C.std().item() == pytest.approx(math.sqrt(0.5), rel=0.02)  # complex values of unit variance
+    steps = spaces.log_dt.exp()
+    assert 0.001 <= steps.min().item() < 0.0012
+    assert 0.08 < steps.max().item() <= 0.1
+
+
 def dense(spaces: StateSpaces, length: int) -> tuple[Tensor, Tensor]:
     """The formula over all 64 complex states: A_d of each channel, and the responses."""
 

@@ -332,17 +332,16 @@ def _synthesise(pieces: Tensor, tables: _Tables, length: int) -> Tensor:
 def _high_pass(transform: OctaveCqt, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(length // 2 + 1,) the share of each bin that is left without the bands at 0 Hz and at Nyquist."""
     raster = _raster(transform)
-    share = np.zeros(transform.length)
-    for band in (0, raster.bands.rows - 1):
-        here = raster.band == band
-        shares = raster.window[here] * raster.dual[here]
-        if not transform.published:
-            share[raster.bin[here]] += shares
-            continue
-        # As published, windows of odd length come to stand one bin too high, and the filter is the mean of
-        # those for bins above and below 0 Hz, which are not the same where windows have odd lengths.
-        bins = raster.bin[here]
-        rolled = np.roll(shares, len(shares) % 2)
-        share[bins] += rolled / 2
-        share[-bins % transform.length] += rolled / 2
-    return torch.from_numpy(1 - share[: transform.length // 2 + 1]).to(dtype).to(device)
+    nyquist = raster.bands.rows - 1
+    ends = (raster.band == 0) | (raster.band == nyquist)
+    band, bins, offset = raster.band[ends], raster.bin[ends], raster.offset[ends]
+    shares = raster.window[ends] * raster.dual[ends]
+    if transform.published:
+        # Of windows of odd length the last value comes to stand before the first one: at Nyquist the others
+        # move up for it, at 0 Hz they do not. And the filter is the mean of those above and below 0 Hz.
+        length = raster.bands.lengths[band]
+        last = offset == length // 2
+        bins = bins - last * length + (length % 2) * (band == nyquist)
+        bins, shares = np.concatenate((bins, -bins)) % transform.length, np.tile(shares / 2, 2)
+    kept = 1 - np.bincount(bins, shares, minlength=transform.length)
+    return torch.from_numpy(kept[: transform.length // 2 + 1]).to(dtype).to(device)
