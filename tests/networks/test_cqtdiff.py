@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audiomend.errors import UsageError
-from audiomend.networks.cqtdiff import Architecture, CqtDiff
+from audiomend.networks.cqtdiff import Architecture, CqtDiff, NoiseEmbedding
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "cqtdiff_network.npz")
 WIDTHS = (8, 16, 16, 32, 32, 32)
@@ -84,6 +84,13 @@ def test_rows_know_their_number() -> None:
     table = network.freq_encoding.embeddings[0]
     torch.testing.assert_close(table[3].double(), turns.sin(), rtol=0, atol=1e-6)
     torch.testing.assert_close(table[32 + 3].double(), turns.cos(), rtol=0, atol=1e-6)
+
+
+def test_random_frequencies_spread_as_published() -> None:
+    torch.manual_seed(0)
+    assert NoiseEmbedding((20_000, 2)).RFF_freq.std().item() == pytest.approx(16, rel=0.03)
+    network = CqtDiff(Architecture(length=6000, octaves=6, bins=48, widths=(4, 4)))
+    assert network.freq_encoding.RFF_freq.std().item() == pytest.approx(16, rel=0.4)
 
 
 def test_published_size() -> None:
