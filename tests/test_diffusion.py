@@ -201,14 +201,18 @@ def test_reading_past_the_ends_gives_zeros() -> None:
 
 def test_momentum_rises_with_the_share_of_clipped_samples() -> None:
     shares = (0.0, 0.2, 0.325, 0.45, 1.0)
-    assert [momentum_for(share) for share in shares] == pytest.approx([0.8, 0.8, 0.875, 0.95, 0.95])
-    assert way("declip", "fast", None, severity=0.325).m == pytest.approx(0.875)
+    m, stride = zip(*map(momentum_for, shares), strict=True)
+    assert m == pytest.approx([0.6, 0.6, 0.725, 0.85, 0.85])
+    assert stride == pytest.approx([2.0, 2.0, 2.5, 3.0, 3.0])
+    chosen = way("declip", "fast", None, severity=0.325)
+    assert (chosen.m, chosen.stride) == pytest.approx((0.725, 2.5))
     assert way("declip", "fast", None, {"m": 0.5}, severity=0.325).m == 0.5
 
 
 def test_a_long_gap_is_drawn_and_a_short_one_estimated() -> None:
-    assert way("inpaint", "fast", None, severity=0.2).solver == "momentum"
-    assert way("inpaint", "fast", None, severity=0.21).solver == "ancestral"
+    assert way("inpaint", "fast", None, severity=0.08).solver == "momentum"
+    long = way("inpaint", "fast", None, severity=0.081)
+    assert (long.solver, long.start, long.conditioned) == ("2m", 30.0, True)
 
 
 @pytest.mark.parametrize("deviation", [0.02, 0.5])

@@ -197,14 +197,14 @@ def test_a_walk_can_be_changed_for_comparisons() -> None:
 def test_the_share_of_clipped_samples_reaches_the_walk() -> None:
     heavy = np.clip(clipped(), -0.25, 0.25)
     usual = audiomend.declip(heavy, RATE, **FAST)
-    same = audiomend.declip(heavy, RATE, walk={"m": 0.95}, **FAST)
-    other = audiomend.declip(heavy, RATE, walk={"m": 0.8}, **FAST)
+    same = audiomend.declip(heavy, RATE, walk={"m": 0.85, "stride": 3.0}, **FAST)
+    other = audiomend.declip(heavy, RATE, walk={"m": 0.6, "stride": 2.0}, **FAST)
     np.testing.assert_array_equal(usual, same)
     np.testing.assert_array_equal(usual, audiomend.declip(heavy, RATE, clip_level=0.25, **FAST))
     assert (usual != other).any()
 
 
-@pytest.mark.parametrize(("gap", "solver"), [((4000, 5500), "momentum"), ((4000, 5700), "ancestral")])
+@pytest.mark.parametrize(("gap", "solver"), [((4000, 4640), "momentum"), ((4000, 4641), "2m")])
 def test_the_longest_gap_decides_how_it_is_filled(gap: tuple[int, int], solver: str) -> None:
     usual = audiomend.inpaint(holed(gap), RATE, **FAST)
     np.testing.assert_array_equal(usual, audiomend.inpaint(holed(gap), RATE, walk={"solver": solver}, **FAST))

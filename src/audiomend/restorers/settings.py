@@ -14,8 +14,11 @@ from audiomend.solvers.unipc import unipc
 
 QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
 LIGHT_SHARE, HEAVY_SHARE = 0.2, 0.45  # of clipped samples: input SDRs of about 8 and 4 dB
-LONG_GAP_S = 0.2
-LIGHT_MOMENTUM, HEAVY_MOMENTUM = 0.8, 0.95  # up to the one share and from the other on
+LIGHT_MOMENTUM, HEAVY_MOMENTUM = (
+    (0.6, 2.0),
+    (0.85, 3.0),
+)  # m and stride up to the one share, from the other on
+LONG_GAP_S = 0.08
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Way:
         solver: name of SOLVERS.
         warm: whether the walk starts from the damaged signal or from noise alone.
         conditioned: whether the network is shown the observation.
-        m, kappa: of the solver `momentum`.
+        m, stride, kappa: of the solver `momentum`.
         steps: network evaluations.
     """
 
@@ -40,6 +43,7 @@ class Way:
     warm: bool
     conditioned: bool
     m: float
+    stride: float
     kappa: float
     steps: int
 
@@ -54,15 +58,21 @@ SOLVERS: dict[str, Callable[[Way], Solver]] = {
     "renoise": lambda way: first_order(1.0),
     "2m": lambda way: dpm_pp_2m(),
     "unipc": lambda way: unipc(),
-    "momentum": lambda way: momentum(way.m, way.kappa),
+    "momentum": lambda way: momentum(way.m, way.kappa, way.stride),
 }
 
 _WAYS = {
-    "declip": Way(3.0, 0.01, 5.0, "momentum", warm=True, conditioned=False, m=0.8, kappa=0.1, steps=16),
-    "inpaint": Way(10.0, 0.003, 5.0, "momentum", warm=True, conditioned=False, m=0.8, kappa=0.4, steps=16),
-    "extend": Way(1.0, 0.01, 5.0, "ancestral", warm=True, conditioned=True, m=0.0, kappa=1.0, steps=16),
+    "declip": Way(
+        3.0, 0.02, 3.0, "momentum", warm=True, conditioned=False, m=0.6, stride=2.0, kappa=0.1, steps=16
+    ),
+    "inpaint": Way(
+        10.0, 0.003, 5.0, "momentum", warm=True, conditioned=False, m=0.4, stride=1.0, kappa=0.4, steps=16
+    ),
+    "extend": Way(
+        1.0, 0.01, 5.0, "ancestral", warm=True, conditioned=True, m=0.0, stride=1.0, kappa=1.0, steps=16
+    ),
 }
-_LONG_GAP = replace(_WAYS["inpaint"], solver="ancestral")
+_LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)
 
 
 def way(
@@ -88,7 +98,7 @@ def way(
     chosen = _LONG_GAP if verb == "inpaint" and severity > LONG_GAP_S else _WAYS[verb]
     fields: dict[str, Any] = {**vars(chosen), "steps": steps or QUALITY_STEPS[quality]}
     if verb == "declip":
-        fields["m"] = momentum_for(severity)
+        fields["m"], fields["stride"] = momentum_for(severity)
     fields |= changes or {}
     if odd := set(fields) - set(vars(chosen)):
         raise UsageError(f"A walk has no {', '.join(sorted(odd))}; it has {', '.join(vars(chosen))}.")
@@ -98,7 +108,8 @@ def way(
     return changed
 
 
-def momentum_for(share: float) -> float:
-    """Momentum for a share of clipped samples: it rises from the light to the heavy one in between."""
+def momentum_for(share: float) -> tuple[float, float]:
+    """m and stride for a share of clipped samples: they rise from the light to the heavy ones in between."""
     place = min(max((share - LIGHT_SHARE) / (HEAVY_SHARE - LIGHT_SHARE), 0.0), 1.0)
-    return LIGHT_MOMENTUM + (HEAVY_MOMENTUM - LIGHT_MOMENTUM) * place
+    m, stride = (low + (high - low) * place for low, high in zip(LIGHT_MOMENTUM, HEAVY_MOMENTUM, strict=True))
+    return m, stride

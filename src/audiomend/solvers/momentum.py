@@ -9,11 +9,11 @@ from audiomend.solvers.base import Draw, Solver, Stage, State
 
 
 def momentum(m: float, kappa: float, stride: float = 1.0) -> Solver:
-    """z' = z + stride (D - z) + m (z - z_previous) and x_s = a_s z' + b_s anchor + kappa s_s e', e' fresh noise.
+    """z' = z + stride (D - z) + m (z - z_previous), x_s = a_s z' + b_s anchor + kappa s_s e', e' fresh noise.
 
     Heavy-ball iteration (Polyak 1964) towards the point that the denoiser leaves alone. Where D is a Wiener
-    filter and the known samples are put back, that point is the Gaussian estimate of the unknown ones, and the
-    iteration converges for every stride below 2 (1 + m). The first step has no z and takes D.
+    filter and the known samples are put back, that point is the Gaussian estimate of the unknown ones, and
+    the iteration converges for every stride below 2 (1 + m). The first step has no z and takes D.
 
     m: share of the last move that is made again.
     kappa: share of the noise level that is really added; below 1 the state carries less noise than the
