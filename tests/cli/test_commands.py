@@ -73,6 +73,46 @@ def test_degraded_peaks_that_do_not_fit_are_stated(cli: Callable, write: Callabl
     assert "dB quieter" in result.err
 
 
+ODD = {
+    "one sample": np.array([[0.5]]),
+    "direct current": np.full((1, 4000), 0.4),
+    "impulse": np.where(np.arange(4000) == 3000, 0.9, 0.0)[None],
+    "square at full scale": np.where(np.arange(4000) // 40 % 2, 1.0, -1.0)[None],
+    "silence": np.zeros((2, 4000)),
+}
+DAMAGES = {
+    "clip": ("--sdr-db", 6),
+    "lowpass": ("--cutoff-hz", 900),
+    "gap": ("--gap", "0-0.0001"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ODD)
+def test_odd_sounds_are_degraded(name: str, damage: str, cli: Callable, write: Callable) -> None:
+    clean = write("in.wav", ODD[name], RATE, "FLOAT")
+    output = clean.with_name("out.wav")
+    result = cli("degrade", damage, clean, output, *DAMAGES[damage])
+    if (name, damage) == ("silence", "clip"):  # see below
+        assert result.code == 2
+        return
+    assert result.code == 0, result.err
+    after = read(output)
+    assert after.shape == ODD[name].shape
+    assert np.isfinite(after).all()
+    if name == "silence":
+        assert not after.any()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_sounds_are_measured(name: str, cli: Callable, write: Callable) -> None:
+    paths = [write(f"{n}.wav", gain * ODD[name], RATE, "FLOAT") for n, gain in (("a", 1), ("b", 0.5))]
+    figures = cli("evaluate", *paths, "--cutoff-hz", 1000, "--json").json["figures"]
+    assert all(value is None or np.isfinite(value) for value in figures.values())
+    if name != "silence":
+        assert figures["sdr_db"] == pytest.approx(20 * np.log10(2), abs=1e-5)
+
+
 def test_silence_cannot_be_clipped(cli: Callable, write: Callable, tmp_path: Path) -> None:
     result = cli("degrade", "clip", write("in.wav", np.zeros(100)), tmp_path / "out.wav")
     assert (result.code, result.err) == (
