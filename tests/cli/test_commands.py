@@ -90,6 +90,49 @@ def test_a_long_file_is_degraded_block_by_block(
     assert len(lengths) >= 2 * 21
 
 
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Shares that progress bars were advanced to."""
+    shares: list[float] = []
+
+    @contextlib.contextmanager
+    def bar(_: str) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(show=lambda _: None, advance=shares.append)
+
+    for command in ("degrade", "benchmark"):
+        monkeypatch.setattr(f"audiomend.cli.{command}.progress_bar", bar)
+    return shares
+
+
+def test_the_bar_of_degrade_is_the_share_of_the_frames(
+    shown: list[float], cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiomend.cli.degrade.BLOCK_FRAMES", 8000)
+    assert cli("degrade", "clip", write("in.wav", noise()), tmp_path / "out.wav").code == 0
+    assert shown == [8000 / 20_001, 16_000 / 20_001, 1]
+
+
+def test_the_bar_of_benchmark_is_the_share_of_the_cells(
+    shown: list[float], cli: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(*_: object, progress: Callable, **__: object) -> None:
+        for done in (1, 3, 4):
+            result = SimpleNamespace(method="damaged", clip="one", error="none" if done == 3 else None)
+            progress(SimpleNamespace(done=done, total=4, result=result))
+
+    monkeypatch.setattr("audiomend.evaluation.benchmark.benchmark", measure)
+    result = cli("benchmark", "declip", "--data", "data", "--out", "results")
+    assert shown == [0.25, 0.75, 1]
+    assert result.err == "Warning: damaged failed on one: none.\n"
+
+
+def test_a_bar_is_full_at_a_share_of_one() -> None:
+    with console.progress_bar("Working") as bar:
+        for share in (0.25, 1.0):
+            bar.advance(share)
+            assert bar._progress.tasks[0].percentage == 100 * share
+
+
 @pytest.mark.parametrize("block", [1 << 18, 777])
 def test_degrade_lowpass_is_the_operator_in_blocks(
     block: int, cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
