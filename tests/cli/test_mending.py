@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -203,6 +204,7 @@ def test_clamping_says_how_many(overs: np.ndarray, cli: Callable, write: Callabl
 
 def test_json_says_what_was_done_and_stands_alone(cli: Callable, write: Callable, tmp_path: Path) -> None:
     source, output = write("in.wav", holed()), tmp_path / "out.wav"
+    begun = time.monotonic()
     result = cli("inpaint", source, output, "--json", "--seed", 7, *QUICK)
     said = result.json
     assert said["schema"] == "audiomend.mend/1"
@@ -218,6 +220,9 @@ def test_json_says_what_was_done_and_stands_alone(cli: Callable, write: Callable
         2,
         "wiener",
     )
+    assert said["found"]["summary"] == "1 gap, 0.010 s together, digital silence"
+    assert 0 < said["seconds"] < time.monotonic() - begun
+    assert said["estimate_s"] >= 0
     assert said["warnings"] == []
 
 
