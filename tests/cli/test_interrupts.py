@@ -195,6 +195,7 @@ WORK = {
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("verb", WORK)
 def test_ten_interrupts_at_random_times(
     verb: str, start: Callable, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
