@@ -69,6 +69,15 @@ def test_wiener_is_the_mean_of_two_windows_and_scales() -> None:
     assert one.std() < 0.2 * SD
 
 
+@pytest.mark.parametrize(
+    ("rate", "like"), [(30_000, 22_050), (31_000, 22_050), (32_000, 44_100), (60_000, 44_100)]
+)
+def test_wiener_windows_are_the_nearest_powers_of_two_of_46_and_186_ms(rate: int, like: int) -> None:
+    """Nearest in octaves: 46 ms at 31 kHz are 1426 samples, so 1024, and at 32 kHz 1472, so 2048."""
+    x = noise(1, 20_000) * SD
+    assert torch.equal(wiener(rate, SD)(x, SD, 0.0).clean, wiener(like, SD)(x, SD, 0.0).clean)
+
+
 @pytest.mark.parametrize("length", [7, 1000, 44_100])
 def test_wiener_takes_any_length(length: int) -> None:
     clean = wiener(44_100, SD)(noise(2, length), 0.5, 0.0).clean
@@ -120,6 +129,13 @@ def test_the_band_above_the_prior_comes_from_the_other_denoiser() -> None:
     torch.testing.assert_close(spectrum[:, :250], before[:, :250])
     torch.testing.assert_close(spectrum[:, 250:], 0.25 * before[:, 250:])
     assert seen == [0.3]
+
+
+def test_what_a_file_of_a_lower_rate_has_at_its_nyquist_frequency_is_left_out() -> None:
+    nyquist = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(250)
+    fill = torch.zeros(1, 801, dtype=torch.float64)
+    clean = at_rate(identity, 500, 801, identity, lambda: fill)(nyquist[None], 0.3, 0.0).clean
+    assert clean.abs().max() < 1e-12
 
 
 def test_the_same_rate_is_the_prior_itself() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from audiomend.conditions import Condition
 from audiomend.models.prior import WienerPrior
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Clipped, Dull, Gaps, Within
-from audiomend.restorers.diffusion import Stretch, mend, stretches, windows_for
+from audiomend.restorers.diffusion import Restoration, Stretch, at_prior, mend, stretches, windows_for
 from audiomend.restorers.frame import Options, prepare, region_fade, run
 from audiomend.restorers.memory import ArrayReader, ArraySink, read_padded
 from audiomend.restorers.settings import momentum_for, way
@@ -147,6 +148,42 @@ def test_operators_rows_follow_windows_then_channels() -> None:
     operator = damage.operator([0, 10], 4, rows, gain=3.0)
     assert torch.as_tensor(operator.low).flatten().tolist() == [-3.0, -6.0, -6.0]
     assert torch.as_tensor(operator.high).flatten().tolist() == [3.0, np.inf, np.inf]
+
+
+@pytest.mark.parametrize(("n", "length"), [(300, 801), (301, 800), (801, 300)])
+def test_a_condition_is_resampled_to_the_window_of_the_prior(n: int, length: int) -> None:
+    """Partials keep amplitude and phase up to the last that both rates hold; flags stay where they are."""
+    highest = (min(n, length) - 1) // 2
+
+    def partials(samples: int) -> torch.Tensor:
+        time = torch.arange(samples, dtype=torch.float64) / samples
+        return torch.stack([torch.cos(2 * torch.pi * k * time + 0.4) for k in (3, highest)])
+
+    flags = torch.zeros(2, n)
+    flags[:, n // 3] = 1
+    seen = at_prior(Condition(partials(n), flags, -0.5 * flags, torch.full((2,), 1000.0)), length)
+    torch.testing.assert_close(seen.observation, partials(length), rtol=0, atol=1e-9)
+    covering = torch.tensor([j * n // length == n // 3 for j in range(length)]).float()
+    assert torch.equal(seen.unknown, covering.expand(2, -1))
+    assert torch.equal(seen.clip, -0.5 * covering.expand(2, -1))
+    assert seen.cutoff_hz.tolist() == [1000.0, 1000.0]
+
+
+def test_the_fill_above_a_low_rate_is_noise_by_position_and_the_same_for_every_channel() -> None:
+    source = ArrayReader(tone(1.0, channels=2, rate=22_050), 22_050)  # two samples of the prior each
+    rows = torch.tensor([[True, True], [False, True]])
+    fills = []
+    for seed, offset in ((5, 0), (5, 40), (6, 0)):
+        problem = Restoration(
+            source, Gaps(((), ())), PRIOR, way("inpaint", "fast", 1), 1.0, seed, offset, int
+        )
+        fills.append(problem.fill([offset, offset + 100], rows))
+    first, later, other = fills
+    assert first.shape == (3, PRIOR.length)
+    assert torch.equal(first[0], first[1])
+    assert torch.equal(first[2, :-200], first[0, 200:])
+    assert torch.equal(later[0, :-80], first[0, 80:])
+    assert (first != other).any()
 
 
 def test_gap_masks_follow_positions() -> None:

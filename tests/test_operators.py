@@ -12,7 +12,7 @@ import torch
 from scipy.signal import firwin
 
 from audiomend.errors import UsageError
-from audiomend.operators.hard_clip import HardClip, threshold_for_sdr
+from audiomend.operators.hard_clip import HardClip, threshold_for_sdr, threshold_of_blocks
 from audiomend.operators.low_pass import LowPass
 from audiomend.operators.mask import Mask
 
@@ -222,6 +222,15 @@ def test_the_level_for_a_requested_sdr(sdr_db):
     distortion = x - HardClip(-level, level).forward(x)
     assert level.shape == (4, 1)
     assert (20 * torch.log10(x.norm(dim=-1) / distortion.norm(dim=-1)) - sdr_db).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("sdr_db", [0.5, 5.0, 40.0])
+def test_the_level_is_found_block_by_block_too(sdr_db):
+    x = noise(1, 4000, seed=6)
+    level = threshold_of_blocks(
+        lambda: (x[0, at : at + 700].reshape(2, -1) for at in range(0, 4000, 700)), sdr_db
+    )
+    assert level == pytest.approx(threshold_for_sdr(x, sdr_db).item(), rel=1e-12)
 
 
 def test_the_level_for_an_sdr_of_a_single_sample():

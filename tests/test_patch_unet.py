@@ -39,7 +39,8 @@ def filled(architecture: Architecture = SMALL, scale: float = 0.3) -> PatchUnet:
 def inputs(batch: int = 3, length: int = SMALL.length) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(batch, length, generator=generator)
-    return x, torch.tensor([-4.0, 0.3, 2.0])[:batch], torch.tensor([0.0, 0.4, 1.0])[:batch]
+    # 51/128 is the centre of a column, which counts as below the bandwidth
+    return x, torch.tensor([-4.0, 0.3, 2.0])[:batch], torch.tensor([0.0, 51 / 128, 1.0])[:batch]
 
 
 def seen(batch: int = 3, length: int = SMALL.length) -> Seen:

@@ -1,5 +1,7 @@
 """The verbs for arrays: same shape, dtype and library; nothing but the damage changes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -208,6 +210,48 @@ def test_the_share_of_clipped_samples_reaches_the_walk() -> None:
 def test_the_longest_gap_decides_how_it_is_filled(gap: tuple[int, int], solver: str) -> None:
     usual = audiomend.inpaint(holed(gap), RATE, **FAST)
     np.testing.assert_array_equal(usual, audiomend.inpaint(holed(gap), RATE, walk={"solver": solver}, **FAST))
+
+
+@pytest.mark.parametrize("frames", [1, 100, 101, 350])
+def test_the_search_sees_every_sample_once(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
+    from audiomend.restorers import arrays, locate
+
+    seen: list[np.ndarray] = []
+    looking = locate.Search((SimpleNamespace(add=seen.append),), lambda: locate.Found(None, ""))
+    monkeypatch.setattr(arrays, "search", lambda *_: looking)
+    monkeypatch.setattr(arrays, "SURVEY_FRAMES", 100)
+    x = np.random.default_rng(0).standard_normal((2, frames))
+    audiomend.declip(x, RATE, **FAST)
+    np.testing.assert_array_equal(np.concatenate(seen, axis=1), x)
+
+
+@pytest.mark.parametrize(
+    ("given", "beyond", "said"),
+    [
+        ({}, 0.45, "clipped at 0.4 to 0.45 of full scale"),
+        ({}, 0.4003, "clipped at 0.4 of full scale"),
+        ({"clip_level": 0.4}, 0.45, "clipped at 0.4 of full scale, as given"),
+    ],
+)
+def test_the_clip_levels_are_told(given: dict, beyond: float, said: str) -> None:
+    from audiomend.restorers.locate import Given, search
+
+    looking = search("declip", Given(**given), RATE, 1)
+    looking.accumulators[0].add(np.clip(clipped(1) * 2, -0.4, beyond))
+    assert looking.conclude().summary.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("solver", "freshness"), [("euler", 0.0), ("ancestral", "ancestral"), ("renoise", 1.0)]
+)
+def test_solvers_of_first_order_differ_in_their_freshness(
+    monkeypatch: pytest.MonkeyPatch, solver: str, freshness: float | str
+) -> None:
+    from audiomend.restorers import settings
+
+    monkeypatch.setattr(settings, "first_order", lambda f: f)
+    way = settings.way("declip", "fast", None, {"solver": solver})
+    assert settings.SOLVERS[solver](way) == freshness
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,23 @@ def test_noise_that_a_guidance_keeps_is_cross_faded_beside_the_implied_noise_of_
     torch.testing.assert_close(estimate.noise[1, 20:40], implied[1, 20:40])
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize(("own", "implied"), [(slice(4, 16), slice(20, 40)), (slice(20, 40), slice(4, 16))])
+def test_noise_that_a_guidance_keeps_in_some_windows_only_stands_beside_the_implied_noise(
+    batch, own, implied
+):
+    windows, t = Windows(12, 8), 0.5
+    x = state(windows, 5)
+
+    def sometimes(starts: Sequence[int], rows: Tensor, x: Tensor, t: float) -> Estimate:
+        return Estimate(torch.tanh(x), noise=3 * x if (starts[0] < 10) == (own.start < 10) else None)
+
+    estimate = windowed(Toy(sometimes), windows, EDM(), batch)(x, t, 0.1)
+    torch.testing.assert_close(estimate.noise[:, own], 3 * x[:, own])
+    theirs = implied_noise(EDM(), x, t, torch.tanh(x))
+    torch.testing.assert_close(estimate.noise[:, implied], theirs[:, implied])
+
+
 def test_each_batch_of_windows_sees_its_own_carry_again():
     windows = Windows(12, 8)
 

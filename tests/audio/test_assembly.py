@@ -84,7 +84,7 @@ def test_a_spill_gives_back_what_has_changed():
         nan = np.nan
         expected = [[nan, 0.25, nan, -0.75, nan], [nan, nan, nan, 3.0, nan]]
         np.testing.assert_array_equal(spill.read(9, 14), expected)
-        assert (spill.peak, spill.changed, spill.intervals) == (3.0, 3, [(10, 13)])
+        assert (spill.peak, spill.changed, spill.intervals) == (3.0, 3, [(10, 11), (12, 13)])
 
 
 def test_a_frame_mask_holds_for_all_channels():
@@ -108,6 +108,27 @@ def test_touching_stretches_are_one():
     one = np.ones(3, bool)
     with spilled(1, (0, np.ones((1, 3)), one), (3, np.ones((1, 3)), one), (7, np.ones((1, 3)), one)) as spill:
         assert spill.intervals == [(0, 6), (7, 10)]
+
+
+@pytest.mark.parametrize(
+    ("merged", "intervals"),
+    [
+        (0, [(2, 4), (5, 6), (9, 12), (14, 15)]),
+        (1, [(2, 6), (9, 12), (14, 15)]),
+        (2, [(2, 6), (9, 15)]),
+        (3, [(2, 15)]),
+    ],
+)
+def test_intervals_hold_what_has_changed_and_short_pauses(merged, intervals):
+    changed = np.zeros((2, 16), bool)
+    changed[0, [2, 3, 9, 11]] = True
+    changed[1, [3, 5, 10, 14]] = True
+    for block in (16, 5, 4, 1):
+        with Spill(2, merged=merged) as spill:
+            for start in range(0, 16, block):
+                piece = changed[:, start : start + block]
+                spill.add(start, np.ones(piece.shape), piece)
+            assert spill.intervals == intervals
 
 
 def test_stretches_come_in_order():

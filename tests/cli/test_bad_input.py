@@ -162,6 +162,16 @@ def test_a_command_that_cannot_be_used(line: str, code: int, words: str, cli: Ca
     check_refusal(cli, folder, arguments, code, words)
 
 
+@pytest.mark.parametrize("verb", ["inpaint", "extend", "degrade lowpass", "degrade gap --gap 0.1-0.2"])
+def test_every_command_refuses_what_is_no_number(verb: str, cli: Callable, folder: Path) -> None:
+    check_refusal(cli, folder, [*verb.split(), "nan.wav", "out.wav"], 1, "2 samples that are NaN, infinite")
+
+
+@pytest.mark.parametrize("files", ["in.wav nan.wav", "nan.wav in.wav", "in.wav in.wav --damaged nan.wav"])
+def test_no_figure_is_made_of_what_is_no_number(files: str, cli: Callable, folder: Path) -> None:
+    check_refusal(cli, folder, ["evaluate", *files.split()], 1, "2 samples that are NaN, infinite")
+
+
 def test_a_card_that_is_none(cli: Callable, folder: Path) -> None:
     (folder / "changed" / CARD).write_text("{")
     check_refusal(cli, folder, ["declip", "in.wav", "out.wav", "--model", "changed"], 1, "as a card")

@@ -1,10 +1,11 @@
 """degrade, evaluate, models, demo, benchmark, train: what they do and say."""
 
+import contextlib
 import dataclasses
 import json
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiomend.audio.file import Sound
+from audiomend.audio.reader import by_position
 from audiomend.cli import console
 from audiomend.cli.benchmark import split_methods
 from audiomend.evaluation.metrics import evaluate, log_spectral_distance, sdr
@@ -20,6 +23,18 @@ from audiomend.models.untrained import CARD
 from audiomend.operators.low_pass import LowPass
 
 RATE = 8000
+ODD = {
+    "one sample": np.array([[0.5]]),
+    "direct current": np.full((1, 4000), 0.4),
+    "impulse": np.where(np.arange(4000) == 3000, 0.9, 0.0)[None],
+    "square at full scale": np.where(np.arange(4000) // 40 % 2, 1.0, -1.0)[None],
+    "silence": np.zeros((2, 4000)),
+}
+DAMAGES = {
+    "clip": ("--sdr-db", 6),
+    "lowpass": ("--cutoff-hz", 900),
+    "gap": ("--gap", "0-0.0001"),
+}
 
 
 def noise(channels: int = 2, frames: int = 20_001, level: float = 0.1) -> np.ndarray:
@@ -31,16 +46,91 @@ def read(path: Path) -> np.ndarray:
     return soundfile.read(path, always_2d=True)[0].T
 
 
+@pytest.mark.parametrize("block", [1 << 18, 777])
 @pytest.mark.parametrize("sdr_db", [3.0, 12.0])
 def test_degrade_clip_leaves_the_sdr_asked_for(
-    sdr_db: float, cli: Callable, write: Callable, tmp_path: Path
+    sdr_db: float,
+    block: int,
+    cli: Callable,
+    write: Callable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("audiomend.cli.degrade.BLOCK_FRAMES", block)
     clean, output = write("in.wav", noise(), RATE, "DOUBLE"), tmp_path / "out.wav"
     assert cli("degrade", "clip", clean, output, "--sdr-db", sdr_db).code == 0
     before, after = read(clean), read(output)
     assert sdr(before, after) == pytest.approx(sdr_db, abs=1e-4)
     level = np.abs(after).max()
     np.testing.assert_array_equal(after, np.clip(before, -level, level))
+
+
+@pytest.mark.parametrize("damage", ["clip", "lowpass", "gap"])
+def test_a_long_file_is_degraded_block_by_block(
+    damage: str, cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+
+    @contextlib.contextmanager
+    def watched(sound: Sound, frames: int) -> Iterator[SimpleNamespace]:
+        with by_position(sound, frames) as reader:
+
+            def read(start: int, stop: int) -> np.ndarray:
+                lengths.append(stop - start)
+                return reader.read(start, stop)
+
+            about = {name: getattr(reader, name) for name in ("rate", "channels", "frames")}
+            yield SimpleNamespace(**about, read=read)
+
+    monkeypatch.setattr("audiomend.cli.degrade.BLOCK_FRAMES", 1000)
+    monkeypatch.setattr("audiomend.audio.reader.by_position", watched)
+    assert cli("degrade", damage, write("in.wav", noise()), tmp_path / "out.wav", *DAMAGES[damage]).code == 0
+    reach = len(LowPass(900, RATE).taps) // 2 if damage == "lowpass" else 0
+    assert max(lengths) <= 1000 + 2 * reach
+    assert len(lengths) >= 2 * 21
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Shares that progress bars were advanced to."""
+    shares: list[float] = []
+
+    @contextlib.contextmanager
+    def bar(_: str) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(show=lambda _: None, advance=shares.append)
+
+    for command in ("degrade", "benchmark"):
+        monkeypatch.setattr(f"audiomend.cli.{command}.progress_bar", bar)
+    return shares
+
+
+def test_the_bar_of_degrade_is_the_share_of_the_frames(
+    shown: list[float], cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiomend.cli.degrade.BLOCK_FRAMES", 8000)
+    assert cli("degrade", "clip", write("in.wav", noise()), tmp_path / "out.wav").code == 0
+    assert shown == [8000 / 20_001, 16_000 / 20_001, 1]
+
+
+def test_the_bar_of_benchmark_is_the_share_of_the_cells(
+    shown: list[float], cli: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(*_: object, progress: Callable, **__: object) -> None:
+        for done in (1, 3, 4):
+            result = SimpleNamespace(method="damaged", clip="one", error="none" if done == 3 else None)
+            progress(SimpleNamespace(done=done, total=4, result=result))
+
+    monkeypatch.setattr("audiomend.evaluation.benchmark.benchmark", measure)
+    result = cli("benchmark", "declip", "--data", "data", "--out", "results")
+    assert shown == [0.25, 0.75, 1]
+    assert result.err == "Warning: damaged failed on one: none.\n"
+
+
+def test_a_bar_is_full_at_a_share_of_one() -> None:
+    with console.progress_bar("Working") as bar:
+        for share in (0.25, 1.0):
+            bar.advance(share)
+            assert bar._progress.tasks[0].percentage == 100 * share
 
 
 @pytest.mark.parametrize("block", [1 << 18, 777])
@@ -71,6 +161,32 @@ def test_degraded_peaks_that_do_not_fit_are_stated(cli: Callable, write: Callabl
     result = cli("degrade", "lowpass", clean, output, "--cutoff-hz", 900)
     assert result.code == 0
     assert "dB quieter" in result.err
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ODD)
+def test_odd_sounds_are_degraded(name: str, damage: str, cli: Callable, write: Callable) -> None:
+    clean = write("in.wav", ODD[name], RATE, "FLOAT")
+    output = clean.with_name("out.wav")
+    result = cli("degrade", damage, clean, output, *DAMAGES[damage])
+    if (name, damage) == ("silence", "clip"):  # see below
+        assert result.code == 2
+        return
+    assert result.code == 0, result.err
+    after = read(output)
+    assert after.shape == ODD[name].shape
+    assert np.isfinite(after).all()
+    if name == "silence":
+        assert not after.any()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_sounds_are_measured(name: str, cli: Callable, write: Callable) -> None:
+    paths = [write(f"{n}.wav", gain * ODD[name], RATE, "FLOAT") for n, gain in (("a", 1), ("b", 0.5))]
+    figures = cli("evaluate", *paths, "--cutoff-hz", 1000, "--json").json["figures"]
+    assert all(value is None or np.isfinite(value) for value in figures.values())
+    if name != "silence":
+        assert figures["sdr_db"] == pytest.approx(20 * np.log10(2), abs=1e-5)
 
 
 def test_silence_cannot_be_clipped(cli: Callable, write: Callable, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import soundfile
 
 RATES = (8000, 16_000, 22_050, 44_100, 48_000, 96_000)
 FRAMES = (1, 2, 100, 1023, 44_100)
+LONG = 441_123
+VERBS = ("declip", "inpaint", "extend", "degrade clip", "degrade lowpass", "degrade gap")
 SUBTYPES = ("PCM_16", "PCM_24", "FLOAT")
 
 
@@ -25,21 +27,42 @@ def options(verb: str, frames: int, rate: int) -> tuple[object, ...]:
     }[verb]
 
 
-@pytest.mark.parametrize("channels", [1, 2, 6])
-@pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize(
-    "verb", ["declip", "inpaint", "extend", "degrade clip", "degrade lowpass", "degrade gap"]
-)
-def test_the_file_keeps_its_form(
-    verb: str, rate: int, channels: int, cli: Callable, write: Callable, model: Path, tmp_path: Path
-) -> None:
-    quick = () if verb.startswith("degrade") else ("--model", model, "--steps", 1)
-    for number, frames in enumerate(FRAMES):
+@pytest.fixture
+def keeps_its_form(cli: Callable, write: Callable, model: Path, tmp_path: Path) -> Callable[..., None]:
+    def check(verb: str, rate: int, channels: int, frames: int, subtype: str) -> None:
+        quick = () if verb.startswith("degrade") else ("--model", model, "--steps", 1)
         samples = 0.3 * np.random.default_rng(frames).standard_normal((channels, frames)).clip(-2, 2) + 0.01
-        source = write(f"{frames}.wav", samples, rate, SUBTYPES[number % len(SUBTYPES)])
+        source = write(f"{frames}.wav", samples, rate, subtype)
         output = tmp_path / f"{frames}-out.wav"
         assert cli(*verb.split(), source, output, *options(verb, frames, rate), *quick).code == 0
         with soundfile.SoundFile(source) as before, soundfile.SoundFile(output) as after:
             for what in ("frames", "samplerate", "channels", "format", "subtype", "title"):
                 assert getattr(after, what) == getattr(before, what), what
             assert np.isfinite(after.read()).all()
+
+    return check
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_file_keeps_its_form(verb: str, rate: int, channels: int, keeps_its_form: Callable) -> None:
+    for number, frames in enumerate(FRAMES):
+        keeps_its_form(verb, rate, channels, frames, SUBTYPES[number % len(SUBTYPES)])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_file_of_many_blocks_keeps_its_form(verb: str, keeps_its_form: Callable) -> None:
+    keeps_its_form(verb, 44_100, 2, LONG, "PCM_16")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("subtype", SUBTYPES)
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_form_is_kept(
+    verb: str, rate: int, channels: int, subtype: str, keeps_its_form: Callable
+) -> None:
+    for frames in (*FRAMES, LONG):
+        keeps_its_form(verb, rate, channels, frames, subtype)

@@ -185,6 +185,46 @@ def test_impatience_disturbs_no_tidying(start: Callable, source: Path, tmp_path:
     check_interruption(process, tmp_path)
 
 
+WORK = {
+    "declip": ("--model", "wiener", "--steps", 200, "--residue", "out/residue.wav"),
+    "inpaint": ("--gap", "1-1.3", "--model", "wiener", "--steps", 200),
+    "extend": ("--cutoff-hz", 1500, "--model", "wiener", "--steps", 200, "--report", "out/page.html"),
+    "degrade clip": (),
+    "degrade lowpass": (),
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("verb", WORK)
+def test_ten_interrupts_at_random_times(
+    verb: str, start: Callable, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the whole life of a process: before anything is loaded it ends as any does, later with 130."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(list(verb.encode()))
+    begun = time.perf_counter()
+    assert start(*PROGRAM, *verb.split(), source, "whole.wav", *WORK[verb]).wait() == 0
+    life = time.perf_counter() - begun
+    for path in (tmp_path / "out").iterdir():
+        path.unlink()
+    for _ in range(10):
+        process = start(*PROGRAM, *verb.split(), source, "out/out.wav", *WORK[verb])
+        time.sleep(random.uniform(0.02, 0.95) * life)
+        limit = LIMIT_S * slowness()
+        begun = time.perf_counter()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert time.perf_counter() - begun < limit
+        assert process.returncode in (0, 1, -signal.SIGINT, interrupts.EXIT_CODE)
+        if process.returncode:
+            assert [path for name in FOLDERS for path in (tmp_path / name).iterdir()] == []
+        else:
+            assert (tmp_path / "out" / "out.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
+            for path in (tmp_path / "out").iterdir():
+                path.unlink()
+
+
 def test_while_the_report_is_written_the_sound_is_whole(
     write: Callable, cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

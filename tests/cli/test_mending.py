@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -203,6 +204,7 @@ def test_clamping_says_how_many(overs: np.ndarray, cli: Callable, write: Callabl
 
 def test_json_says_what_was_done_and_stands_alone(cli: Callable, write: Callable, tmp_path: Path) -> None:
     source, output = write("in.wav", holed()), tmp_path / "out.wav"
+    begun = time.monotonic()
     result = cli("inpaint", source, output, "--json", "--seed", 7, *QUICK)
     said = result.json
     assert said["schema"] == "audiomend.mend/1"
@@ -218,7 +220,24 @@ def test_json_says_what_was_done_and_stands_alone(cli: Callable, write: Callable
         2,
         "wiener",
     )
+    assert said["found"]["summary"] == "1 gap, 0.010 s together, digital silence"
+    assert 0 < said["seconds"] < time.monotonic() - begun
+    assert said["estimate_s"] >= 0
     assert said["warnings"] == []
+
+
+def test_json_lists_the_stretches_that_changed_to_ten_milliseconds(
+    cli: Callable, write: Callable, tmp_path: Path
+) -> None:
+    samples = np.where((TIME > 0.3) & (TIME < 0.6), 0.5, 1.0) * clipped()
+    source, output = write("in.wav", samples, RATE, "DOUBLE"), tmp_path / "out.wav"
+    said = cli("declip", source, output, "--json", *QUICK).json["changed"]
+    changed = np.flatnonzero((native(source, "float64") != native(output, "float64")).any(axis=1))
+    stretches = np.split(changed, np.flatnonzero(np.diff(changed) > 81) + 1)
+    assert said["samples"] == len(changed)
+    assert said["stretches"] == len(stretches) > 1
+    expected = [[run[0] / RATE, (run[-1] + 1) / RATE] for run in stretches]
+    np.testing.assert_allclose(said["stretches_s"], expected, atol=1e-9)
 
 
 def test_force_replaces_the_input_itself(cli: Callable, write: Callable) -> None:

@@ -1,5 +1,6 @@
 """--offline refuses every connection of the process, and mending needs none."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +36,54 @@ def test_processes_of_one_machine_may_talk() -> None:
         "a.sendmsg([b'y']); print(b.recv(1))"
     )
     assert done.stdout.split() == ["b'x'", "b'y'"]
+
+
+def test_no_module_asks_for_the_network_when_it_is_imported() -> None:
+    done = run(
+        "from audiomend.cli.offline import forbid_network; forbid_network()\n"
+        "import importlib, pkgutil, audiomend\n"
+        "for module in pkgutil.walk_packages(audiomend.__path__, 'audiomend.'):\n"
+        "    importlib.import_module(module.name)"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_library_is_imported_in_a_second_without_torch() -> None:
+    done = run(
+        "import audiomend, resource, sys\n"
+        "use = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print('torch' in sys.modules, use.ru_utime + use.ru_stime < 1.0)"
+    )
+    assert done.stdout.split() == ["False", "True"]
+
+
+CUT_OFF = ("unshare", "--map-root-user", "--net")
+
+
+def can_be_cut_off() -> bool:
+    """Whether this machine lets a user start a process without any network."""
+    return (
+        shutil.which("unshare") is not None and not subprocess.run([*CUT_OFF, "true"], check=False).returncode
+    )
+
+
+@pytest.mark.skipif("not can_be_cut_off()", reason="needs a network namespace of its own")
+def test_mending_works_with_the_network_cut(write: Callable[..., Path], tmp_path: Path) -> None:
+    source = write("in.wav", np.clip(np.random.default_rng(0).standard_normal(2000) * 0.3, -0.4, 0.4))
+    line = [
+        "declip",
+        str(source),
+        str(tmp_path / "out.wav"),
+        "--offline",
+        "--model",
+        "wiener",
+        "--steps",
+        "1",
+    ]
+    command = [*CUT_OFF, sys.executable, "-m", "audiomend.cli.main", *line]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out.wav").exists()
 
 
 def test_mending_asks_for_no_network(write: Callable[..., Path], tmp_path: Path) -> None:

@@ -103,6 +103,17 @@ def test_pink_noise_falls_3_db_an_octave_and_white_noise_does_not():
     assert octave_ratio_db(pink=False) == pytest.approx(0, abs=0.4)
 
 
+def test_pink_noise_is_flat_below_20_hz():
+    class Impulse:
+        def standard_normal(self, length: int) -> np.ndarray:
+            return np.eye(1, length)[0]
+
+    power = np.abs(np.fft.rfft(add_noise(1e-6 * np.ones(RATE), 120.0, True, Impulse()).astype(float))) ** 2
+    np.testing.assert_allclose(
+        power[[5, 19, 40, 80, 2000]] / power[20], [1, 1, 1 / 2, 1 / 4, 1 / 100], rtol=1e-3
+    )
+
+
 def test_silence_gets_no_noise_floor():
     assert not add_noise(np.zeros(1000, np.float32), -50.0, True, rng()).any()
 
@@ -127,6 +138,44 @@ def plain(seed: int) -> bool:
 def test_shares_of_equaliser_room_and_noise():
     untouched = np.mean([plain(seed) for seed in range(1500)])
     assert untouched == pytest.approx((1 - 0.3) * (1 - 0.2) * (1 - 0.25), abs=0.04)
+
+
+def test_equaliser_room_and_noise_are_drawn_from_their_ranges(monkeypatch: pytest.MonkeyPatch):
+    drawn: dict[str, list[tuple[float, ...]]] = {"shelf": [], "response": [], "add_noise": []}
+
+    def noted(name: str):
+        def stand_in(*arguments: object) -> np.ndarray:
+            drawn[name].append(tuple(float(a) for a in arguments if isinstance(a, float | bool)))
+            return np.zeros(1, np.float32)
+
+        return stand_in
+
+    for name in drawn:
+        monkeypatch.setattr(f"audiomend.data.augment.{name}", noted(name))
+    monkeypatch.setattr("audiomend.data.augment.reverberate", lambda x, _: x)
+    generator = rng()
+    for _ in range(8000):
+        vary(np.zeros(1, np.float32), generator)
+
+    def in_range(values: np.ndarray, low: float, high: float) -> None:
+        """All of the range and nothing else, evenly."""
+        near = 0.01 * (high - low)
+        assert low <= values.min() < low + near
+        assert high - near < values.max() <= high
+        assert values.mean() == pytest.approx((low + high) / 2, abs=0.03 * (high - low))
+
+    gains, corners = np.array(drawn["shelf"]).T
+    in_range(gains, -6, 6)
+    in_range(np.log(corners), np.log(200), np.log(5000))
+    for values, (low, high) in zip(
+        np.array(drawn["response"]).T, [(0.2, 1.5), (-30, -12), (3000, 10_000)], strict=True
+    ):
+        in_range(values, low, high)
+    levels, pink = np.array(drawn["add_noise"]).T
+    in_range(levels, -75, -50)
+    assert pink.mean() == pytest.approx(0.5, abs=0.04)
+    shares = [len(drawn[name]) / 8000 for name in ("shelf", "response", "add_noise")]
+    assert shares == pytest.approx([0.3, 0.2, 0.25], abs=0.02)
 
 
 def test_half_of_the_crops_are_turned_over_and_levels_are_in_range():

@@ -25,6 +25,7 @@ from audiomend.data.level import RATE, active_rms
 from audiomend.data.orchestra import Synth
 from audiomend.data.piano import COLUMNS
 from audiomend.data.pool import Item, Origin, Pool, read_index, write_shard
+from audiomend.data.score import Score
 from audiomend.data.split import WITHHELD_PIECES
 from audiomend.errors import TrainingError
 
@@ -212,6 +213,24 @@ def test_the_bandwidth_of_instruments_is_measured(data: Path, synth: Synth, monk
     assert render_instruments(studio(data), synth, "train", 1)[0].bandwidth_hz == pytest.approx(5370, abs=60)
 
 
+def test_instruments_play_from_a_quarter_faster_to_a_third_slower(
+    data: Path, synth: Synth, monkeypatch: pytest.MonkeyPatch
+):
+    tempos: list[float] = []
+
+    def noted(score: Score, tempo: float) -> Score:
+        tempos.append(tempo)
+        return score
+
+    monkeypatch.setattr(grow_module, "stretched", noted)
+    monkeypatch.setattr(grow_module, "play", lambda *_: tone(5000, 30).astype(np.float32))
+    monkeypatch.setattr(grow_module, "bandwidth", lambda *_: 5000.0)
+    for number in range(300):
+        render_instruments(studio(data), synth, "train", number)
+    assert 0.77 <= min(tempos) < 0.78
+    assert 1.32 < max(tempos) <= 1.33
+
+
 def test_a_silent_tail_is_cut(data: Path, synth: Synth, monkeypatch: pytest.MonkeyPatch):
     sound = np.concatenate([np.full(20 * RATE, 0.5), np.full(RATE, 0.51e-4), np.full(RATE, 0.49e-4)])
     monkeypatch.setattr(grow_module, "play", lambda *_: sound.astype(np.float32))
@@ -313,6 +332,15 @@ def test_a_pool_whose_data_are_gone_is_left_as_it_is(tmp_path: Path):
     growth = grow(tmp_path, tmp_path / "absent", HOURS, tell=ignore)
     assert growth.names == {"a"}
     assert growth.seconds == {"music": 2.0}
+
+
+def test_the_command_makes_12_hours_of_piano_and_10_of_instruments(monkeypatch: pytest.MonkeyPatch):
+    asked: list[object] = []
+    monkeypatch.setattr(grow_module.os, "nice", lambda _: 19)
+    monkeypatch.setattr(grow_module, "grow", lambda *arguments, tell: asked.extend(arguments))
+    monkeypatch.setattr(sys, "argv", ["grow", "pool", "data"])
+    grow_module.main()
+    assert asked == [Path("pool"), Path("data"), {"piano": 12.0, "instruments": 10.0}, 0, False]
 
 
 def test_the_command_grows_a_pool(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):

@@ -139,10 +139,11 @@ def test_an_endless_file_is_refused_before_anything_is_allocated(tmp_path: Path)
         read_midi(endless)
 
 
-def test_a_file_timed_in_film_frames_is_refused(tmp_path: Path):
+@pytest.mark.parametrize("division", [b"\xe7\x28", b"\x00\x00"])  # 25 frames a second of 40 ticks; no ticks
+def test_a_file_without_ticks_a_beat_is_refused(tmp_path: Path, division: bytes):
     path = save(tmp_path / "a.mid", [[on(60, 80, 0), off(60, 100)]])
     content = bytearray(path.read_bytes())
-    content[12:14] = b"\xe7\x28"  # 25 frames a second, 40 ticks a frame
+    content[12:14] = division
     path.write_bytes(content)
     with pytest.raises(TrainingError, match="ticks a beat; it needs 1 or more"):
         read_midi(path)

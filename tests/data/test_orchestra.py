@@ -50,6 +50,13 @@ def test_keys_fold_into_a_range_by_whole_octaves(key: int, expected: int):
     assert folded(np.array([key]), 48, 59).tolist() == [expected]
 
 
+def test_every_program_belongs_to_one_family_with_a_range():
+    programs = [program for family, _, _ in INSTRUMENTS for program in family]
+    assert len(set(programs)) == len(programs)
+    assert set(programs) <= set(range(128))
+    assert all(0 <= low < high <= 127 for _, low, high in INSTRUMENTS)
+
+
 def test_keys_inside_a_wide_range_stay():
     assert folded(np.arange(36, 97), 36, 96).tolist() == list(range(36, 97))
 

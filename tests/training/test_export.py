@@ -156,7 +156,7 @@ def test_training_data_are_listed_by_source():
         item("c", "piano", "Haydn, Sonata; midi site; grand piano", "CC BY 3.0", 60),
         item("d", "piano", "Grieg, Fairy Dance; midi site; grand piano", "CC BY 3.0", 60),
         item("e", "instruments", "Grieg, Fairy Dance; midi site; FluidR3 programs 40, 12", "MIT", 12),
-        item("f", "instruments", "notes made at random; FluidR3 programs 3", "MIT", 6),
+        item("f", "instruments", "notes made at random; FluidR3 programs 3", "MIT", 7),
     ]
     assert list_training_data(items) == [
         {"material": "instruments", "what": "FluidR3", "licence": "MIT", "minutes": 0.1},

@@ -319,6 +319,23 @@ def test_validation_comes_when_it_is_due(
     assert steps == [1, 2, 3]
 
 
+def test_saving_is_due_every_five_minutes_and_validation_as_the_recipe_says(
+    recipe: Recipe, sines: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made: list[tuple[float, ...]] = []
+
+    class Duty(loop._Duty):
+        def __init__(self, *arguments: float) -> None:
+            made.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(loop, "_Duty", Duty)
+    run = fresh(replace(recipe, steps=1, validation_minutes=7.0))
+    assert (run.step, run.segments, run.cpu_seconds, run.skipped, run.bad_gradients) == (0, 0, 0, 0, 0)
+    train(run, sines, tmp_path)
+    assert made == [(300.0,), (420.0, 0.03)]
+
+
 def test_a_tiny_run_learns_more_than_the_wiener_estimate_it_starts_from(
     recipe: Recipe, sines: Batches, tmp_path: Path
 ):

@@ -1,6 +1,7 @@
 """A run that is killed again and again is the run that never was."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -113,6 +114,8 @@ SMALL = (
 )
 SETTINGS = (*SMALL, "architecture.long_window=256", "steps=120", "decay_steps=40", "skip_above=1e9")
 
+LONGER = ("architecture.long_window=256", "steps=1000", "decay_steps=300")
+
 
 def killed(folder: Path, lines: int) -> None:
     """A process that trains, killed as soon as the log has grown to so many lines."""
@@ -145,6 +148,50 @@ def test_killed_processes_change_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert [step for step, _ in losses(whole)] == list(range(1, 121))
     assert losses(broken) == losses(whole)
     assert same(checkpoint.load_latest(broken)[0], checkpoint.load_latest(whole)[0])
+
+
+COMMAND = """
+from audiomend.training import loop
+loop.LOG_STEPS, loop.SAVE_SECONDS = 7, 0.05
+from audiomend.cli.main import main
+main()
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_twenty_killed_commands_change_nothing(pool: Path, tmp_path: Path):
+    """The command itself, killed at random moments: while it loads, trains, logs, saves or cleans up."""
+    random = np.random.default_rng(11)
+    settings = [word for text in (*SMALL, *LONGER) for word in ("--set", text)]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+
+    def started(folder: Path) -> subprocess.Popen[bytes]:
+        line = ["train", "tiny", "--pool", str(pool), "--out", str(folder), "--resume", *settings]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            [sys.executable, "-c", COMMAND, *line], env=environment, stdout=subprocess.DEVNULL
+        )
+
+    assert started(whole).wait() == 0
+    kills = 0
+    while kills < 20:
+        process, before = started(broken), set(broken.glob(checkpoint.PATTERN))
+        if kills % 5:  # every fifth is killed while it loads
+            while process.poll() is None and set(broken.glob(checkpoint.PATTERN)) <= before:
+                time.sleep(0.01)
+        time.sleep(random.uniform(0, 0.5))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it came to its end: more steps are needed"
+        kills += 1
+    assert started(broken).wait() == 0
+
+    assert [step for step, _ in losses(whole)] == list(range(7, 1001, 7))
+    assert losses(broken) == losses(whole)
+    for name in ("model/weights.safetensors", "validation.json"):
+        assert (broken / name).read_bytes() == (whole / name).read_bytes()
+    assert not list(broken.glob("*.part"))
 
 
 def test_another_architecture_is_refused_with_the_difference(recipe: Recipe, sines: Batches, tmp_path: Path):

@@ -46,6 +46,12 @@ def test_the_learning_curve_has_a_row_for_each_validation():
     )
 
 
+def test_a_learning_curve_begins_with_one_row():
+    assert learning_curve([line(0.5, 0.0)]).splitlines()[2:] == [
+        "| 0.50 | 1,234 | 7.00 | 4.00 | 5.00 | 6.00 | 7.00 | 8.00 | 9.00 | 10.00 | 13.00 | 3.00 / 4.50 |"
+    ]
+
+
 def test_a_long_learning_curve_is_thinned_to_twenty_rows_with_both_ends():
     rows = learning_curve([line(hours, 0.0) for hours in range(100)]).splitlines()[2:]
     assert len(rows) == 20

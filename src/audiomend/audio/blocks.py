@@ -31,6 +31,8 @@ from audiomend.errors import AudiomendError, AudioReadError
 
 Array = NDArray[Any]
 
+MERGED_S = 0.01  # changed stretches nearer to each other than this are shown as one
+
 
 @dataclass(frozen=True)
 class _Stretch:
@@ -45,15 +47,21 @@ class Spill:
     Attributes:
         peak: greatest absolute changed sample, full scale 1.
         changed: how many samples (frames x channels) have changed.
+        intervals: where they are, in frames, half-open, in order.
 
     Args:
         channels: of the file.
         dtype: float32, or float64 where the file's samples need it.
+        merged: intervals with at most so many unchanged frames between them count as one.
     """
 
-    def __init__(self, channels: int, dtype: type[np.float32] | type[np.float64] = np.float32) -> None:
+    def __init__(
+        self, channels: int, dtype: type[np.float32] | type[np.float64] = np.float32, merged: int = 0
+    ) -> None:
         self.peak = 0.0
         self.changed = 0
+        self.intervals: list[tuple[int, int]] = []
+        self._merged = merged
         self._channels = channels
         self._dtype = np.dtype(dtype)
         self._stretches: list[_Stretch] = []
@@ -66,11 +74,6 @@ class Spill:
 
     def __exit__(self, *_: object) -> None:
         self._temporary.close()
-
-    @property
-    def intervals(self) -> list[tuple[int, int]]:
-        """The stretches that hold changed samples, in frames, half-open, in order."""
-        return [(stretch.start, stretch.stop) for stretch in self._stretches]
 
     def add(self, start: int, samples: Array, changed: Array) -> None:
         """Take mended samples from frame `start` on, at the level of the file.
@@ -97,6 +100,15 @@ class Spill:
         self.peak = max(self.peak, float(np.abs(samples[changed]).max()))
         self.changed += int(changed.sum())
         self._append(start + first, np.where(changed, samples, np.nan))
+        self._note(start + frames)
+
+    def _note(self, frames: Array) -> None:
+        """Join the changed frames, in order, to the intervals."""
+        for run in np.split(frames, np.flatnonzero(np.diff(frames) > self._merged + 1) + 1):
+            first, stop = int(run[0]), int(run[-1]) + 1
+            if self.intervals and first - self.intervals[-1][1] <= self._merged:
+                first = self.intervals.pop()[0]
+            self.intervals.append((first, stop))
 
     def _append(self, start: int, samples: Array) -> None:
         offset = self._file.seek(0, os.SEEK_END) // self._frame_bytes

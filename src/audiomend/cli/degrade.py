@@ -1,6 +1,6 @@
 """degrade clip, lowpass, gap: damages whose truth is known, to try the verbs on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,22 +42,27 @@ def clip(
 ) -> None:
     """Clip hard, at the level that leaves a signal-to-distortion ratio.
 
-    One level for all channels and both polarities; to find it, all samples are held in memory.
+    One level for all channels and both polarities; the file is read some ten times to find it.
     """
 
     def plan(clean: "SoundReader") -> tuple[Damaged, str]:
         import torch
 
-        from audiomend.operators.hard_clip import HardClip, threshold_for_sdr
+        from audiomend.operators.hard_clip import HardClip, threshold_of_blocks
 
-        samples = torch.from_numpy(clean.read(0, clean.frames))
-        if not samples.any():
+        def samples(start: int, stop: int) -> torch.Tensor:
+            return torch.from_numpy(clean.read(start, stop))
+
+        def blocks() -> Iterator[torch.Tensor]:
+            return (samples(start, stop) for start, stop in _blocks(clean.frames))
+
+        if not any(block.any() for block in blocks()):
             raise UsageError(f"{source} is silent: there is nothing to clip")
-        level = threshold_for_sdr(samples.reshape(1, -1), sdr_db).item()
+        level = threshold_of_blocks(blocks, sdr_db)
         operator = HardClip(-level, level)
 
         def damaged(start: int, stop: int) -> Any:
-            return operator.forward(samples[:, start:stop]).numpy()
+            return operator.forward(samples(start, stop)).numpy()
 
         return damaged, f"clipped at {level:.4f} of full scale, which leaves an SDR of {sdr_db:g} dB"
 
@@ -135,6 +140,10 @@ def gap(
     _degrade(source, output, "rescale", force, plan)
 
 
+def _blocks(frames: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + BLOCK_FRAMES, frames)) for start in range(0, frames, BLOCK_FRAMES))
+
+
 def _degrade(source: str, output: str, clip_mode: ClipMode, force: bool, plan: Plan) -> None:
     import numpy as np
 
@@ -152,8 +161,7 @@ def _degrade(source: str, output: str, clip_mode: ClipMode, force: bool, plan: P
         counted = survey(sound)
         with by_position(sound, counted.frames) as clean, Spill(sound.channels, np.float64) as spill:
             damaged, description = plan(clean)
-            for start in range(0, clean.frames, BLOCK_FRAMES):
-                stop = min(start + BLOCK_FRAMES, clean.frames)
+            for start, stop in _blocks(clean.frames):
                 samples = damaged(start, stop)
                 spill.add(start, samples, samples != clean.read(start, stop))
                 bar.advance(stop / clean.frames)

@@ -1,5 +1,6 @@
 """Hard clipping: samples beyond a level were cut to it."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 
@@ -72,9 +73,6 @@ class HardClip:
 def threshold_for_sdr(x: Tensor, sdr_db: float) -> Tensor:
     """The symmetric clip level at which the clipped signal has the requested signal-to-distortion ratio.
 
-    Solves 20 log10(‖x‖ / ‖x − clip(x)‖) = sdr_db by Newton's method on ‖(|x| − level)₊‖, which falls with
-    the level and is convex: from level 0 the steps approach the root from below and cannot overshoot.
-
     Args:
         x: (..., time); each row gets a level of its own.
         sdr_db: in dB, above 0 and at most 100.
@@ -85,20 +83,59 @@ def threshold_for_sdr(x: Tensor, sdr_db: float) -> Tensor:
     Raises:
         UsageError: sdr_db out of range, or a row that is silent or not finite.
     """
+    magnitude = x.abs().to(torch.float64)
+
+    def moments(level: Tensor) -> tuple[Tensor, Tensor]:
+        return _moments(magnitude, level)
+
+    return _threshold(moments, magnitude.new_zeros(*x.shape[:-1], 1), sdr_db)
+
+
+def threshold_of_blocks(blocks: Callable[[], Iterable[Tensor]], sdr_db: float) -> float:
+    """`threshold_for_sdr` of one signal of any length, of which a block at a time is in memory.
+
+    Args:
+        blocks: gives the whole signal in blocks of any shape, anew in each of some ten passes.
+        sdr_db: in dB, above 0 and at most 100.
+
+    Raises:
+        UsageError: sdr_db out of range, or a signal that is silent or not finite.
+    """
+
+    def moments(level: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = torch.zeros_like(level), torch.zeros_like(level)
+        for block in blocks():
+            more = _moments(block.abs().to(torch.float64).flatten(), level)
+            first, second = first + more[0], second + more[1]
+        return first, second
+
+    return _threshold(moments, torch.zeros(1, dtype=torch.float64), sdr_db).item()
+
+
+def _moments(magnitude: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum and sum of squares along time of what exceeds the level."""
+    excess = (magnitude - level).clamp(min=0)
+    return excess.sum(dim=-1, keepdim=True), excess.square().sum(dim=-1, keepdim=True)
+
+
+def _threshold(moments: Callable[[Tensor], tuple[Tensor, Tensor]], level: Tensor, sdr_db: float) -> Tensor:
+    """Solve 20 log10(‖x‖ / ‖x − clip(x)‖) = sdr_db by Newton's method on ‖(|x| − level)₊‖.
+
+    It falls with the level and is convex: from level 0 the steps approach the root from below and cannot
+    overshoot.
+    """
     if not 0 < sdr_db <= MAX_SDR_DB:
         raise UsageError(f"sdr_db is {sdr_db}; clipping reaches values above 0 and up to {MAX_SDR_DB:g} dB.")
-    magnitude = x.abs().to(torch.float64)
-    norm = magnitude.norm(dim=-1, keepdim=True)
-    hopeless = ~((norm > 0) & norm.isfinite()).flatten()
+    total, energy = moments(level)
+    hopeless = ~((energy > 0) & energy.isfinite()).flatten()
     if hopeless.any():
         row = int(hopeless.nonzero()[0])
         raise UsageError(f"Row {row} is silent or not finite; no clip level gives it {sdr_db:g} dB of SDR.")
-    target = norm * 10 ** (-sdr_db / 20)
-    level = torch.zeros_like(norm)
+    target = energy.sqrt() * 10 ** (-sdr_db / 20)
     for _ in range(100):
-        excess = (magnitude - level).clamp(min=0)
-        error = excess.norm(dim=-1, keepdim=True)
+        error = energy.sqrt()
         if torch.all(error <= target * (1 + 1e-9)):
             break
-        level = level + (error - target) * error / excess.sum(dim=-1, keepdim=True)
+        level = level + (error - target) * error / total
+        total, energy = moments(level)
     return level

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from audiomend.audio.blocks import MERGED_S
 from audiomend.report import spectrogram
 from audiomend.report.listening import Excerpt
 from audiomend.report.markup import percent
@@ -12,13 +13,12 @@ from audiomend.report.players import clock
 from audiomend.report.spectrogram import Region
 
 POINTS = 600  # of the waveform
-MERGED_SECONDS = 0.01  # changed stretches nearer to each other than this are counted as one
 LISTED = 100  # changed stretches written out
 
 
 def timeline(intervals: Sequence[Region], excerpt: Excerpt) -> str:
     """The file as a bar with its changed stretches and its waveform where given; their times as a list."""
-    stretches = spectrogram.visible(intervals, 0, excerpt.duration, MERGED_SECONDS)
+    stretches = spectrogram.visible(intervals, 0, excerpt.duration, MERGED_S)
     if not stretches:
         return ""
     summary = _summary(len(stretches), intervals, excerpt.duration)
@@ -37,7 +37,7 @@ def timeline(intervals: Sequence[Region], excerpt: Excerpt) -> str:
 {bars}<svg {across} viewBox="0 0 {POINTS - 1} 2" preserveAspectRatio="none"><path class="wave"
  d="{envelope(excerpt.sounds[-1].audio)}"/></svg>{frame}</svg>
 <details><summary>Times of the changes</summary>
-<p>Changes less than {1000 * MERGED_SECONDS:.0f} ms apart count as one stretch.</p>
+<p>Changes less than {1000 * MERGED_S:.0f} ms apart count as one stretch.</p>
 <ol>{rows}</ol>{more}</details>
 </section>"""
 

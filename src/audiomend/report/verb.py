@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomend import __version__
+from audiomend.audio.blocks import MERGED_S
 from audiomend.audio.file import open_sound
 from audiomend.audio.formats import Format, is_refinement
 from audiomend.audio.reader import SoundReader, by_position
 from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
 from audiomend.report.page import Page, Region, Sound
-from audiomend.report.timeline import MERGED_SECONDS
 from audiomend.restorers.files import Outcome, Request
 
 Samples = NDArray[np.float64]
@@ -106,7 +106,7 @@ def _changes(
 ) -> list[tuple[int, int]]:
     """Runs of changed frames: to the sample in the excerpt, where levels are compared on the others."""
     first, end = excerpt
-    merged = changed_runs(_pairs(before, after, gain), tolerance, round(MERGED_SECONDS * before.rate))
+    merged = changed_runs(_pairs(before, after, gain), tolerance, round(MERGED_S * before.rate))
     heard = [(before.read(first, end), after.read(first, end) / gain)]
     return sorted(
         [(start, min(stop, first)) for start, stop in merged if start < first]

@@ -128,7 +128,7 @@ class Restoration:
         places = [start + self.offset for start in starts]
         operator = self.damage.operator(places, length, rows, self.gain)
         condition = operator.condition(observation) if self.way.conditioned else None
-        resampled = None if condition is None else _at_prior(condition, self.prior.length)
+        resampled = None if condition is None else at_prior(condition, self.prior.length)
         band = self.damage.bandwidth_hz
         nyquist = min(self.source.rate, self.prior.card.rate) / 2
         inner = at_rate(
@@ -138,11 +138,11 @@ class Restoration:
             length,
             self.prior.length,
             above=wiener(self.source.rate, self.prior.card.sigma_data),
-            fill=lambda: self._fill(places, rows),
+            fill=lambda: self.fill(places, rows),
         )
         return self._counted(projected(inner, operator.project, observation))
 
-    def _fill(self, places: Sequence[int], rows: Tensor) -> Tensor:
+    def fill(self, places: Sequence[int], rows: Tensor) -> Tensor:
         """(rows.sum(), prior's length) noise by position, the same for every channel."""
         ratio = self.prior.card.rate / self.source.rate
         noise = [
@@ -160,7 +160,7 @@ class Restoration:
         return counted
 
 
-def _at_prior(condition: Condition, length: int) -> Condition:
+def at_prior(condition: Condition, length: int) -> Condition:
     """A condition (batch, n) resampled to the prior's window of `length` samples."""
     n = condition.observation.shape[-1]
     if n == length:
@@ -216,9 +216,7 @@ def mend(
             noise=_shifted(seeded(seed), offset),
             windows=windows,
         )
-        blocks = (
-            problem.observation(at, min(at + windows.hop, length)) for at in range(0, length, windows.hop)
-        )
+        blocks = (problem.observation(at, at + windows.hop) for at in range(0, length, windows.hop))
         start = problem.observation if way.warm else silence(source.channels)
         position = offset
         for piece in stream(blocks, Timeline(source.channels), problem, walk, start):

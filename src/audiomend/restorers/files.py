@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audiomend.audio.blocks import Assembly, Spill, assemble
+from audiomend.audio.blocks import MERGED_S, Assembly, Spill, assemble
 from audiomend.audio.file import PIPE, Sound, Survey, open_sound, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
@@ -73,7 +73,7 @@ class Outcome:
         survey: frames, peak and warnings of the input.
         assembly: format, gain and clamped samples of the output.
         rate, channels: of both.
-        intervals: frames that hold changed samples, half-open, in order.
+        intervals: frames that hold changed samples, half-open, in order; those less than 10 ms apart are one.
         changed: number of changed samples over all channels.
         model, precision, steps: what mended; the model is empty if nothing had to be.
         seconds: wall time of the work.
@@ -117,7 +117,11 @@ def mend_file(
         input_sha256 = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
         level = ActiveLevel(sound.rate)
         found, counted = _survey(request, sound, level)
-        with by_position(sound, counted.frames) as reader, Spill(sound.channels, _wide(sound)) as spill:
+        merged = round(MERGED_S * sound.rate)
+        with (
+            by_position(sound, counted.frames) as reader,
+            Spill(sound.channels, _wide(sound), merged) as spill,
+        ):
             job = _job(request, reader, found, level, counted)
             plan = Plan(found, counted.frames / sound.rate, *_cost(job))
             announce(plan)

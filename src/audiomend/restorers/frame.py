@@ -135,8 +135,8 @@ def run(job: Job, sink: Sink, progress: Progress | None = None) -> None:
         weight = np.full(mended.shape[1], options.strength)
         if options.regions and job.damage.verb == "extend":  # the others change what is lost anyway
             weight *= region_fade(options.regions, start, start + mended.shape[1], job.source.rate)
-        changed = job.damage.lost(start, before) & (weight > 0)
-        sink.add(start, before + weight * (mended - before), changed)
+        mended = before + weight * (mended - before)
+        sink.add(start, mended, job.damage.lost(start, before) & (mended != before))
 
 
 def region_fade(regions: Sequence[Interval], start: int, stop: int, rate: int) -> Array:

@@ -40,13 +40,11 @@ class ArraySink:
 
     def __init__(self, samples: Array) -> None:
         self.samples = samples.copy()
-        self.changed = 0
 
     def add(self, start: int, samples: Array, changed: Array) -> None:
         """Put the changed ones of (channels, n) samples in place from `start` on."""
         place = self.samples[:, start : start + samples.shape[1]]
         place[changed] = samples[changed]
-        self.changed += int(changed.sum())
 
 
 def read_padded(source: SoundReader, start: int, stop: int) -> Array:
