@@ -173,3 +173,36 @@ def test_silence_stays_silence() -> None:
 def test_what_frames_cannot_resolve_is_left_empty() -> None:
     assert not replicated(coloured(-18.0), RATE, 180.0).any()
     assert replicated(coloured(-18.0), RATE, 190.0).any()
+
+
+def by_definition(x: np.ndarray, rate: float, cutoff: float) -> np.ndarray:
+    """(time,): frame by frame and bin by bin."""
+    window = 4 * round(512 / 44_100 * rate)
+    hop, bins, c = window // 4, window // 2 + 1, cutoff * window / rate
+    hann = np.sin(np.pi * np.arange(window) / window) ** 2
+    count = len(x) // hop + 4
+    padded = np.concatenate([np.zeros(3 * hop), x, np.zeros(2 * window)])
+    spectra = [np.fft.rfft(padded[n * hop : n * hop + window] * hann) for n in range(count)]
+    known = np.arange(math.ceil(0.25 * c), math.ceil(0.92 * c))
+    top = known[-1] + 1
+    width = 4 * int((0.92 - 0.46) * c / 4)
+    out = np.zeros(len(padded))
+    for n in range(1, count - 1):
+        power = sum(np.abs(spectra[k]) ** 2 for k in (n - 1, n, n + 1)) / 3
+        slope = np.polyfit(np.log2(known), 10 * np.log10(power[known]), 1, w=known**-0.5)[0]
+        new = np.zeros(bins, complex)
+        for f in range(math.ceil(0.95 * c), bins):
+            g = top - width + (f - top) % width
+            db = np.clip(slope, -40, -18) * np.log2(f / c) - min(slope, 0) * np.log2(g / c)
+            new[f] = spectra[n][g] * 10 ** (db / 20) * np.sin(np.pi / 2 * min((f / c - 0.95) / 0.05, 1))
+        out[n * hop : n * hop + window] += np.fft.irfft(new, window) * hann / 1.5
+    return out[3 * hop : 3 * hop + len(x)]
+
+
+@pytest.mark.parametrize(("rate", "cutoff"), [(8000, 1500.0), (44_100, 3000.0)])
+def test_it_is_what_the_definition_gives(rate: int, cutoff: float) -> None:
+    x = np.random.default_rng(4).standard_normal(rate // 4)
+    inner = slice(rate // 16, -rate // 16)  # frames without any sound have no slope
+    band = replicated(torch.from_numpy(x), rate, cutoff).numpy()
+    expected = by_definition(x, rate, cutoff)
+    np.testing.assert_allclose(band[inner], expected[inner], rtol=1e-6, atol=1e-9)

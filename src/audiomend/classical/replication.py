@@ -2,9 +2,9 @@
 
 In each short-time frame the upper half of the known band is copied upwards as often as needed (Dietz,
 Liljeryd, Kjörling, Kunz, "Spectral band replication, a novel approach in audio coding", AES 112, 2002). There
-the encoder sends the envelope of the new band. Here it is extrapolated: a straight line of level in dB over log2
-frequency, fitted to the known band by weighted least squares, goes on beyond the cut-off (as in blind bandwidth
-extension; Larsen and Aarts, "Audio Bandwidth Extension", 2004, chapter 6).
+the encoder sends the envelope of the new band. Here it is extrapolated, as in blind bandwidth extension
+(Larsen and Aarts, "Audio Bandwidth Extension", 2004): a straight line of level in dB over log2 frequency,
+fitted to the known band by weighted least squares, goes on beyond the cut-off.
 """
 
 import math
