@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from audiomend.classical.replication import replicated
 from audiomend.conditions import Condition
 from audiomend.models.prior import WienerPrior
 from audiomend.operators.low_pass import LowPass
@@ -268,3 +269,33 @@ def test_a_clipped_file_is_not_taken_for_a_quiet_one() -> None:
     options = Options(model="wiener", steps=1)
     assert prepare(source, damage, 100.0, options).gain == pytest.approx(0.1 / damage.clean_rms)
     assert prepare(source, damage, 0.5, options).gain == 0.5
+
+
+def test_only_extend_starts_from_more_than_the_damaged_signal() -> None:
+    samples = torch.from_numpy(0.1 * np.random.default_rng(0).standard_normal((1, RATE)))
+
+    def damaged(start: int, stop: int) -> torch.Tensor:
+        padded = torch.nn.functional.pad(samples, (5000, 5000))
+        return padded[:, start + 5000 : stop + 5000]
+
+    low = LowPass(1000, RATE)
+    for damage in (Clipped(np.array([[-1.0]]), np.array([[1.0]])), Gaps((((5, 8),),))):
+        torch.testing.assert_close(damage.warm(damaged, 10, 90), samples[:, 10:90], rtol=0, atol=0)
+    band = replicated(samples, RATE, 1000.0)
+    assert band.abs().max() > 1e-3
+    for start, stop in ((0, RATE), (17, 40), (3000, 5001)):
+        for damage in (Dull(low), Within(Dull(low), ((0, 9),))):
+            guess = damage.warm(damaged, start, stop)
+            torch.testing.assert_close(guess, (samples + band)[:, start:stop], rtol=0, atol=1e-9)
+
+
+def test_a_walk_of_no_noise_starts_where_the_file_does() -> None:
+    """Positions of the walk and of the guess agree, in a stretch that begins anywhere."""
+    samples = np.zeros((1, 3 * RATE))
+    samples[:, 2 * RATE :] = 0.1 * np.random.default_rng(0).standard_normal(RATE)
+    source, low = ArrayReader(samples, RATE), LowPass(1000, RATE)
+    problem = Restoration(source, Dull(low), PRIOR, way("extend", "fast", 2), 3.0, 0, 7001, lambda _: None)
+    expected = torch.from_numpy(samples) + replicated(torch.from_numpy(samples), RATE, 1000.0)
+    torch.testing.assert_close(
+        problem.guess(9500, 9600).double(), 3 * expected[:, 16_501:16_601], rtol=1e-4, atol=1e-6
+    )

@@ -14,6 +14,7 @@ LAYERS = [
     ["networks"],
     ["denoisers"],
     ["guidance", "solvers", "samplers"],
+    ["classical"],
     ["models"],
     ["detect"],
     ["restorers"],

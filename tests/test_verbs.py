@@ -276,3 +276,28 @@ def test_extend_believes_clear_edges_only(
     assert (found.damage is not None) == is_found
     if is_found:
         assert found.facts["cutoff_hz"] == cutoff_hz
+
+
+def dull(slope: float = -18.0, cutoff_hz: float = 1000.0) -> tuple[np.ndarray, np.ndarray]:
+    """Noise whose level falls with frequency, and the same without what lies above the cut-off."""
+    frequency = np.fft.rfftfreq(2 * RATE, 1 / RATE)
+    noise = np.fft.rfft(np.random.default_rng(2).standard_normal(2 * RATE) * np.hanning(2 * RATE))
+    spectrum = noise * 10 ** (slope * np.log2(np.maximum(frequency / 250, 1)) / 20)
+    return np.fft.irfft(spectrum), np.fft.irfft(spectrum * (frequency < cutoff_hz))
+
+
+def test_extend_gives_energy_above_the_cutoff_along_the_envelope() -> None:
+    clean, x = dull()
+    y = audiomend.extend(x, RATE, cutoff_hz=1000, **FAST)
+    frequency = np.fft.rfftfreq(2 * RATE, 1 / RATE)
+    for low, tolerance in ((1100, 4), (1600, 12)):  # the fainter, the more is taken for noise
+        ours, true = (np.square(np.abs(np.fft.rfft(z)[frequency >= low])).sum() for z in (y, clean))
+        assert 10 * np.log10(ours / true) == pytest.approx(0, abs=tolerance), low
+
+
+def test_extend_leaves_silent_channels_and_pauses_alone() -> None:
+    x = np.stack([dull()[1], np.zeros(2 * RATE)])
+    x[0, RATE:] = 0
+    y = audiomend.extend(x, RATE, cutoff_hz=1000, **FAST)
+    np.testing.assert_array_equal(y[1], 0)
+    assert np.abs(y[0, RATE + 1000 :]).max() < 1e-2 * np.abs(y[0]).max()

@@ -29,6 +29,7 @@ OUTCOME = Outcome(
     model="prior",
     precision="bfloat16",
     steps=8,
+    started_from="noise alone",
     seconds=61.4,
     input_sha256="a",
     output_sha256="b",
@@ -89,6 +90,7 @@ def test_as_data() -> None:
         "stretches_s": [(0.1, 0.3), (2.5, 2.75)],
     }
     chosen = said["settings"]
+    assert chosen["started_from"] == "noise alone"
     assert (chosen["seed"], chosen["quality"], chosen["steps"], chosen["model"]) == (9, "fast", 8, "prior")
     assert (said["estimate_s"], said["seconds"], said["residue"]) == (83.0, 61.4, "r.wav")
     assert said["warnings"] == summary.warnings(REQUEST, OUTCOME)

@@ -64,6 +64,7 @@ def test_extend_marks_the_band(tmp_path: Path) -> None:
     page = mended(tmp_path, tone(), "extend", given=Given(cutoff_hz=200.0))
     assert [(r.start, r.end, r.low_hz) for r in page.intervals] == [(0.0, 3.0, 200.0)]
     assert "The band above the cut-off is invented" in page.lead
+    assert "copied from below and shaped by its envelope" in page.facts["Started from"]
 
 
 @pytest.fixture

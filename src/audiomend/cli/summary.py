@@ -111,6 +111,7 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
             "clip_mode": request.clip_mode,
             "model": outcome.model or request.options.model,
             "steps": outcome.steps,
+            "started_from": outcome.started_from or None,
             "precision": outcome.precision or request.options.precision,
         },
         "residue": request.residue,

@@ -154,6 +154,7 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
         "Regions": ", ".join(request.regions) or "everywhere",
         "Model": outcome.model or "none was needed",
         "Settings": f"{outcome.steps} steps, strength {options.strength:g}, precision {outcome.precision}",
+        "Started from": outcome.started_from,
         "Seed": str(options.seed),
         "Time": f"{outcome.seconds:.1f} s",
         "Made by": f"audiomend {__version__}",

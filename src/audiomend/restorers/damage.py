@@ -10,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiomend.classical.replication import reach, replicated
 from audiomend.conditions import Condition
 from audiomend.operators import Operator
 from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.low_pass import LowPass
 from audiomend.operators.mask import Mask
+from audiomend.samplers.base import Signal
 
 Bools = NDArray[np.bool_]
 
@@ -42,12 +44,24 @@ class Damage(Protocol):
         """Level that the damage tells of the clean signal; 0 where it tells nothing."""
         ...
 
+    @property
+    def guess(self) -> str:
+        """What `warm` gives, in words for a report."""
+        ...
+
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         """(channels, n) which of the damaged signal's samples from `start` on may change."""
         ...
 
     def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mended samples made consistent with the damaged ones in float64, at the file's level."""
+        ...
+
+    def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
+        """(channels, stop - start): the guess of the clean signal that a warm walk starts from.
+
+        A function of the position: a longer stretch holds the same samples.
+        """
         ...
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Operator:
@@ -73,6 +87,7 @@ class Clipped:
     share: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "declip"
+    guess: str = "the damaged signal"
 
     @property
     def severity(self) -> float:
@@ -97,6 +112,9 @@ class Clipped:
     def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
         above = np.where(samples >= self.high, np.maximum(mended, samples), mended)
         return np.where(samples <= self.low, np.minimum(mended, samples), above)
+
+    def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
+        return damaged(start, stop)
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> HardClip:
         del length
@@ -123,6 +141,7 @@ class Gaps:
     clean_rms: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "inpaint"
+    guess: str = "the damaged signal"
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         return ~self._known(start, start + samples.shape[1]).numpy()
@@ -130,6 +149,9 @@ class Gaps:
     def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
         del samples
         return mended
+
+    def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
+        return damaged(start, stop)
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Mask:
         del gain
@@ -153,6 +175,7 @@ class Dull:
     clean_rms: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "extend"
+    guess: str = "the damaged signal with a band copied from below and shaped by its envelope"
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         del start
@@ -161,6 +184,12 @@ class Dull:
     def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
         del samples
         return mended
+
+    def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
+        margin = reach(self.low_pass.sample_rate)
+        x = damaged(start - margin, stop + margin)
+        band = replicated(x, self.low_pass.sample_rate, self.low_pass.cutoff_hz, start - margin)
+        return (x + band)[..., margin : margin + stop - start]
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "_KeepBand":
         del starts, length, rows, gain
@@ -211,6 +240,10 @@ class Within:
     def clean_rms(self) -> float:
         return self.damage.clean_rms
 
+    @property
+    def guess(self) -> str:
+        return self.damage.guess
+
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         stop = start + samples.shape[1]
         inside = ~Mask.from_gaps(_near(self.regions, start, stop), start, stop).known.numpy()
@@ -218,6 +251,9 @@ class Within:
 
     def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.damage.settle(samples, mended)
+
+    def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
+        return self.damage.warm(damaged, start, stop)
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Operator:
         return self.damage.operator(starts, length, rows, gain)

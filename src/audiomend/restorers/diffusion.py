@@ -115,8 +115,11 @@ class Restoration:
         return self.source.channels
 
     def observation(self, start: int, stop: int) -> Tensor:
-        samples = read_padded(self.source, start + self.offset, stop + self.offset)
-        return torch.from_numpy(samples.astype(np.float32) * np.float32(self.gain))
+        return self._damaged(start + self.offset, stop + self.offset)
+
+    def guess(self, start: int, stop: int) -> Tensor:
+        """What a warm walk starts from."""
+        return self.damage.warm(self._damaged, start + self.offset, stop + self.offset)
 
     def idle(self, start: int, stop: int) -> Tensor | None:
         samples = read_padded(self.source, start + self.offset, stop + self.offset)
@@ -141,6 +144,11 @@ class Restoration:
             fill=lambda: self.fill(places, rows),
         )
         return self._counted(projected(inner, operator.project, observation))
+
+    def _damaged(self, start: int, stop: int) -> Tensor:
+        """By position in the file, at the prior's level."""
+        samples = read_padded(self.source, start, stop)
+        return torch.from_numpy(samples.astype(np.float32) * np.float32(self.gain))
 
     def fill(self, places: Sequence[int], rows: Tensor) -> Tensor:
         """(rows.sum(), prior's length) noise by position, the same for every channel."""
@@ -217,7 +225,7 @@ def mend(
             windows=windows,
         )
         blocks = (problem.observation(at, at + windows.hop) for at in range(0, length, windows.hop))
-        start = problem.observation if way.warm else silence(source.channels)
+        start = problem.guess if way.warm else silence(source.channels)
         position = offset
         for piece in stream(blocks, Timeline(source.channels), problem, walk, start):
             first, last = max(position, 0), min(position + piece.shape[1], source.frames)

@@ -76,6 +76,7 @@ class Outcome:
         intervals: frames that hold changed samples, half-open, in order; those less than 10 ms apart are one.
         changed: number of changed samples over all channels.
         model, precision, steps: what mended; the model is empty if nothing had to be.
+        started_from: the guess that was walked from, in words; empty like the model.
         seconds: wall time of the work.
         input_sha256, output_sha256: of the files; empty for pipes.
     """
@@ -90,6 +91,7 @@ class Outcome:
     model: str
     precision: str
     steps: int
+    started_from: str
     seconds: float
     input_sha256: str
     output_sha256: str
@@ -141,6 +143,7 @@ def mend_file(
                 model="" if job is None else job.prior.card.name,
                 precision="" if job is None else job.prior.precision,
                 steps=0 if job is None else job.way.steps,
+                started_from="" if job is None else job.started_from,
                 seconds=time.monotonic() - begun,
                 input_sha256=input_sha256,
                 output_sha256="" if target.path is None else sha256(target.path),

@@ -90,6 +90,11 @@ class Job:
     work: Sequence[Stretch]
     evaluations: int
 
+    @property
+    def started_from(self) -> str:
+        """What noise was added to, in words."""
+        return self.damage.guess if self.way.warm else "noise alone"
+
 
 def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) -> Job:
     """Load the model and find the stretches to be walked.

@@ -30,7 +30,7 @@ class Way:
         end: last one before 0.
         rho: of the Karras schedule between them.
         solver: name of SOLVERS.
-        warm: whether the walk starts from the damaged signal or from noise alone.
+        warm: whether the walk starts from a guess (`Damage.warm`) with noise or from noise alone.
         conditioned: whether the network is shown the observation.
         m, stride, kappa: of the solver `momentum`.
         steps: network evaluations.
@@ -69,7 +69,7 @@ _WAYS = {
         10.0, 0.003, 5.0, "momentum", warm=True, conditioned=False, m=0.4, stride=1.0, kappa=0.4, steps=16
     ),
     "extend": Way(
-        1.0, 0.01, 5.0, "ancestral", warm=True, conditioned=True, m=0.0, stride=1.0, kappa=1.0, steps=16
+        0.03, 0.003, 5.0, "2m", warm=True, conditioned=True, m=0.0, stride=1.0, kappa=1.0, steps=16
     ),
 }
 _LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)

@@ -1,0 +1,1 @@
+"""Classical methods: functions of arrays that need no prior."""

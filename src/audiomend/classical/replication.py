@@ -1,0 +1,142 @@
+"""A band above a cut-off, copied from below it: spectral band replication without side information.
+
+In each short-time frame the upper half of the known band is copied upwards as often as needed (Dietz,
+Liljeryd, Kjörling, Kunz, "Spectral band replication, a novel approach in audio coding", AES 112, 2002). There
+the encoder sends the envelope of the new band. Here it is extrapolated, as in blind bandwidth extension
+(Larsen and Aarts, "Audio Bandwidth Extension", 2004): a straight line of level in dB over log2 frequency,
+fitted to the known band by weighted least squares, goes on beyond the cut-off.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+WINDOW_S = 2048 / 44_100
+OVERLAPS = 4  # hops of a window
+FITTED = (0.25, 0.92)  # of the cut-off: the file's own filter falls beyond
+COPIED = (0.46, 0.92)  # its upper half, to the bins
+CROSSOVER = (0.95, 1.0)  # of the cut-off: the new band rises where a steep low-pass falls
+STEEPEST_DB, FLATTEST_DB = -40.0, -18.0  # per octave, of the continued envelope
+FLOOR = 1e-14  # of a frame's greatest power, added before the logarithm
+
+
+def reach(rate: float) -> int:
+    """Samples on either side of a place that its new band depends on: a window and a hop."""
+    window = _window(rate)
+    return window + window // OVERLAPS
+
+
+def replicated(x: Tensor, rate: float, cutoff_hz: float, first: int = 0) -> Tensor:
+    """The new band alone, to be added to the signal.
+
+    In each frame, with a the slope of its power, smoothed over three frames, in dB per octave, b the
+    same between -40 and -18, and c the cut-off: bin f takes the value of its source bin g times
+    10^((b log2(f / c) - min(a, 0) log2(g / c)) / 20), which is at most 1, so no frame gets louder above the
+    cut-off than it is below. Within 0.95 to 1 times the cut-off it rises as a sine.
+
+    Args:
+        x: (..., time) real, finite; zero outside.
+        rate: in Hz.
+        cutoff_hz: above 0. Where half the known band is narrower than four bins (below 187 Hz) nothing is
+            invented.
+        first: absolute position of x's first sample. Frames lie at absolute positions, so a stretch with
+            `reach` samples more on either side gives what the whole signal gives.
+
+    Returns:
+        (..., time) of x's dtype.
+    """
+    window = _window(rate)
+    plan = _plan(window, cutoff_hz * window / rate)
+    if plan is None or x.shape[-1] == 0:
+        return torch.zeros_like(x)
+    hop = window // OVERLAPS
+    before = window - hop + first % hop  # frames begin at multiples of a hop
+    after = window - 1 - (first + x.shape[-1] - 1) % hop
+    taper = torch.hann_window(window, dtype=torch.float64)
+    frames = F.pad(x.double(), (before, after)).unfold(-1, window, hop)
+    spectrum = torch.fft.rfft(frames * taper)
+    band = torch.zeros_like(spectrum)
+    band[..., plan.lowest :] = spectrum[..., plan.source] * plan.gain(_slope(spectrum, plan))
+    pieces = torch.fft.irfft(band, window) * taper / (taper.square().sum() / hop)
+    return _overlap_add(pieces, hop)[..., before : before + x.shape[-1]].to(x.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What depends on the window and the cut-off only.
+
+    Attributes:
+        fitted: bins (first, stop) of the fit.
+        weights: (stop - first,) whose product with levels is the slope of the weighted least-squares line.
+        lowest: first bin of the new band.
+        source: (new,) bins that are copied to those from `lowest` on.
+        octaves, source_octaves: (new,) log2 of the bin and of its source over the cut-off.
+        rise: (new,) gain of the cross-over.
+    """
+
+    fitted: tuple[int, int]
+    weights: Tensor
+    lowest: int
+    source: Tensor
+    octaves: Tensor
+    source_octaves: Tensor
+    rise: Tensor
+
+    def gain(self, slope: Tensor) -> Tensor:
+        """(...,) dB per octave to (..., new) factors."""
+        slope = slope[..., None]
+        continued = slope.clamp(STEEPEST_DB, FLATTEST_DB)
+        level = continued * self.octaves - slope.clamp(max=0) * self.source_octaves
+        return self.rise * 10 ** (level / 20)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _plan(window: int, cutoff: float) -> _Plan | None:
+    """cutoff: in bins, not rounded."""
+    start, stop = (math.ceil(share * cutoff) for share in FITTED)
+    lowest = math.ceil(CROSSOVER[0] * cutoff)
+    # Moved by a multiple of OVERLAPS bins a partial keeps its phase from frame to frame; moved as a whole, a
+    # click stays a click.
+    width = OVERLAPS * int((COPIED[1] - COPIED[0]) * cutoff / OVERLAPS)
+    if width == 0 or lowest > window // 2:
+        return None
+    fitted = torch.arange(start, stop, dtype=torch.float64)
+    weight = 1 / fitted  # as many in every octave
+    centred = fitted.log2() - (weight * fitted.log2()).sum() / weight.sum()
+    bins = torch.arange(lowest, window // 2 + 1)
+    source = stop - width + (bins - stop) % width
+    place = ((bins / cutoff - CROSSOVER[0]) / (CROSSOVER[1] - CROSSOVER[0])).clamp(0, 1)
+    return _Plan(
+        fitted=(start, stop),
+        weights=weight * centred / (weight * centred**2).sum(),
+        lowest=lowest,
+        source=source,
+        octaves=(bins.double() / cutoff).log2(),
+        source_octaves=(source.double() / cutoff).log2(),
+        rise=(math.pi / 2 * place.double()).sin(),
+    )
+
+
+def _slope(spectrum: Tensor, plan: _Plan) -> Tensor:
+    """(..., frames, bins) to (..., frames): dB per octave of the power smoothed over three frames."""
+    power = spectrum[..., slice(*plan.fitted)].abs().square()
+    around = F.pad(power, (0, 0, 1, 1))
+    smooth = (around[..., :-2, :] + power + around[..., 2:, :]) / 3
+    floor = FLOOR * smooth.amax(-1, keepdim=True) + torch.finfo(smooth.dtype).tiny
+    return (10 * (smooth + floor).log10()) @ plan.weights
+
+
+def _overlap_add(frames: Tensor, hop: int) -> Tensor:
+    """(..., frames, window) to (..., (frames + OVERLAPS - 1) * hop)."""
+    pieces = frames.unflatten(-1, (OVERLAPS, hop))
+    shifted = [F.pad(pieces[..., k, :], (0, 0, k, OVERLAPS - 1 - k)) for k in range(OVERLAPS)]
+    return torch.stack(shifted).sum(0).flatten(-2)
+
+
+def _window(rate: float) -> int:
+    return OVERLAPS * max(1, round(WINDOW_S * rate / OVERLAPS))

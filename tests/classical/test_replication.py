@@ -1,0 +1,208 @@
+"""The band above a cut-off, copied from below: levels along the envelope, positions, silence."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from audiomend.classical.replication import reach, replicated
+from audiomend.operators.low_pass import LowPass
+
+RATE, CUTOFF = 16_000, 2000.0
+WINDOW = 744  # 46.4 ms
+
+
+def coloured(slope: float, seconds: float = 2.0, rate: int = RATE, seed: int = 0) -> Tensor:
+    """Noise, flat to 500 Hz, then changing by slope dB per octave; faded at its ends."""
+    rng = np.random.default_rng(seed)
+    frames = round(seconds * rate)
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(frames, 1 / rate) / 500, 1))
+    spectrum = np.fft.rfft(rng.standard_normal(frames)) * 10 ** (slope * octaves / 20)
+    return torch.from_numpy(np.fft.irfft(spectrum, frames) * np.hanning(frames))[None]
+
+
+def level(x: Tensor, low: float, high: float, rate: int = RATE) -> float:
+    """dB of the mean power in a band."""
+    power = torch.fft.rfft(x.double()).abs().square()
+    frequency = torch.fft.rfftfreq(x.shape[-1], 1 / rate)
+    return 10 * math.log10(float(power[..., (frequency >= low) & (frequency < high)].mean()) + 1e-300)
+
+
+@pytest.mark.parametrize("slope", [-18.0, -24.0, -30.0])
+def test_the_envelope_goes_on_as_it_fell(slope: float) -> None:
+    clean = coloured(slope)
+    band = replicated(LowPass(CUTOFF, RATE).forward(clean), RATE, CUTOFF)
+    for low in (2000, 2500, 3200, 4000, 5600):
+        expected = level(clean, low, 1.2 * low)
+        assert level(band, low, 1.2 * low) == pytest.approx(expected, abs=2.5), low
+
+
+@pytest.mark.parametrize(("slope", "continued"), [(0.0, -18.0), (-9.0, -18.0), (-70.0, -40.0)])
+def test_slopes_are_limited(slope: float, continued: float) -> None:
+    band = replicated(coloured(slope), RATE, CUTOFF)
+    fall = level(band, 6000, 6200) - level(band, 3000, 3100)
+    assert fall == pytest.approx(continued, abs=2.5)
+    edge = level(band, 2000, 2200) - level(coloured(slope), 1700, 1850)
+    assert -13 < edge < 1
+
+
+def test_a_rising_band_is_not_raised() -> None:
+    clean = coloured(6.0)
+    assert (
+        level(clean, 1200, 1840) - 6
+        < level(replicated(clean, RATE, CUTOFF), 2000, 2300)
+        < level(clean, 1200, 1840)
+    )
+
+
+@pytest.mark.parametrize("rate", [8000, 44_100, 96_000])
+def test_the_band_is_the_same_at_every_rate(rate: int) -> None:
+    clean = coloured(-24.0, rate=rate)
+    band = replicated(clean, rate, CUTOFF)
+    for low in (2000, 3000):
+        expected = level(clean, low, low + 800, rate)
+        assert level(band, low, low + 800, rate) == pytest.approx(expected, abs=1.5)
+
+
+def test_a_steep_low_pass_and_the_band_make_no_hole_and_no_hill() -> None:
+    clean = coloured(-18.0, seconds=8.0)
+    damaged = LowPass(CUTOFF, RATE).forward(clean)
+    whole = damaged + replicated(damaged, RATE, CUTOFF)
+    for low in np.arange(1500, 2600, 25.0):
+        assert level(whole, low, low + 25) - level(clean, low, low + 25) == pytest.approx(0, abs=2.5), low
+
+
+def test_nothing_below_the_cross_over_is_added() -> None:
+    clean = coloured(-18.0)
+    band = replicated(clean, RATE, CUTOFF)
+    leakage = level(band, 20, 0.88 * CUTOFF) - level(band, CUTOFF, 1.1 * CUTOFF)
+    assert leakage < -50
+
+
+def test_a_partial_becomes_partials_at_the_bins_it_is_copied_to() -> None:
+    spacing = RATE / WINDOW
+    high = math.ceil(0.92 * CUTOFF / spacing)
+    low = high - 4 * int(0.46 * CUTOFF / spacing / 4)
+    source = low + 20
+    t = torch.arange(RATE) / RATE
+    band = replicated(torch.sin(2 * torch.pi * (source + 0.25) * spacing * t)[None], RATE, CUTOFF)[0]
+    power = torch.fft.rfft(band * torch.hann_window(RATE)).abs()
+    for copy in (1, 2):
+        place = (source + copy * (high - low) + 0.25) * spacing
+        near = slice(round(place) - 200, round(place) + 200)
+        assert int(power[near].argmax()) - 200 + round(place) == pytest.approx(place, abs=1.5)
+
+
+@pytest.mark.parametrize("cut", [1, 333, 5000])
+def test_stretches_hold_the_samples_of_the_whole(cut: int) -> None:
+    x = coloured(-18.0)[:, :20_001] * torch.linspace(0, 1, 20_001)
+    whole, margin = replicated(x, RATE, CUTOFF), reach(RATE)
+    padded = torch.nn.functional.pad(x, (margin, margin))
+    for start, stop in itertools.pairwise([0, cut, cut + 7000, x.shape[1]]):
+        stretch = replicated(padded[:, start : stop + 2 * margin], RATE, CUTOFF, start - margin)
+        torch.testing.assert_close(
+            stretch[:, margin : margin + stop - start], whole[:, start:stop], rtol=0, atol=1e-12
+        )
+
+
+def test_the_band_depends_on_no_more_than_its_reach() -> None:
+    x = coloured(-18.0)
+    other = x.clone()
+    place, margin = 16_000, reach(RATE)
+    other[:, place:] = 0
+    difference = (replicated(x, RATE, CUTOFF) - replicated(other, RATE, CUTOFF))[0]
+    assert difference[: place - margin].abs().max() < 1e-12
+    assert difference[place - margin + WINDOW // 2 : place].abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("place", [5000, 5100, 5431])
+def test_a_click_stays_a_click(place: int) -> None:
+    x = torch.zeros(1, 12_000)
+    x[0, place] = 1.0
+    band = replicated(x, RATE, CUTOFF)[0].square()
+    assert band[: place - WINDOW].sum() + band[place + WINDOW + 1 :].sum() == 0
+    assert band[place - 32 : place + 33].sum() > 0.9 * band.sum() > 0
+
+
+def test_no_frame_is_louder_above_the_cutoff_than_below() -> None:
+    rng = np.random.default_rng(3)
+    bursts = (
+        coloured(-12.0, seconds=4.0)[0]
+        * torch.from_numpy(10 ** rng.uniform(-6, 0, 86)).repeat_interleave(745)[:64_000]
+    )
+    x = LowPass(CUTOFF, RATE).forward(bursts)
+    band = replicated(x, RATE, CUTOFF)
+    for start in range(0, 64_000 - 2 * WINDOW, WINDOW):
+        around = x[max(start - WINDOW, 0) : start + 2 * WINDOW].square().max()
+        assert band[start : start + WINDOW].square().max() <= around
+
+
+def test_the_level_is_a_factor_and_rows_are_their_own() -> None:
+    x = torch.cat([coloured(-18.0, seed=seed) for seed in (1, 2)])
+    both = replicated(x, RATE, CUTOFF)
+    torch.testing.assert_close(replicated(x * 2.0**-20, RATE, CUTOFF) * 2.0**20, both, rtol=1e-7, atol=0)
+    torch.testing.assert_close(replicated(x[1:], RATE, CUTOFF), both[1:], rtol=1e-12, atol=1e-12)
+    assert replicated(x.float(), RATE, CUTOFF).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.ones(1, 5000),
+        torch.full((1, 3000), 1e-30),
+        torch.eye(3, 4000) * 1e30,
+        torch.rand(2, 1),
+        torch.rand(1, 0),
+    ],
+    ids=["constant", "faint", "loud", "sample", "empty"],
+)
+@pytest.mark.parametrize("cutoff_hz", [20.0, 100.0, 2000.0, 7990.0])
+def test_finite_in_finite_out(x: Tensor, cutoff_hz: float) -> None:
+    band = replicated(x, RATE, cutoff_hz)
+    assert band.shape == x.shape
+    assert band.isfinite().all()
+
+
+def test_silence_stays_silence() -> None:
+    assert not replicated(torch.zeros(2, 9000), RATE, CUTOFF).any()
+
+
+def test_what_frames_cannot_resolve_is_left_empty() -> None:
+    assert not replicated(coloured(-18.0), RATE, 180.0).any()
+    assert replicated(coloured(-18.0), RATE, 190.0).any()
+
+
+def by_definition(x: np.ndarray, rate: float, cutoff: float) -> np.ndarray:
+    """(time,): frame by frame and bin by bin."""
+    window = 4 * round(512 / 44_100 * rate)
+    hop, bins, c = window // 4, window // 2 + 1, cutoff * window / rate
+    hann = np.sin(np.pi * np.arange(window) / window) ** 2
+    count = len(x) // hop + 4
+    padded = np.concatenate([np.zeros(3 * hop), x, np.zeros(2 * window)])
+    spectra = [np.fft.rfft(padded[n * hop : n * hop + window] * hann) for n in range(count)]
+    known = np.arange(math.ceil(0.25 * c), math.ceil(0.92 * c))
+    top = known[-1] + 1
+    width = 4 * int((0.92 - 0.46) * c / 4)
+    out = np.zeros(len(padded))
+    for n in range(1, count - 1):
+        power = sum(np.abs(spectra[k]) ** 2 for k in (n - 1, n, n + 1)) / 3
+        slope = np.polyfit(np.log2(known), 10 * np.log10(power[known]), 1, w=known**-0.5)[0]
+        new = np.zeros(bins, complex)
+        for f in range(math.ceil(0.95 * c), bins):
+            g = top - width + (f - top) % width
+            db = np.clip(slope, -40, -18) * np.log2(f / c) - min(slope, 0) * np.log2(g / c)
+            new[f] = spectra[n][g] * 10 ** (db / 20) * np.sin(np.pi / 2 * min((f / c - 0.95) / 0.05, 1))
+        out[n * hop : n * hop + window] += np.fft.irfft(new, window) * hann / 1.5
+    return out[3 * hop : 3 * hop + len(x)]
+
+
+@pytest.mark.parametrize(("rate", "cutoff"), [(8000, 1500.0), (44_100, 3000.0)])
+def test_it_is_what_the_definition_gives(rate: int, cutoff: float) -> None:
+    x = np.random.default_rng(4).standard_normal(rate // 4)
+    inner = slice(rate // 16, -rate // 16)  # frames without any sound have no slope
+    band = replicated(torch.from_numpy(x), rate, cutoff).numpy()
+    expected = by_definition(x, rate, cutoff)
+    np.testing.assert_allclose(band[inner], expected[inner], rtol=1e-5, atol=1e-6)
