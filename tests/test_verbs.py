@@ -278,7 +278,7 @@ def test_extend_believes_clear_edges_only(
         assert found.facts["cutoff_hz"] == cutoff_hz
 
 
-def dull(slope: float = -18.0, cutoff_hz: float = 1000.0) -> tuple[np.ndarray, np.ndarray]:
+def dull(slope: float = -24.0, cutoff_hz: float = 1000.0) -> tuple[np.ndarray, np.ndarray]:
     """Noise whose level falls with frequency, and the same without what lies above the cut-off."""
     frequency = np.fft.rfftfreq(2 * RATE, 1 / RATE)
     noise = np.fft.rfft(np.random.default_rng(2).standard_normal(2 * RATE) * np.hanning(2 * RATE))

@@ -20,7 +20,7 @@ OVERLAPS = 4  # hops of a window
 FITTED = (0.25, 0.92)  # of the cut-off: the file's own filter falls beyond
 COPIED = (0.46, 0.92)  # its upper half, to the bins
 CROSSOVER = (0.95, 1.0)  # of the cut-off: the new band rises where a steep low-pass falls
-STEEPEST_DB, FLATTEST_DB = -40.0, -18.0  # per octave, of the continued envelope
+STEEPEST_DB, FLATTEST_DB = -40.0, -24.0  # per octave, of the continued envelope
 FLOOR = 1e-14  # of a frame's greatest power, added before the logarithm
 
 
@@ -34,7 +34,7 @@ def replicated(x: Tensor, rate: float, cutoff_hz: float, first: int = 0) -> Tens
     """The new band alone, to be added to the signal.
 
     In each frame, with a the slope of its power, smoothed over three frames, in dB per octave, b the
-    same between -40 and -18, and c the cut-off: bin f takes the value of its source bin g times
+    same between -40 and -24, and c the cut-off: bin f takes the value of its source bin g times
     10^((b log2(f / c) - min(a, 0) log2(g / c)) / 20), which is at most 1, so no frame gets louder above the
     cut-off than it is below. Within 0.95 to 1 times the cut-off it rises as a sine.
 
