@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -68,6 +69,7 @@ def low_pass() -> Tensor:
 MATRICES = {"low-pass": low_pass(), "gap": torch.cat((EYE[:24], EYE[40:]))}
 
 
+@lru_cache(maxsize=1024)
 def shrink(t: float) -> Tensor:
     return PRIOR @ torch.linalg.inv(PRIOR + t**2 * EYE)
 

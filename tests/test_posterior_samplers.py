@@ -85,13 +85,13 @@ def by_daps(process: Process, x: Tensor, levels: list[float], **settings: float)
         yield reached.x
 
 
-def test_a_level_of_daps_by_hand():
-    t, s = 0.8, 0.5
+@pytest.mark.parametrize(("t", "s", "end"), [(0.8, 0.5, 0.01), (0.05, 0.03, 0.005)])
+def test_a_level_of_daps_by_hand(t, s, end):
     state = X
-    times = [((1 - k / 3) * t ** (1 / 7) + k / 3 * 0.01 ** (1 / 7)) ** 7 for k in range(4)]
+    times = [((1 - k / 3) * t ** (1 / 7) + k / 3 * end ** (1 / 7)) ** 7 for k in range(4)]
     for here, there in pairwise(times):
         state = (1 - there / 4) * clean_of(state, here) + there / 5 * ANCHOR + there * noise_in(state, here)
-    centre = (state - 0.01 / 5 * ANCHOR) / (1 - 0.01 / 4)
+    centre = (state - end / 5 * ANCHOR) / (1 - end / 4)
     sigma = t / (1 - t / 4)
     rate = 0.3 / (1 / SIGMA_Y**2 + 1 / sigma**2)
     clean = centre

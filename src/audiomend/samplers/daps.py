@@ -35,7 +35,7 @@ def daps(
     langevin_steps: int = 100,
     stride: float = 0.3,
 ) -> Iterator[Reached]:
-    """Draw from p(x_0 | y) by annealing (algorithm 1, with Langevin dynamics as in eq. 9).
+    """Draw from p(x_0 | y) by annealing (algorithm 1, with Langevin dynamics).
 
     At each time t: walk the probability-flow equation from x_t to x̂_0; move x_0 from there by Langevin
     steps of exp(-‖y - A x_0‖² / (2 sigma_y²) - ‖x_0 - x̂_0‖² / (2 sigma²)), sigma = s / a, which takes

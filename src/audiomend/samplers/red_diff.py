@@ -35,11 +35,11 @@ def red_diff(
     network. Means are over a row of the observation and of mu.
 
     x: (..., time) mu to begin with, such as the observation or A⁺ y.
-    levels: the times of the steps, above 0, falling; the paper takes 1000.
+    levels: the times of the steps, above 0, falling; 100 to 1000 are usual.
     forward: an operator's `forward`, differentiable.
     observation: y, of the shape that forward gives.
     noise: draw 0 of step i is e at levels[i - 1].
-    rate: Adam's step, in units of the signal. 0.1 is for images of range 2.
+    rate: Adam's step, in units of the signal; the paper's 0.1 is for images.
     weight: of the denoiser; 0.25 is the paper's.
 
     Yields:
