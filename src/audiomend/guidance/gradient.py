@@ -43,11 +43,12 @@ def pulled_back(
 
 
 def gradient_of(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """x_0 -> d loss / d x_0, where loss gives one number for each row; it is summed."""
+    """x_0 -> d loss / d x_0, where loss gives one number for each row; it is summed. In any mode of torch."""
 
     def weight(clean: Tensor) -> Tensor:
-        leaf = clean.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(loss(leaf).sum(), leaf)
+        with torch.inference_mode(False), torch.enable_grad():
+            leaf = clean.detach().clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(loss(leaf).sum(), leaf)
         return gradient
 
     return weight

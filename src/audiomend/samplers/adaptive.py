@@ -4,7 +4,6 @@ Its steps depend on the error of the whole signal, so it is a walk of its own an
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,21 +14,7 @@ from torch import Tensor
 from audiomend.denoisers.base import Denoiser, noise_of
 from audiomend.errors import UsageError
 from audiomend.processes.base import Process, combine
-
-
-@dataclass(frozen=True)
-class Reached:
-    """Where the walk stands after a step.
-
-    Attributes:
-        t: the time reached.
-        x: the state there.
-        evaluations: of the denoiser so far.
-    """
-
-    t: float
-    x: Tensor
-    evaluations: int
+from audiomend.samplers.base import Reached
 
 
 def adaptive(

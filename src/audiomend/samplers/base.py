@@ -44,6 +44,21 @@ class Walk:
     batch: int = 1
 
 
+@dataclass(frozen=True)
+class Reached:
+    """Where the walk stands after a step.
+
+    Attributes:
+        t: the time reached.
+        x: the state there.
+        evaluations: of the denoiser so far.
+    """
+
+    t: float
+    x: Tensor
+    evaluations: int
+
+
 def seeded(seed: int, sample: int = 0) -> Noise:
     """Counter-based noise (audiomend.noise) of one posterior sample, float32."""
 

@@ -27,7 +27,7 @@ def first_order(freshness: float | Literal["ancestral"] = 0.0) -> Solver:
     def solver(process: Process, levels: Sequence[float]) -> list[Stage]:
         def stage(step: int, t: float, s: float) -> Stage:
             after = process.coefficients(s)
-            f = _ancestral(process, t, s) if freshness == "ancestral" else freshness
+            f = ancestral_freshness(process, t, s) if freshness == "ancestral" else freshness
 
             def leave(state: State, estimate: Estimate, draw: Draw) -> State:
                 noise = noise_of(process, state.x, t, estimate)
@@ -42,7 +42,8 @@ def first_order(freshness: float | Literal["ancestral"] = 0.0) -> Solver:
     return solver
 
 
-def _ancestral(process: Process, t: float, s: float) -> float:
+def ancestral_freshness(process: Process, t: float, s: float) -> float:
+    """f of the exact reverse of the process from time t to s <= t; it adds noise of deviation f s_s."""
     before, after = process.coefficients(t), process.coefficients(s)
     if before.s == 0:  # at the start of a bridge, where rho tends to 0
         return 1.0
