@@ -13,7 +13,7 @@ from typing import cast
 from audiomend.errors import ModelError
 
 _PROTOCOL = 2
-_MOST_OPCODES = 500_000  # a published checkpoint with the state of its optimiser has fewer than 100,000
+_MOST_OPCODES = 300_000  # a published checkpoint with the state of its optimiser has about half as many
 _LONGEST_QUOTE = 80
 
 _STORAGES = {

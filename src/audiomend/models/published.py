@@ -375,7 +375,8 @@ def _sashimi(shapes: Shapes, facts: Facts) -> _Sizes:
         if width << len(pools) > _WIDEST:
             raise ModelError(f"Its coarsest level has more than {_WIDEST} channels.")
     first, second = _shape(shapes, "fc_t1.weight", 2)[::-1], _shape(shapes, "fc_t2.weight", 2)
-    if not pools or 0 in pools or width > _WIDEST or first[1] != second[1]:
+    waves = first[0] // 2  # sines, and as many cosines
+    if not pools or 0 in pools or width > _WIDEST or first[1] != second[1] or first[0] != 2 * max(waves, 2):
         raise ModelError("Its levels do not fit together, so it is another network.")
     architecture = sashimi.Architecture(width, layers, tuple(pools), (first[0], first[1]))
     assert facts.length is not None

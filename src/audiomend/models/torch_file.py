@@ -1,6 +1,6 @@
 """Files of torch.save, read without torch.load: an archive of a pickle and of numbers, none compressed.
 
-Every entry has a check sum (CRC-32), which torch.load passes over: here a flipped bit of the content shows.
+Every entry has a check sum (CRC-32), which torch.load passes over: here a flipped bit of any content shows.
 The SHA-256 of the whole file shows every one. Nothing is allocated before its size was compared with the
 file's.
 """
@@ -116,11 +116,15 @@ class TorchFile(AbstractContextManager["TorchFile"]):
                 raise ModelError(
                     f"The entry {quoted(entry.filename)} is compressed; torch.save does not do so."
                 )
-            if entry.file_size > self._size:
-                raise ModelError(f"The entry {quoted(entry.filename)} is larger than the file.")
         twice = [name for name, count in Counter(entry.filename for entry in entries).items() if count > 1]
         if twice:
             raise ModelError(f"The entry {quoted(twice[0])} is there twice.")
+        if sum(entry.file_size for entry in entries) > self._size:
+            raise ModelError("Its entries together are larger than the file.")
+        if (broken := self._archive.testzip()) is not None:
+            raise ModelError(
+                f"The entry {quoted(broken)} does not have its check sum, so the file is damaged."
+            )
         return {entry.filename: entry for entry in entries}
 
     def _find_root(self) -> str:
