@@ -1,6 +1,7 @@
 """Published checkpoints become models: every tensor arrives under its name, and the model mends."""
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -59,9 +60,10 @@ def test_averages_are_taken_unless_raw_weights_are_asked_for(saved: Callable, tm
     made = import_model(path, "cqtdiff", tmp_path / "m", name="mine", facts=FACTS["cqtdiff"])
     assert made.taken == "ema"
     assert same(load_file(made.folder / "weights.safetensors"), checkpoint.averages)
-    assert made.card.training_data[0]["weights"] == "ema"
-    assert made.card.training_data[0]["offered"] == ["ema", "raw"]
-    assert made.card.training_data[0]["step"] == 1234
+    (about,) = made.card.training_data
+    assert about["weights"] == "ema weights of ema, raw"
+    assert about["step"] == "step 1234"
+    assert about["checkpoint"] == f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def test_without_averages_raw_weights_are_taken_and_stated(saved: Callable, tmp_path: Path) -> None:

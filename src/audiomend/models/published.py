@@ -248,11 +248,10 @@ def _about(source: Path, sha256: str, taken: str, offered: Iterable[str], step: 
     entry: dict[str, Any] = {
         "what": f"not stated in the checkpoint {source.name}",
         "licence": "not stated there",
-        "checkpoint_sha256": sha256,
-        "weights": taken,
-        "offered": list(offered),
+        "checkpoint": f"SHA-256 {sha256}",
+        "weights": f"{taken} weights of {', '.join(offered)}",
     }
-    return entry if step is None else {**entry, "step": step}
+    return entry if step is None else {**entry, "step": f"step {step}"}
 
 
 def _card(name: str, layout: _Layout, sizes: _Sizes, taken: str, about: Mapping[str, Any]) -> Card:
