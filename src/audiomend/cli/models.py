@@ -1,15 +1,20 @@
-"""models list, models show."""
+"""models list, models show, models import."""
 
 import dataclasses
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from audiomend.cli.console import print_json
+from audiomend.cli.console import print_json, tell
 from audiomend.cli.options import JsonResult
 
+FACTS = "What no checkpoint states"
+
 app = typer.Typer(
-    help="Show the models in the package.", no_args_is_help=True, epilog="Example:  audiomend models list"
+    help="Show the models in the package, and make models of published checkpoints.",
+    no_args_is_help=True,
+    epilog="Example:  audiomend models list",
 )
 
 
@@ -56,6 +61,87 @@ def show_model(
         return
     for entry, value in dataclasses.asdict(card).items():
         print(f"{entry.replace('_', ' ')}: {_text(value)}")
+
+
+@app.command(
+    "import",
+    epilog="Examples:\n\n  audiomend models import cqt_weights.pt --as cqtdiff\n\n"
+    "  audiomend models import 22k.pt --as cqtdiff-plus --name babe --weights raw",
+)
+def import_model(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A checkpoint that torch.save wrote.", show_default=False)
+    ],
+    layout: Annotated[
+        Literal["cqtdiff", "cqtdiff-plus", "sashimi"],
+        typer.Option("--as", help="Whose checkpoint it is: cqtdiff-plus has BABE and BABE-2 too."),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model.", show_default="FILE without its ending")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to be written.", show_default="./NAME")
+    ] = None,
+    weights: Annotated[
+        Literal["ema", "raw"] | None,
+        typer.Option(
+            help="Averages over the training, or the weights as the training left them.",
+            show_default="ema, where FILE has them",
+        ),
+    ] = None,
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            metavar="HZ", help="Its sample rate.", show_default="as published", rich_help_panel=FACTS
+        ),
+    ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SAMPLES", help="Of one window.", show_default="as published", rich_help_panel=FACTS
+        ),
+    ] = None,
+    bins: Annotated[
+        int | None,
+        typer.Option(help="Bands per octave.", show_default="as published", rich_help_panel=FACTS),
+    ] = None,
+    sigma_data: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RMS", help="Of its training data.", show_default="as published", rich_help_panel=FACTS
+        ),
+    ] = None,
+    sha256: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEX", help="Refuse FILE unless its SHA-256 is this one.", show_default="not compared"
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", metavar="", help="Replace DIR if it exists.")] = False,
+    json: JsonResult = False,
+) -> None:
+    """Make a model's folder of a published checkpoint, for --model; no code in FILE is ever run."""
+    from audiomend.models.published import Facts, import_model
+
+    name = name or source.stem
+    facts = Facts(rate, length, bins, sigma_data)
+    made = import_model(
+        source,
+        layout,
+        out or Path(name),
+        name=name,
+        weights=weights,
+        facts=facts,
+        sha256=sha256,
+        force=force,
+    )
+    if json:
+        result = {"folder": str(made.folder), "weights": made.taken, "offered": list(made.offered)}
+        print_json("import", {**result, "card": dataclasses.asdict(made.card)})
+        return
+    others = [f"--weights {other} takes the other ones" for other in made.offered if other != made.taken]
+    kind = {"ema": "averages (ema)", "raw": "raw weights"}[made.taken]
+    tell(f"{made.folder} has the {kind} of {source}; {others[0] if others else 'it holds no others'}.")
 
 
 def _text(value: object) -> str:

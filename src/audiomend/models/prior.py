@@ -1,25 +1,31 @@
 """A trained prior, ready to be asked."""
 
 import dataclasses
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from audiomend.conditions import Condition
 from audiomend.denoisers.base import Denoiser
-from audiomend.denoisers.preconditioned import preconditioned
+from audiomend.denoisers.preconditioned import noise_predicting, preconditioned
 from audiomend.denoisers.wiener import wiener
-from audiomend.errors import ModelError
+from audiomend.errors import ModelError, UsageError
 from audiomend.models import untrained
 from audiomend.models.card import Card, read_card
 from audiomend.models.store import checked_weights, find
+from audiomend.networks import cqtdiff, cqtdiff_plus, sashimi
 from audiomend.networks.patch_unet import Architecture, PatchUnet, Seen
+
+_DDPM_BETAS = np.linspace(1e-4, 0.02, 200)  # of SaShiMi-Diff (Goel et al. 2022)
 
 
 class Prior(Protocol):
@@ -83,6 +89,36 @@ class TrainedPrior:
 
 
 @dataclass(frozen=True, eq=False)
+class PublishedPrior:
+    """A published network with its card. It is told nothing but the noise level.
+
+    Attributes:
+        card: what it is.
+        network: takes (batch, length) and (batch, 1): ln(sigma) / 4 with EDM's preconditioning, the step with
+            that of DDPM. In evaluation, on its device.
+        length: samples of one window at the card's rate.
+        precision: number format of the convolutions.
+    """
+
+    card: Card
+    network: nn.Module
+    length: int
+    precision: str
+
+    def denoiser(self, bandwidth_hz: float | None = None, condition: Condition | None = None) -> Denoiser:
+        del bandwidth_hz, condition  # it was not trained with them
+        sigma_data = self.card.sigma_data
+
+        def network(x: Tensor, told: Tensor) -> Tensor:
+            there = next(self.network.parameters()).device  # the walk itself stays on the CPU
+            return self.network(x.to(there), told[:, None].to(there)).to(x.device)
+
+        if self.card.preconditioning == "DDPM":
+            return noise_predicting(network, _DDPM_BETAS.tolist())
+        return preconditioned(lambda x, level: network(x, (level + math.log(sigma_data)) / 4), sigma_data)
+
+
+@dataclass(frozen=True, eq=False)
 class WienerPrior:
     """The prior that needs no training: the empirical Wiener estimate."""
 
@@ -122,20 +158,54 @@ def load(name: str | Path | None = None, precision: str = "float32", device: str
         return WienerPrior()
     folder = find(name)
     card = read_card(folder)
-    if card.architecture != PatchUnet.__name__:
-        raise ModelError(f"{card.name} is a {card.architecture}; this version knows {PatchUnet.__name__}.")
+    if card.architecture not in _PRIORS:
+        raise ModelError(f"{card.name} is a {card.architecture}; this version knows {', '.join(_PRIORS)}.")
+    arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.arguments.items()}
     try:
-        arguments: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in card.arguments.items()
-        }
-        network = PatchUnet(Architecture(**arguments), getattr(torch, precision))
+        prior = _PRIORS[card.architecture](card, arguments, precision)
         tensors = load_file(checked_weights(folder))
-        network.load_state_dict({n: t.float() for n, t in tensors.items()})
-    except (SafetensorError, RuntimeError, TypeError) as error:
+        prior.network.load_state_dict(
+            {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
+        )
+    except (SafetensorError, RuntimeError, TypeError, KeyError, UsageError) as error:
         raise ModelError(f"The weights of {card.name} do not fit its card: {error}") from None
-    return TrainedPrior(card, network.eval().requires_grad_(False).to(device))
+    prior.network.eval().requires_grad_(False).to(device)
+    return prior
 
 
-def arguments_of(architecture: Architecture) -> dict[str, object]:
+def _patch_unet(card: Card, arguments: Mapping[str, Any], precision: str) -> TrainedPrior:
+    return TrainedPrior(card, PatchUnet(Architecture(**arguments), getattr(torch, precision)))
+
+
+def _cqtdiff(card: Card, arguments: Mapping[str, Any], precision: str) -> PublishedPrior:
+    architecture = cqtdiff.Architecture(**arguments)
+    network = cqtdiff.CqtDiff(architecture, getattr(torch, precision))
+    return PublishedPrior(card, network, architecture.length, precision)
+
+
+def _cqtdiff_plus(card: Card, arguments: Mapping[str, Any], precision: str) -> PublishedPrior:
+    del precision  # all of it is float32
+    architecture = cqtdiff_plus.Architecture(**arguments)
+    return PublishedPrior(card, cqtdiff_plus.CqtDiffPlus(architecture), architecture.length, "float32")
+
+
+def _sashimi(card: Card, arguments: Mapping[str, Any], precision: str) -> PublishedPrior:
+    del precision  # all of it is float32
+    sizes = dict(arguments)
+    length = sizes.pop("length")  # the network takes many
+    return PublishedPrior(card, sashimi.Sashimi(sashimi.Architecture(**sizes)), length, "float32")
+
+
+_PRIORS: dict[str, Callable[[Card, Mapping[str, Any], str], TrainedPrior | PublishedPrior]] = {
+    PatchUnet.__name__: _patch_unet,
+    cqtdiff.CqtDiff.__name__: _cqtdiff,
+    cqtdiff_plus.CqtDiffPlus.__name__: _cqtdiff_plus,
+    sashimi.Sashimi.__name__: _sashimi,
+}
+
+
+def arguments_of(
+    architecture: Architecture | cqtdiff.Architecture | cqtdiff_plus.Architecture | sashimi.Architecture,
+) -> dict[str, object]:
     """A card's `arguments`, as JSON has them."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(architecture).items()}

@@ -1,12 +1,15 @@
 """Finding models by name or path. No torch here."""
 
+import contextlib
+import dataclasses
 import difflib
 import hashlib
+import shutil
 from pathlib import Path
 
 from audiomend.errors import ModelError
 from audiomend.models import untrained
-from audiomend.models.card import CARD, WEIGHTS, Card, read_card
+from audiomend.models.card import CARD, WEIGHTS, Card, read_card, write_card
 
 SHIPPED = Path(__file__).parent / "weights"
 DEFAULT = "prior"
@@ -56,3 +59,38 @@ def checked_weights(folder: Path) -> Path:
             f"{path} has SHA-256 {found}, its card says {expected}; it is damaged or was changed."
         )
     return path
+
+
+def write_model(card: Card, weights: bytes, folder: Path) -> Card:
+    """Write a model's folder, whole or not at all; one that is there already is replaced.
+
+    Args:
+        card: its hash is set to that of the weights.
+        weights: content of the safetensors file.
+
+    Returns:
+        the card as it was written.
+
+    Raises:
+        ModelError: the place takes no folder; what was there before still stands.
+    """
+    card = dataclasses.replace(card, sha256=hashlib.sha256(weights).hexdigest())
+    new, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
+    try:
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        new.mkdir(parents=True)
+        (new / WEIGHTS).write_bytes(weights)
+        write_card(card, new)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    except OSError as error:
+        raise ModelError(f"{folder} cannot be written: {error.strerror}.") from None
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        if not folder.exists():
+            with contextlib.suppress(OSError):
+                old.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    return card

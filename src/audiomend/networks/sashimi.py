@@ -40,6 +40,11 @@ class Architecture:
     pool: tuple[int, ...] = (4, 4)
     embedding: tuple[int, int] = (128, 512)
 
+    @property
+    def pooled(self) -> int:
+        """Samples that become one on the coarsest level; a signal's length is a multiple."""
+        return math.prod(self.pool)
+
 
 class Sashimi(nn.Module):
     """x (batch, length), step (batch, 1) -> (batch, length); before training it is 0.
@@ -69,7 +74,7 @@ class Sashimi(nn.Module):
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Raises UsageError where the length is no multiple of all pools."""
-        pooled = math.prod(self.architecture.pool)
+        pooled = self.architecture.pooled
         if x.shape[-1] % pooled:
             raise UsageError(f"{x.shape[-1]} samples are no multiple of {pooled}, which the network pools.")
         embedding = F.silu(self.fc_t2(F.silu(self.fc_t1(self._waves(step)))))

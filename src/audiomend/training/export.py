@@ -1,7 +1,6 @@
 """A run's weights as a model: `card.json` and `weights.safetensors` in float16."""
 
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -13,7 +12,8 @@ from torch import nn
 from audiomend.data.level import RATE
 from audiomend.data.pool import Item
 from audiomend.data.split import WITHHELD_PIECES, WITHHELD_RECORDINGS, WITHHELD_SPEAKERS, is_sharealike
-from audiomend.models.card import WEIGHTS, Card, write_card
+from audiomend.models import store
+from audiomend.models.card import Card
 from audiomend.models.prior import TrainedPrior, arguments_of
 from audiomend.networks.patch_unet import PatchUnet
 from audiomend.training.state import Run
@@ -50,16 +50,7 @@ def exported_prior(
 
 def write_model(prior: TrainedPrior, folder: Path) -> None:
     """Write card and weights; a model that is there already is replaced whole."""
-    new, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
-    for leftover in (new, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    new.mkdir(parents=True)
-    (new / WEIGHTS).write_bytes(_weights(prior.network))
-    write_card(prior.card, new)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    store.write_model(prior.card, _weights(prior.network), folder)
 
 
 def list_training_data(items: Sequence[Item]) -> list[dict[str, Any]]:
