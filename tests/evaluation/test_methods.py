@@ -1,6 +1,7 @@
 """The text of a method, and how the verbs are called with it."""
 
 import sys
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from audiomend.errors import UsageError
 from audiomend.evaluation.damages import Damage
-from audiomend.evaluation.methods import Method, parse_method, restore
+from audiomend.evaluation.methods import WALK, Method, parse_method, restore
 
 
 def test_a_name_alone() -> None:
@@ -88,3 +89,9 @@ def test_extend_finds_the_cutoff_itself_unless_the_method_tells(calls: list[Any]
 def test_damaged_gives_back_the_input(calls: list[Any]) -> None:
     np.testing.assert_array_equal(restore(parse_method("damaged"), CLIP, 100, Damage("declip", 3.0), 0), CLIP)
     assert not calls
+
+
+def test_every_field_of_a_walk_can_be_compared() -> None:
+    from audiomend.restorers.settings import Way
+
+    assert {*WALK, "steps"} == {field.name for field in fields(Way)}

@@ -9,16 +9,7 @@ from audiomend.errors import UsageError
 from audiomend.evaluation.damages import Clip, Damage
 
 UNPROCESSED = "damaged"
-WALK = (
-    "solver",
-    "start",
-    "end",
-    "rho",
-    "warm",
-    "conditioned",
-    "m",
-    "kappa",
-)  # fields of restorers.settings.Way
+WALK = ("solver", "start", "end", "rho", "warm", "conditioned", "m", "stride", "kappa")  # of settings.Way
 
 
 @dataclass(frozen=True)
