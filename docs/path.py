@@ -33,9 +33,9 @@ MARGIN, LABEL = 12, 34
 
 def walk(samples: np.ndarray, rate: int) -> list[Step]:
     prior = load()
-    chosen = way("inpaint", "balanced", STEPS)
     gap = (round(GAP_S[0] * rate), round(GAP_S[1] * rate))
-    damage = Gaps(((gap,),) * len(samples))
+    damage = Gaps(((gap,),) * len(samples), severity=GAP_S[1] - GAP_S[0])
+    chosen = way("inpaint", "balanced", STEPS, severity=damage.severity)
     gain = 0.1 / float(np.sqrt(np.mean(samples**2)))
     source = ArrayReader(samples, rate)
     problem = Restoration(source, damage, prior, chosen, gain, 0, 0, lambda _: None)
