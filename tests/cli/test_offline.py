@@ -67,39 +67,20 @@ def can_be_cut_off() -> bool:
     )
 
 
-@pytest.mark.skipif("not can_be_cut_off()", reason="needs a network namespace of its own")
-def test_mending_works_with_the_network_cut(write: Callable[..., Path], tmp_path: Path) -> None:
+NEEDS_NAMESPACE = pytest.mark.skipif("not can_be_cut_off()", reason="needs a network namespace of its own")
+
+
+@pytest.mark.parametrize(
+    "prefix", [(), pytest.param(CUT_OFF, marks=NEEDS_NAMESPACE)], ids=["usual", "cut off"]
+)
+def test_mending_needs_no_network(
+    write: Callable[..., Path], tmp_path: Path, prefix: tuple[str, ...]
+) -> None:
     source = write("in.wav", np.clip(np.random.default_rng(0).standard_normal(2000) * 0.3, -0.4, 0.4))
-    line = [
-        "declip",
-        str(source),
-        str(tmp_path / "out.wav"),
-        "--offline",
-        "--model",
-        "wiener",
-        "--steps",
-        "1",
-    ]
-    command = [*CUT_OFF, sys.executable, "-m", "audiomend.cli.main", *line]
+    target = tmp_path / "out.wav"
+    options = ("--offline", "--model", "wiener", "--steps", "1")
+    program = [*prefix, sys.executable, "-m", "audiomend.cli.main"]
+    command = [*program, "declip", str(source), str(target), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "out.wav").exists()
-
-
-def test_mending_asks_for_no_network(write: Callable[..., Path], tmp_path: Path) -> None:
-    source = write("in.wav", np.clip(np.random.default_rng(0).standard_normal(2000) * 0.3, -0.4, 0.4))
-    line = [
-        "declip",
-        str(source),
-        str(tmp_path / "out.wav"),
-        "--offline",
-        "--model",
-        "wiener",
-        "--steps",
-        "1",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "audiomend.cli.main", *line], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "out.wav").exists()
+    assert target.exists()

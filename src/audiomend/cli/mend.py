@@ -89,7 +89,7 @@ def extend(
 ) -> None:
     """Invent the band above a cut-off, where a recording is dull.
 
-    The band below the cut-off stays as it is, to 60 dB or better.
+    The band below the cut-off stays as it is, but for where the two meet.
     """
     _mend("extend", source, output, settings, cutoff_hz=cutoff_hz)
 

@@ -30,7 +30,7 @@ INVENTED = {
     "inpaint": "What stands in the gaps is invented: likely sound, not the lost one."
     " All other samples are those of the input.",
     "extend": "The band above the cut-off is invented: likely sound, not the lost one."
-    " The band below it is that of the input, to 60 dB or better.",
+    " The band below it is that of the input, but for where the two meet.",
 }
 
 
