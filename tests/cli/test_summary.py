@@ -96,14 +96,6 @@ def test_as_data() -> None:
     assert said["warnings"] == summary.warnings(REQUEST, OUTCOME)
 
 
-@pytest.mark.parametrize(
-    ("share", "words"),
-    [(1, "100%"), (0.414, "41%"), (0.0996, "10%"), (0.0214, "2.1%"), (0.000321, "0.032%"), (0, "0%")],
-)
-def test_shares_in_words(share: float, words: str) -> None:
-    assert summary.percent(share) == words
-
-
 def test_gains_in_decibels() -> None:
     assert summary.decibels(10 ** (-7 / 20)) == pytest.approx(-7)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiomend import __version__
 from audiomend.cli.console import duration
+from audiomend.report.words import percent
 
 if TYPE_CHECKING:
     from audiomend.audio.blocks import Assembly
@@ -68,12 +69,6 @@ def plural(count: int, thing: str) -> str:
 def decibels(gain: float) -> float:
     """A gain in dB."""
     return 20 * math.log10(gain)
-
-
-def percent(share: float) -> str:
-    """A share with two digits that say something: 41%, 2.1%, 0.032%."""
-    value = 100 * share
-    return f"{value:.0f}%" if value >= 10 else f"{value:.2g}%"
 
 
 def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:

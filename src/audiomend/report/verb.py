@@ -16,6 +16,7 @@ from audiomend.audio.formats import Format, is_refinement
 from audiomend.audio.reader import SoundReader, by_position
 from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
 from audiomend.report.page import Page, Region, Sound
+from audiomend.report.words import percent
 from audiomend.restorers.files import Outcome, Request
 
 Samples = NDArray[np.float64]
@@ -126,7 +127,7 @@ def _done(verb: str, outcome: Outcome) -> str:
     if not outcome.changed:
         return "Nothing was changed."
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
-    return f"{outcome.changed:,} samples were changed, {100 * share:.2g}% of all. {INVENTED[verb]}"
+    return f"{outcome.changed:,} samples were changed, {percent(share)} of all. {INVENTED[verb]}"
 
 
 def _losses(outcome: Outcome) -> list[str]:
