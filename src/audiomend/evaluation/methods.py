@@ -9,7 +9,10 @@ from audiomend.errors import UsageError
 from audiomend.evaluation.damages import Clip, Damage
 
 UNPROCESSED = "damaged"
-WALK = ("solver", "start", "end", "rho", "warm", "conditioned", "m", "stride", "kappa")  # of settings.Way
+WALK = (  # fields of restorers.way.Way that the verbs do not take
+    *("start", "end", "rho", "warm", "conditioned", "m", "stride", "kappa"),
+    *("xi", "power", "limit", "sigma_y", "churn", "freshness", "repeats", "phi_1", "phi_2"),
+)
 
 
 @dataclass(frozen=True)

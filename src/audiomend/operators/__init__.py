@@ -3,7 +3,7 @@
 Nothing here is a base class. An object with these methods is an operator, wherever it is written.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -20,6 +20,7 @@ class Forward(Protocol):
         ...
 
 
+@runtime_checkable
 class Operator(Forward, Protocol):
     """A damage that a restorer mends: its observation is a signal like x."""
 
@@ -32,6 +33,7 @@ class Operator(Forward, Protocol):
         ...
 
 
+@runtime_checkable
 class LinearOperator(Forward, Protocol):
     """A damage with A(u + v) = A(u) + A(v); its observation may be shorter than x."""
 
