@@ -45,8 +45,8 @@ _LEVELS: Values = {
 }
 _HEUN: Values = {**_LEVELS, "solver": "heun-cqtdiff", "churn": 5.0, "steps": 69}  # T = 35
 _DECLIP: Values = {"steps": 279}  # T = 140
-_CQTDIFF = "Moliner, Lehtinen and Välimäki 2023 (CQT-Diff)"
-_POSTER = "Hernandez-Olivan et al. 2024 (vocal restoration by posterior sampling)"
+_CQTDIFF = "Moliner et al. 2023 (CQT-Diff)"
+_POSTER = "Hernandez-Olivan et al. 2024 (poster)"
 _UNSTATED = "schedule, strength and churn are CQT-Diff's: the poster states none"
 _RISING: Values = {"guidance": "rg-dc", "power": -0.25}
 _CYCLES: Values = {"sampler": "repaint", "repeats": 1, "phi_1": 1.0, "phi_2": 2.0}
@@ -98,7 +98,7 @@ PRESETS: dict[str, Preset] = {
         {**_HEUN, **_RISING, **_CYCLES, "steps": 93},
     ),
     "score-sde": Preset(
-        "Song et al. 2021 (Score-based generative modeling through SDEs)",
+        "Song et al. 2021 (score SDE)",
         "algorithms 1, 2 and 4, imputation of appendix I.2",
         "Langevin steps of one size, 2 (0.16 s)², not by norms of the signal",
         {**_LEVELS, "solver": "predictor-corrector", "guidance": "projection", "steps": 2000},
