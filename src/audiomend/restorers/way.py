@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 
 from audiomend import schedules
@@ -75,9 +76,7 @@ class Way:
 
     def cost(self, count: int) -> int:
         """Evaluations of a walk of `count` steps."""
-        if self.sampler in MEASURING:
-            return MEASURING[self.sampler] * count
-        return len(self.stages(EDM(), schedules.log(count, 1.0, 2.0)))
+        return _cost(self, count)
 
     @property
     def evaluations(self) -> int:
@@ -90,6 +89,13 @@ class Way:
         if self.sampler == "repaint":
             solver = repainted(solver, self.repeats, self.phi_1, self.phi_2)
         return solver(process, levels)
+
+
+@lru_cache(maxsize=256)
+def _cost(way: Way, count: int) -> int:
+    if way.sampler in MEASURING:
+        return MEASURING[way.sampler] * count
+    return len(way.stages(EDM(), schedules.log(count, 1.0, 2.0)))
 
 
 def _heun_as_in_cqtdiff(way: Way) -> Solver:
