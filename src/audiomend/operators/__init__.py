@@ -12,6 +12,7 @@ from audiomend.conditions import Condition
 __all__ = ["Forward", "LinearOperator", "Operator"]
 
 
+@runtime_checkable
 class Forward(Protocol):
     """observation = forward(x). Leading axes are a batch: rows are independent of each other."""
 
@@ -20,7 +21,6 @@ class Forward(Protocol):
         ...
 
 
-@runtime_checkable
 class Operator(Forward, Protocol):
     """A damage that a restorer mends: its observation is a signal like x."""
 

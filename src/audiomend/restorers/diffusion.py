@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -153,16 +153,13 @@ class Restoration:
         operator = self.damage.operator(places, length, rows, self.gain)
         condition = operator.condition(observation) if self.way.conditioned else None
         resampled = None if condition is None else at_prior(condition, self.prior.length)
-        band = self.damage.bandwidth_hz
-        nyquist = min(self.source.rate, self.prior.card.rate) / 2
-        inner = at_rate(
-            self.prior.denoiser(
-                nyquist if band is None and nyquist < self.prior.card.rate / 2 else band, resampled
-            ),
+        inner = at_file(
+            self.prior,
+            self.source.rate,
             length,
-            self.prior.length,
-            above=wiener(self.source.rate, self.sigma_data),
-            fill=lambda: self.fill(places, rows),
+            partial(fill, self.prior, self.source.rate, self.seed, places, rows),
+            self.damage.bandwidth_hz,
+            resampled,
         )
         measured = Measured(inner, PROCESS, operator, observation, self.sigma_data, self.way)
         return self._counted(GUIDANCE[self.way.guidance].make(measured))
@@ -172,15 +169,6 @@ class Restoration:
         samples = read_padded(self.source, start, stop)
         return torch.from_numpy(samples.astype(np.float32) * np.float32(self.gain))
 
-    def fill(self, places: Sequence[int], rows: Tensor) -> Tensor:
-        """(rows.sum(), prior's length) noise by position, the same for every channel."""
-        ratio = self.prior.card.rate / self.source.rate
-        noise = [
-            normal(self.seed, FILL_SAMPLE, 0, 0, round(p * ratio), round(p * ratio) + self.prior.length)
-            for p in places
-        ]
-        return torch.from_numpy(np.stack(noise))[:, None].expand(-1, rows.shape[1], -1)[rows]
-
     def _counted(self, denoise: Denoiser) -> Denoiser:
         def counted(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
             estimate = denoise(x, t, s, carry)
@@ -188,6 +176,35 @@ class Restoration:
             return estimate
 
         return counted
+
+
+def at_file(
+    prior: Prior,
+    rate: int,
+    length: int,
+    filling: Callable[[], Tensor],
+    bandwidth_hz: float | None = None,
+    condition: Condition | None = None,
+) -> Denoiser:
+    """The prior for windows (batch, length) of a file, the empirical Wiener estimate above its own band.
+
+    filling: noise (batch, prior.length) for the band that a file of a lower rate leaves empty.
+    bandwidth_hz, condition: as `Prior.denoiser` takes them. Where the band is not known, a file of a lower
+        rate tells it.
+    """
+    nyquist = min(rate, prior.card.rate) / 2
+    if bandwidth_hz is None and nyquist < prior.card.rate / 2:
+        bandwidth_hz = nyquist
+    above = wiener(rate, prior.card.sigma_data)
+    return at_rate(prior.denoiser(bandwidth_hz, condition), length, prior.length, above, filling)
+
+
+def fill(prior: Prior, rate: int, seed: int, places: Sequence[int], rows: Tensor) -> Tensor:
+    """(rows.sum(), prior.length) noise by position in the file, the same for every channel."""
+    ratio = prior.card.rate / rate
+    starts = [round(place * ratio) for place in places]
+    noise = [normal(seed, FILL_SAMPLE, 0, 0, start, start + prior.length) for start in starts]
+    return torch.from_numpy(np.stack(noise))[:, None].expand(-1, rows.shape[1], -1)[rows]
 
 
 def at_prior(condition: Condition, length: int) -> Condition:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 from torch import Tensor
 
@@ -23,9 +23,16 @@ from audiomend.guidance.reconstruction import reconstruction_as_printed
 from audiomend.guidance.replace import replaced
 from audiomend.guidance.scale import Constant, PowerLaw, Scale
 from audiomend.guidance.vocal_restoration import Invertible, pigdm_dc, rg, rg_dc
-from audiomend.operators import Forward, LinearOperator, Operator
+from audiomend.operators import Forward, LinearOperator
 from audiomend.processes.base import Process
 from audiomend.restorers.way import Way
+
+
+@runtime_checkable
+class Projectable(Forward, Protocol):
+    """A damage whose consistent signals are known."""
+
+    def project(self, x: Tensor, observation: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,35 +42,41 @@ class Measured:
     Attributes:
         denoise, process: of the walk.
         operator: of the rows that are denoised.
-        observation: (rows, time) the damaged signal.
+        observation: (rows, time) the damaged signal, or what the operator gives.
         sigma_data: RMS of clean signals.
         way: how the damage is walked.
         norm: of the residual of the observation.
+        damaged: whether the observation is a damaged signal.
     """
 
     denoise: Denoiser
     process: Process
-    operator: Operator
+    operator: Forward
     observation: Tensor
     sigma_data: float
     way: Way
     norm: Norm = euclidean
+    damaged: bool = True
 
     @property
     def y(self) -> Tensor:
-        """What the operator leaves of the damaged signal, which is all that was measured of the clean one.
+        """What was measured: what the operator leaves of a damaged signal.
 
         Gaps hold nothing. The filter that made a file dull is only guessed, and its pass band is compared.
         """
-        return self.operator.forward(self.observation)
+        return self.operator.forward(self.observation) if self.damaged else self.observation
 
     @property
     def scale(self) -> Scale:
         return PowerLaw(self.way.xi, self.sigma_data, self.way.power)
 
     @property
+    def projectable(self) -> Projectable:
+        return cast(Projectable, self.operator)  # `check` has seen to it
+
+    @property
     def invertible(self) -> Invertible:
-        return cast(Invertible, self.operator)  # `check` has seen to it
+        return cast(Invertible, self.operator)
 
     @property
     def linear(self) -> LinearOperator:
@@ -86,7 +99,7 @@ class Guidance:
 
     make: Callable[[Measured], Denoiser]
     gradient: bool = False
-    needs: type = Operator
+    needs: type = Forward
 
 
 def _rg(m: Measured) -> Denoiser:
@@ -120,7 +133,9 @@ def _pigdm_noisy(m: Measured) -> Denoiser:
 
 
 GUIDANCE: dict[str, Guidance] = {
-    "projection": Guidance(lambda m: projected(m.denoise, m.operator.project, m.observation)),
+    "projection": Guidance(
+        lambda m: projected(m.denoise, m.projectable.project, m.observation), needs=Projectable
+    ),
     "replace": Guidance(lambda m: replaced(m.denoise, m.operator.forward, m.y)),
     "rg": Guidance(_rg, gradient=True),
     "rg-dc": Guidance(_rg_dc, gradient=True),
@@ -142,14 +157,23 @@ GUIDANCE: dict[str, Guidance] = {
 }
 
 
+REPLACING = ("replace", "rg-dc", "pigdm-dc")  # y + x_0 - A(x_0): the observation is a signal like x_0
+_NEEDS = {
+    Projectable: "damages whose consistent signals are known",
+    Invertible: "damages with a pseudo-inverse",
+    LinearOperator: "linear damages",
+}
+
+
 def check(name: str, operator: Forward) -> None:
     """Find out before a walk whether a damage has what a guidance needs.
 
     Raises:
         UsageError: it has not.
     """
-    if isinstance(operator, GUIDANCE[name].needs):
-        return
-    fitting = [other for other, guidance in GUIDANCE.items() if isinstance(operator, guidance.needs)]
-    what = "linear damages" if GUIDANCE[name].needs is LinearOperator else "damages with a pseudo-inverse"
-    raise UsageError(f"The guidance {name} is for {what}; for this one there are {', '.join(fitting)}.")
+    needs = GUIDANCE[name].needs
+    if not isinstance(operator, needs):
+        fitting = [other for other, guidance in GUIDANCE.items() if isinstance(operator, guidance.needs)]
+        raise UsageError(
+            f"The guidance {name} is for {_NEEDS[needs]}; for this one there are {', '.join(fitting)}."
+        )
