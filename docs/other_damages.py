@@ -2,8 +2,8 @@
 
 Run: python docs/other_damages.py RECORDING [--steps 69] [--model NAME]
 
-Prints how far three seconds of the recording come back from the magnitudes of their short-time spectrum, and from
-five per cent of their samples, as in CQT-Diff (Moliner et al. 2023).
+Prints how far three seconds of the recording come back from the magnitudes of their short-time spectrum, and
+from five per cent of their samples, as in CQT-Diff (Moliner et al. 2023).
 """
 
 import argparse

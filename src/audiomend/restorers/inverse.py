@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -43,10 +42,10 @@ def invert(
     """A signal that the operator turns into the observation and that the prior finds likely.
 
     Args:
-        observation: (channels, ...) what the operator made of a clean signal at the prior's level, which is an
-            RMS of `load_model(model).card.sigma_data`.
-        operator: of `audiomend.operators`, or any object with `forward` and what the guidance needs: `project`,
-            `pinv`, `adjoint`. It acts on (channels, frames).
+        observation: (channels, ...) what the operator made of a clean signal at the prior's level, an RMS of
+            `load_model(model).card.sigma_data`.
+        operator: of `audiomend.operators`, or any object with `forward` and what the guidance needs of
+            `project`, `pinv` and `adjoint`. It acts on (channels, frames).
         frames: length of the signal. All of it is in memory, and with a gradient the graph of every window.
         sample_rate: in Hz.
         preset, guidance, solver, steps, model, seed, precision, device, walk: as for `audiomend.declip`; a
@@ -64,8 +63,11 @@ def invert(
     changes = {**{key: name for key, name in named.items() if name is not None}, **(walk or {})}
     chosen = replace(way("inpaint", None, steps, changes, preset=preset), conditioned=False)
     if chosen.sampler in MEASURING:
+        raise UsageError(f"The sampler {chosen.sampler} is no walk, and invert needs one.")
+    if chosen.guidance in REPLACING and observation.shape[1:] != (frames,):
         raise UsageError(
-            f"The sampler {chosen.sampler} is no walk; invert takes stream, trajectory and repaint."
+            f"The guidance {chosen.guidance} replaces {frames:,} samples a channel; the observation has shape"
+            f" {tuple(observation.shape)}."
         )
     check(chosen.guidance, operator)
     there = choose_device(device)
