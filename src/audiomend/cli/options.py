@@ -161,6 +161,25 @@ class Settings:
             rich_help_panel=HOW,
         ),
     ] = 1.0
+    samples: Annotated[
+        int,
+        typer.Option(
+            metavar="COUNT",
+            help="Draw so many posterior samples too, 2 or more, each a plausible sound: mended.sample-1.wav "
+            "and so on beside an OUT of mended.wav. Where they differ, nothing is known; --report shows it.",
+            show_default="none",
+            rich_help_panel=FILES,
+        ),
+    ] = 0
+    preview_steps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the sound after each network evaluation too, as DIR/step-01.wav and so on, floats.",
+            show_default=False,
+            rich_help_panel=FILES,
+        ),
+    ] = None
     residue: Annotated[
         Path | None,
         typer.Option(

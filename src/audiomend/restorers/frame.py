@@ -19,7 +19,7 @@ from audiomend.restorers.guiding import check
 from audiomend.restorers.regions import Interval
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import LONGEST_S, SAMPLERS, streamed
-from audiomend.restorers.way import Way
+from audiomend.restorers.way import MEASURING, Way
 
 Array = NDArray[Any]
 REGION_FADE_S = 0.01  # at the edges of a region, inside it, where every sample may change
@@ -170,6 +170,9 @@ def run(job: Job, sink: Sink, progress: Progress | None = None, previews: Sequen
 
     def preview(index: int, start: int, estimate: Array) -> None:
         _place(job, previews[index], start, estimate)
+
+    if previews and job.way.sampler in MEASURING:
+        raise UsageError(f"The sampler {job.way.sampler} walks without a solver, so it has no previews.")
 
     pieces = mend(
         job.source,
