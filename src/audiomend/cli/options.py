@@ -234,14 +234,18 @@ class Settings:
     ] = False
 
 
-def takes(settings: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option for each field of a dataclass; its parameter `settings` receives them."""
+def takes(settings: type[Any], *only: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each field of a dataclass; its parameter `settings` receives them.
+
+    only: names of the fields, the others keep their defaults; without names all fields.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command).parameters.values()
         shared = [
             inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
             for f in dataclasses.fields(settings)
+            if f.name in only or not only
         ]
         parameters = [*(p for p in own if p.name != "settings"), *shared]
 

@@ -14,7 +14,7 @@ from audiomend.audio.atomic import PartFile
 from audiomend.audio.blocks import Assembly, Spill
 from audiomend.audio.file import PIPE, Sound, printable
 from audiomend.audio.formats import Format
-from audiomend.audio.output import ClipMode, SoundWriter, Target, check_output, destination, for_length
+from audiomend.audio.output import ClipMode, SoundWriter, Target, check_output, destination, for_size
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import AudioWriteError, UsageError
 
@@ -126,9 +126,7 @@ def check_previews(folder: str, others: Sequence[str], *, force: bool) -> None:
         pass
 
 
-def write_previews(
-    folder: str, sound: Sound, reader: SoundReader, spills: Sequence[Spill], *, force: bool
-) -> list[str]:
+def write_previews(folder: str, reader: SoundReader, spills: Sequence[Spill], *, force: bool) -> list[str]:
     """Write what each spill makes of the file as step-01.wav and so on, floats; all of them or none.
 
     Raises:
@@ -142,10 +140,10 @@ def write_previews(
     digits = max(2, len(str(len(spills))))
     files = [path / f"step-{number:0{digits}}.wav" for number in range(1, len(spills) + 1)]
     with contextlib.ExitStack() as parts:
-        places = [parts.enter_context(destination(_preview(file, sound, reader, force))) for file in files]
+        places = [parts.enter_context(destination(_preview(file, reader, force))) for file in files]
         for file, place, spill in zip(files, places, spills, strict=True):
-            chosen = _preview(file, sound, reader, force).format
-            with SoundWriter(place.file, str(file), chosen, sound.rate, sound.channels, {}) as writer:
+            chosen = _preview(file, reader, force).format
+            with SoundWriter(place.file, str(file), chosen, reader.rate, reader.channels, {}) as writer:
                 for start in range(0, reader.frames, BLOCK_FRAMES):
                     stop = min(start + BLOCK_FRAMES, reader.frames)
                     new = spill.read(start, stop)
@@ -156,6 +154,6 @@ def write_previews(
     return [str(file) for file in files]
 
 
-def _preview(file: Path, sound: Sound, reader: SoundReader, force: bool) -> Target:
-    chosen = for_length(Format("WAV", "FLOAT"), str(file), sound, reader.frames)
+def _preview(file: Path, reader: SoundReader, force: bool) -> Target:
+    chosen = for_size(Format("WAV", "FLOAT"), str(file), reader.frames * reader.channels)
     return Target(printable(str(file)), file, chosen, force)

@@ -166,7 +166,7 @@ def mend_file(
                 raise Cancelled("The work was cancelled; nothing was written.")
             previews = list[str]()
             if on_the_way and request.previews is not None:
-                previews = write_previews(request.previews, sound, reader, on_the_way, force=request.force)
+                previews = write_previews(request.previews, reader, on_the_way, force=request.force)
             drawn = _drawn(request, sound, counted, reader, wanted, beside, kept) if kept else None
             written = assemble(sound, counted, spill, target, clip_mode=request.clip_mode, residue=residue)
             return Outcome(
