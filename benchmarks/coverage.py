@@ -35,7 +35,10 @@ def main() -> None:
     parser.add_argument("--walk", default="", help="options of the verb, as for `benchmark --methods`")
     arguments = parser.parse_args()
     method = parse_method(f"auto@samples={arguments.samples},{arguments.walk}".rstrip(","))
-    print(f"| damage | set | bins | in the {nominal(arguments.samples):.0%} band | truth louder | softer |", end="")
+    print(
+        f"| damage | set | bins | in the {nominal(arguments.samples):.0%} band | truth louder | softer |",
+        end="",
+    )
     print(" error / expected |\n| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for task in arguments.task or SEVERITIES:
         parts: list[Coverage] = []

@@ -140,7 +140,9 @@ def _body(shown: _Shown, top_db: float) -> str:
     facts = "".join(f"<div><dt>{text(k)}</dt>{_fact(v)}</div>" for k, v in page.facts.items())
     blocks = [f'<ul class="warnings" aria-label="Warnings">{warnings}</ul>' if warnings else ""]
     if shown.excerpt:
-        blocks.append(players(page.title, shown.excerpt, shown.pictures, top_db, page.intervals, page.samples))
+        blocks.append(
+            players(page.title, shown.excerpt, shown.pictures, top_db, page.intervals, page.samples)
+        )
         blocks.append(timeline(page.intervals, shown.excerpt))
     blocks.append(f'<dl class="facts">{facts}</dl>' if facts else "")
     return "\n".join(block for block in blocks if block)

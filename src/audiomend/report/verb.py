@@ -191,7 +191,9 @@ def _of_samples(outcome: Outcome) -> str:
     drawn = outcome.drawn
     first, last = drawn.samples[0].seed, drawn.samples[-1].seed
     share = percent(drawn.share)
-    return f"{len(drawn.samples)}, seeds {first} to {last}; {share} of the energy of what they changed differs"
+    return (
+        f"{len(drawn.samples)}, seeds {first} to {last}; {share} of the energy of what they changed differs"
+    )
 
 
 def _words(value: Any) -> str:
