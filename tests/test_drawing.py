@@ -89,7 +89,7 @@ def test_the_spread_is_that_of_the_posterior(what: str, steps: int) -> None:
 
 
 def test_twenty_samples_show_it_too() -> None:
-    """The same walk without an observation: over 50 sets of 20 the deviation is the prior's, 1, on average."""
+    """The same walk without an observation: over 50 sets of 20 the deviation is the prior's, 1."""
     chosen = way("declip", None, 16, DRAWING)
     levels = chosen.levels(1.0)
     ratios = []

@@ -1,4 +1,4 @@
-"""Coverage counts as it says: a truth like the samples lies within K of them in (K - 1) / (K + 1) of the bins."""
+"""A truth like the samples lies within K of them in (K - 1) / (K + 1) of the bins."""
 
 import numpy as np
 import pytest

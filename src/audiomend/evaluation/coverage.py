@@ -58,8 +58,8 @@ def coverage(samples: Sequence[Clip], truth: Clip, rate: int, how: Damage) -> Co
     """Count the bins that a damage touches.
 
     Counted are frames whose centre lies in a gap, bins above a cut-off by a twentieth, or frames whose middle
-    half holds a clipped sample, wherever truth and samples together are within 60 dB of their loudest bin. The
-    frames are those of `spread.spread`. The choice treats truth and samples alike, so it favours neither.
+    half holds a clipped sample, wherever truth and samples together are within 60 dB of their loudest bin.
+    Frames are as long as those of `spread.spread`. The choice treats truth and samples alike.
 
     samples: K >= 2 mended clips (channels, time).
 

@@ -16,8 +16,8 @@ def held(model: str, verb: str) -> str:
     if inside is None:
         return f"Whether samples of this model span the truth was not measured for {WHAT[verb]}."
     found = (
-        f"in {WHAT[verb]} of test recordings the truth lay within 19 samples in {percent(inside)} of the bins;"
-        f" {percent(NOMINAL)} would be right"
+        f"in {WHAT[verb]} of test recordings the truth lay within 19 samples in {percent(inside)} of the"
+        f" bins; {percent(NOMINAL)} would be right"
     )
     if inside < NOMINAL - TOLERANCE:
         return f"This band does not hold: {found}. The truth may lie well outside of what the samples show."
