@@ -98,15 +98,12 @@ def test_totals_weigh_clips_by_their_bins_and_levels_by_nothing() -> None:
 def test_the_page_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     from audiomend.report import coverage as told
 
-    for inside, said in (
-        (0.7, "does not hold"),
-        (0.84, "does not hold"),
-        (0.9, "holds"),
-        (0.97, "is too wide"),
-    ):
-        monkeypatch.setattr(told, "MEASURED", {("prior", "inpaint"): inside})
+    cases = ((0.7, 1.0, "does not hold"), (0.84, 1.0, "does not hold"), (0.9, 1.3, "does not hold"))
+    for inside, ratio, said in (*cases, (0.86, 1.1, "holds"), (0.97, 0.8, "holds")):
+        monkeypatch.setattr(told, "MEASURED", {("prior", "inpaint"): (inside, ratio)})
         sentence = held("prior", "inpaint")
-        assert sentence.startswith(f"This band {said}")
-        assert f"{inside:.0%} of the bins; 90% would be right" in sentence
+        assert sentence.startswith(f"This band {said}: in gaps")
+        assert f"in {inside:.0%} of the bins, where 90% would be right" in sentence
+        assert f"was {ratio:.1f} times as far" in sentence
     assert "was not measured for missing bands" in held("prior", "extend")
     assert "was not measured" in held("mine", "inpaint")
