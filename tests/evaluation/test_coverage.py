@@ -99,7 +99,12 @@ def test_the_page_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> Non
     from audiomend.report import coverage as told
 
     cases = ((0.7, 1.0, "does not hold"), (0.84, 1.0, "does not hold"), (0.9, 1.3, "does not hold"))
-    for inside, ratio, said in (*cases, (0.86, 1.1, "holds"), (0.97, 0.8, "holds")):
+    for inside, ratio, said in (
+        *cases,
+        (0.86, 1.1, "holds"),
+        (0.97, 0.8, "is too wide"),
+        (0.9, 0.7, "is too wide"),
+    ):
         monkeypatch.setattr(told, "MEASURED", {("prior", "inpaint"): (inside, ratio)})
         sentence = held("prior", "inpaint")
         assert sentence.startswith(f"This band {said}: in gaps")

@@ -75,8 +75,9 @@ def coverage(samples: Sequence[Clip], truth: Clip, rate: int, how: Damage) -> Co
     counted = touched(truth, rate, how) & (mean >= mean.max() * 10 ** (-AUDIBLE_DB / 10)) & (mean > 0)
     if not counted.any():
         raise UsageError("The damage touches no bin of this clip.")
-    true, drawn = energy[0][counted], energy[1:, counted]
-    first, others = spectra[0][counted], spectra[1:, counted]
+    true, *drawn = (one[counted] for one in energy)
+    first, *others = (one[counted] for one in spectra)
+    drawn, others = np.stack(drawn), np.stack(others)
     count = len(samples)
     variance = np.square(np.abs(others - others.mean(axis=0))).sum(axis=0) / (count - 1)
     return Coverage(
@@ -97,10 +98,10 @@ def touched(truth: Clip, rate: int, how: Damage) -> Bools:
         mask[:, :, np.fft.rfftfreq(size, 1 / rate) > 1.05 * how.severity] = True
         return mask
     reach = size // 4 if how.task == "declip" else 0
-    lost = damaged_samples(truth, how)
+    lost: Bools = np.asarray(damaged_samples(truth, how))
     for frame in range(frames):
         centre = frame * (size // 4) + size // 2
-        mask[:, frame] = lost[:, centre - reach : centre + reach + 1].any(axis=1)[:, None]
+        mask[:, frame] = lost[:, centre - reach : centre + reach + 1].any(axis=1, keepdims=True)
     return mask
 
 
