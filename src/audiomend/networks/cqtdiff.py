@@ -6,7 +6,7 @@ down beside the encoder, and one of residuals comes up beside the decoder; the i
 end onto what a signal can have.
 
 Parameters have the names, the order and the shapes of the published state dict (181 entries; the transform
-has none). Tensors are (batch, channels, rows, columns).
+has none). Tensors are (batch, columns, rows, channels), as suits processors best.
 """
 
 import math
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiomend.errors import UsageError
+from audiomend.networks.dilated_stack import dilated_stack
 from audiomend.transforms.cqt import Cqt
 
 _FREQUENCIES = 32  # random ones, for the noise level and for the rows
@@ -29,6 +30,7 @@ _WIDEST = _KERNEL[0] // 2 * _DILATIONS[-1]  # rows that the widest convolution r
 _SPECTRUM = 2  # channels of the transform: real and imaginary part
 _SINC_ZEROS = 6  # zero crossings of the resamplers' sinc on each side
 _SINC_ROLLOFF = 0.99  # their cut-off over Nyquist
+_STEPS = 8  # of a resampler at a time
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,12 @@ class CqtDiff(nn.Module):
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
         embedding = self.embedding(c_noise)
-        spectrum = torch.view_as_real(self.transform.forward(x)).permute(0, 3, 1, 2)
+        spectrum = torch.view_as_real(self.transform.forward(x)).transpose(1, 2)
         h = self.init_conv(self.freq_encoding(spectrum))
         h, skips = self._encode(h, spectrum, embedding)
         (middle,) = self.middle[0].children()
         residual = self._decode(middle(h, embedding), skips, embedding)
-        return self.transform.inverse(torch.view_as_complex(residual.permute(0, 2, 3, 1).contiguous()))
+        return self.transform.inverse(torch.view_as_complex(residual.transpose(1, 2).contiguous()))
 
     def _encode(self, h: Tensor, pyramid: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         skips: list[Tensor] = []
@@ -120,12 +122,12 @@ class CqtDiff(nn.Module):
 
 def _joined(h: Tensor, skip: Tensor) -> Tensor:
     """Channels side by side; of an odd number of columns, doubled again, the last one is left out."""
-    first = (h.shape[-1] - skip.shape[-1]) // 2
-    return torch.cat((h[..., first : first + skip.shape[-1]], skip), dim=1)
+    first = (h.shape[1] - skip.shape[1]) // 2
+    return torch.cat((h[:, first : first + skip.shape[1]], skip), dim=-1)
 
 
 def _added(residual: Tensor | None, more: Tensor) -> Tensor:
-    return more if residual is None else (residual[..., : more.shape[-1]] + more) / math.sqrt(2)
+    return more if residual is None else (residual[:, : more.shape[1]] + more) / math.sqrt(2)
 
 
 class NoiseEmbedding(nn.Module):
@@ -148,7 +150,7 @@ class NoiseEmbedding(nn.Module):
 
 
 class _RowEmbedding(nn.Module):
-    """(batch, 2, rows, columns) -> (batch, 66, rows, columns): random Fourier features of the row's number.
+    """(batch, columns, rows, 2) -> (batch, columns, rows, 66): random Fourier features of the row's number.
 
     The table is a parameter because its arguments reach 1e5, where float32 cannot rebuild it.
     """
@@ -161,8 +163,8 @@ class _RowEmbedding(nn.Module):
         self.embeddings = nn.Parameter(table, requires_grad=False)
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        batch, _, _, columns = spectrum.shape
-        return torch.cat((spectrum, self.embeddings[..., None].expand(batch, -1, -1, columns)), dim=1)
+        features = self.embeddings.transpose(1, 2)[:, None].expand(*spectrum.shape[:2], -1, -1)
+        return torch.cat((spectrum, features), dim=-1)
 
 
 class _Block(nn.Module):
@@ -172,30 +174,46 @@ class _Block(nn.Module):
         super().__init__()
         self.film = _Film(inputs)
         if inputs != outputs:
-            self.res_conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.res_conv = _Pointwise(inputs, outputs)
         self.H = nn.ModuleList(_DilatedConv(outputs, dilation) for dilation in _DILATIONS)
-        self.first_conv = nn.Sequential(nn.GELU(), nn.Conv2d(inputs, outputs, 1, bias=False))
+        self.first_conv = nn.Sequential(nn.GELU(), _Pointwise(inputs, outputs))
         self.changes_width = inputs != outputs
         self.precision = precision
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         x = x * self.film(embedding)
-        # Convolutions are faster with the channels last; the sum keeps its own precision.
-        y = self.first_conv(x).contiguous(memory_format=torch.channels_last)
-        for conv in self.H:
-            y = (y + conv(F.gelu(y).to(self.precision))) / math.sqrt(2)
+        y = self.first_conv(x)
+        kernels = [conv.get_parameter("conv.weight") for conv in self.H]
+        trained = torch.is_grad_enabled() and any(kernel.requires_grad for kernel in kernels)
+        if trained or y.device.type != "cpu":
+            for conv in self.H:
+                y = (y + conv(F.gelu(y).to(self.precision))) / math.sqrt(2)
+        else:
+            y = dilated_stack(y, kernels, self.precision)
         return (y + (self.res_conv(x) if self.changes_width else x)) / math.sqrt(2)
 
 
 class _Film(nn.Module):
-    """A factor per channel, (batch, channels, 1, 1)."""
+    """A factor per channel, (batch, 1, 1, channels)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.output_layer = nn.Linear(_EMBEDDING[-1], channels)
 
     def forward(self, embedding: Tensor) -> Tensor:
-        return self.output_layer(embedding)[..., None, None]
+        return self.output_layer(embedding)[:, None, None]
+
+
+class _Pointwise(nn.Module):
+    """Convolution of one tap, without bias."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, 1, 1))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight[:, :, 0, 0])
 
 
 class _Conv(nn.Module):
@@ -209,8 +227,9 @@ class _Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = _KERNEL[0] // 2 * self.dilation, _KERNEL[1] // 2
-        padded = F.pad(x, (columns, columns, rows, rows), mode="reflect")
-        return F.conv2d(padded, self.weight.to(x.dtype), dilation=(self.dilation, 1))
+        padded = F.pad(x.permute(0, 3, 1, 2), (rows, rows, columns, columns), mode="reflect")
+        kernel = self.weight.to(x.dtype).transpose(2, 3)
+        return F.conv2d(padded, kernel, dilation=(1, self.dilation)).permute(0, 2, 3, 1)
 
 
 class _DilatedConv(nn.Module):
@@ -227,7 +246,7 @@ class _Projection(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, zero: bool = False) -> None:
         super().__init__()
-        self.conv1x1 = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.conv1x1 = _Pointwise(inputs, outputs)
         if zero:
             nn.init.zeros_(self.conv1x1.weight)
 
@@ -244,13 +263,19 @@ class _Resample(nn.Module):
         self.resample = _SincKernel(old, new)
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel = self.resample.kernel
+        # Some outputs at a time are a matrix times the columns that they see.
+        kernel = self.resample.kernel[:, 0]
         reach = (kernel.shape[-1] - self.old) // 2
-        columns = x.shape[-1]
-        padded = F.pad(x, (reach, reach + self.old)).flatten(0, 2)[:, None]
-        phases = F.conv1d(padded, kernel, stride=self.old)
-        resampled = phases.transpose(1, 2).reshape(*x.shape[:-1], -1)
-        return resampled[..., : -(-columns * self.new // self.old)]
+        columns = -(-x.shape[1] * self.new // self.old)
+        pieces = -(-columns // (_STEPS * self.new))
+        step, seen = _STEPS * self.old, (_STEPS - 1) * self.old + kernel.shape[-1]
+        behind = (pieces - 1) * step + seen - reach - x.shape[1]
+        padded = F.pad(x, (0, 0, 0, 0, reach, behind)).flatten(2)
+        matrix = torch.cat(
+            [F.pad(kernel, (n * self.old, seen - n * self.old - kernel.shape[-1])) for n in range(_STEPS)]
+        )
+        resampled = matrix @ padded.unfold(1, seen, step).transpose(2, 3)
+        return resampled.flatten(1, 2)[:, :columns].unflatten(2, x.shape[2:])
 
 
 class _SincKernel(nn.Module):
