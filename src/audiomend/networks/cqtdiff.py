@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiomend.errors import UsageError
-from audiomend.networks.dilated_stack import dilated_stack
+from audiomend.networks.dilated_block import dilated_block
 from audiomend.transforms.cqt import Cqt
 
 _FREQUENCIES = 32  # random ones, for the noise level and for the rows
@@ -69,7 +69,7 @@ class CqtDiff(nn.Module):
             raise UsageError(f"{self.transform.rows} rows are too few: CQT-Diff needs more than {_WIDEST}.")
         self.embedding = NoiseEmbedding(_EMBEDDING)
         self.freq_encoding = _RowEmbedding(self.transform.rows)
-        self.init_conv = _Conv(_SPECTRUM + 2 * _FREQUENCIES, a.widths[0])
+        self.init_conv = _FirstConv(_SPECTRUM + 2 * _FREQUENCIES, a.widths[0])
 
         last = len(a.widths) - 1
         self.downs = nn.ModuleList()
@@ -87,7 +87,7 @@ class CqtDiff(nn.Module):
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
         embedding = self.embedding(c_noise)
         spectrum = torch.view_as_real(self.transform.forward(x)).transpose(1, 2)
-        h = self.init_conv(self.freq_encoding(spectrum))
+        h = self.init_conv(spectrum, self.freq_encoding())
         h, skips = self._encode(h, spectrum, embedding)
         (middle,) = self.middle[0].children()
         residual = self._decode(middle(h, embedding), skips, embedding)
@@ -150,7 +150,7 @@ class NoiseEmbedding(nn.Module):
 
 
 class _RowEmbedding(nn.Module):
-    """(batch, columns, rows, 2) -> (batch, columns, rows, 66): random Fourier features of the row's number.
+    """(1, 64, rows): random Fourier features of the row's number.
 
     The table is a parameter because its arguments reach 1e5, where float32 cannot rebuild it.
     """
@@ -162,9 +162,8 @@ class _RowEmbedding(nn.Module):
         table = torch.cat((turns.sin(), turns.cos()))[None].float()
         self.embeddings = nn.Parameter(table, requires_grad=False)
 
-    def forward(self, spectrum: Tensor) -> Tensor:
-        features = self.embeddings.transpose(1, 2)[:, None].expand(*spectrum.shape[:2], -1, -1)
-        return torch.cat((spectrum, features), dim=-1)
+    def forward(self) -> Tensor:
+        return self.embeddings
 
 
 class _Block(nn.Module):
@@ -181,15 +180,17 @@ class _Block(nn.Module):
         self.precision = precision
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        x = x * self.film(embedding)
+        factor = self.film(embedding)
+        trained = factor.requires_grad or any(weight.requires_grad for weight in self.parameters())
+        if x.device.type == "cpu" and not (trained and torch.is_grad_enabled()):
+            first = self.get_parameter("first_conv.1.weight")[:, :, 0, 0]
+            direct = self.get_parameter("res_conv.weight")[:, :, 0, 0] if self.changes_width else None
+            kernels = [conv.get_parameter("conv.weight") for conv in self.H]
+            return dilated_block(x, factor, first, direct, kernels, self.precision)
+        x = x * factor
         y = self.first_conv(x)
-        kernels = [conv.get_parameter("conv.weight") for conv in self.H]
-        trained = torch.is_grad_enabled() and any(kernel.requires_grad for kernel in kernels)
-        if trained or y.device.type != "cpu":
-            for conv in self.H:
-                y = (y + conv(F.gelu(y).to(self.precision))) / math.sqrt(2)
-        else:
-            y = dilated_stack(y, kernels, self.precision)
+        for conv in self.H:
+            y = (y + conv(F.gelu(y).to(self.precision))) / math.sqrt(2)
         return (y + (self.res_conv(x) if self.changes_width else x)) / math.sqrt(2)
 
 
@@ -226,10 +227,23 @@ class _Conv(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = _KERNEL[0] // 2 * self.dilation, _KERNEL[1] // 2
-        padded = F.pad(x.permute(0, 3, 1, 2), (rows, rows, columns, columns), mode="reflect")
-        kernel = self.weight.to(x.dtype).transpose(2, 3)
-        return F.conv2d(padded, kernel, dilation=(1, self.dilation)).permute(0, 2, 3, 1)
+        return _convolved(x, self.weight, self.dilation)
+
+
+class _FirstConv(_Conv):
+    """`_Conv` of the spectrum (batch, columns, rows, 2) beside the features (1, 64, rows) of its rows."""
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:
+        # The features are the same in all columns, so what becomes of them is, too.
+        of_columns = self.weight[:, _SPECTRUM:].sum(dim=3)
+        places = F.conv1d(F.pad(features, (_KERNEL[0] // 2,) * 2, mode="reflect"), of_columns)
+        return _convolved(x, self.weight[:, :_SPECTRUM]) + places.transpose(1, 2)[:, None]
+
+
+def _convolved(x: Tensor, kernel: Tensor, dilation: int = 1) -> Tensor:
+    rows, columns = _KERNEL[0] // 2 * dilation, _KERNEL[1] // 2
+    padded = F.pad(x.permute(0, 3, 1, 2), (rows, rows, columns, columns), mode="reflect")
+    return F.conv2d(padded, kernel.to(x.dtype).transpose(2, 3), dilation=(1, dilation)).permute(0, 2, 3, 1)
 
 
 class _DilatedConv(nn.Module):
