@@ -30,6 +30,7 @@ _WIDEST = _KERNEL[0] // 2 * _DILATIONS[-1]  # rows that the widest convolution r
 _SPECTRUM = 2  # channels of the transform: real and imaginary part
 _SINC_ZEROS = 6  # zero crossings of the resamplers' sinc on each side
 _SINC_ROLLOFF = 0.99  # their cut-off over Nyquist
+_RECOMPUTED = 2  # levels of the encoder that a gradient computes again: it comes to them last
 _STEPS = 8  # of a resampler at a time
 
 
@@ -74,7 +75,7 @@ class CqtDiff(nn.Module):
         last = len(a.widths) - 1
         self.downs = nn.ModuleList()
         for level, width in enumerate(a.widths):
-            block = _Block(a.widths[max(level - 1, 0)], width, precision)
+            block = _Block(a.widths[max(level - 1, 0)], width, precision, keep=level >= _RECOMPUTED)
             steps = [] if level == last else [_Resample(2, 1), _Projection(_SPECTRUM, width)]
             self.downs.append(nn.ModuleList([block, *steps]))
         self.middle = nn.ModuleList([nn.ModuleList([_Block(a.widths[-1], a.widths[-1], precision)])])
@@ -169,7 +170,7 @@ class _RowEmbedding(nn.Module):
 class _Block(nn.Module):
     """Modulation by the noise level and eight residual convolutions, dilated along frequency."""
 
-    def __init__(self, inputs: int, outputs: int, precision: torch.dtype) -> None:
+    def __init__(self, inputs: int, outputs: int, precision: torch.dtype, keep: bool = True) -> None:
         super().__init__()
         self.film = _Film(inputs)
         if inputs != outputs:
@@ -178,6 +179,7 @@ class _Block(nn.Module):
         self.first_conv = nn.Sequential(nn.GELU(), _Pointwise(inputs, outputs))
         self.changes_width = inputs != outputs
         self.precision = precision
+        self.keep = keep
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         factor = self.film(embedding)
@@ -186,7 +188,7 @@ class _Block(nn.Module):
             first = self.get_parameter("first_conv.1.weight")[:, :, 0, 0]
             direct = self.get_parameter("res_conv.weight")[:, :, 0, 0] if self.changes_width else None
             kernels = [conv.get_parameter("conv.weight") for conv in self.H]
-            return dilated_block(x, factor, first, direct, kernels, self.precision)
+            return dilated_block(x, factor, first, direct, kernels, self.precision, self.keep)
         x = x * factor
         y = self.first_conv(x)
         for conv in self.H:

@@ -6,13 +6,13 @@ Kernels have 5 rows and 3 columns, and the dilation 2^i along the rows. Along th
 Winograd's F(4, 3) (Winograd 1980; Lavin and Gray 2016): the four outputs of a tile are linear in six products
 instead of twelve, Y = A [(G k) * (B x)], and each product is a convolution over the rows alone. A few columns at
 a time go through all of it, since what they need then stays in the cache. For the gradient nothing is kept but
-x and every y.
+x and, if wanted, every y.
 
 Inside, y has margins: column c lies at c + 1, since a tile sees one column more on each side.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ _ROWS, _COLUMNS = 5, 3  # taps of a kernel
 _TILE = 4  # outputs of a tile
 _SEEN = _TILE + _COLUMNS - 1  # its inputs, and its products
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)  # of interpolation, besides infinity; exact in bfloat16, too
-_AT_ONCE = 2**18  # numbers of a piece for each input of a tile
+_AT_ONCE = 2**17  # numbers of a piece for each input of a tile
 _HALF = math.sqrt(0.5)  # of the variance
 
 Place = tuple[int, slice]
@@ -37,6 +37,7 @@ def dilated_block(
     direct: Tensor | None,
     kernels: list[Tensor],
     precision: torch.dtype,
+    keep: bool = True,
 ) -> Tensor:
     """x (batch, columns, rows, inputs) -> (batch, columns, rows, outputs). Gradients reach x only.
 
@@ -46,8 +47,9 @@ def dilated_block(
         first, direct: W and R, (outputs, inputs); None stands for the unit matrix.
         kernels: (outputs, outputs, 5, 3) each; the i-th reflects 2^(i + 1) rows and needs one more.
         precision: number format of y.
+        keep: whether the gradient finds every y in memory; otherwise it computes them once more.
     """
-    return _DilatedBlock.apply(x, factor, first, direct, precision, *kernels)
+    return _DilatedBlock.apply(x, factor, first, direct, precision, keep, *kernels)
 
 
 class _DilatedBlock(torch.autograd.Function):
@@ -59,20 +61,14 @@ class _DilatedBlock(torch.autograd.Function):
         first: Tensor,
         direct: Tensor | None,
         precision: torch.dtype,
+        keep: bool,
         *kernels: Tensor,
     ) -> Tensor:
-        batch, columns, rows, _ = x.shape
-        tiles = -(-columns // _TILE)
-        y = x.new_zeros(batch, _TILE * (tiles + 1), rows, len(first), dtype=precision)
-        for outside, inside in _places(y, columns):
-            y[inside] = F.linear(F.gelu(x[outside] * factor[outside[0]]), first)
-        _reflect(y, columns)
-        kept = y.new_empty(len(kernels) if ctx.needs_input_grad[0] else 0, *y.shape)
-        for i, kernel in enumerate(kernels):
-            kept[i : i + 1] = y
-            _convolve(y, columns, _transformed(kernel, precision), 2**i)
+        columns = x.shape[1]
+        y = _entered(x, factor, first, precision)
+        kept = _convolve_all(y, columns, kernels, keep and ctx.needs_input_grad[0])
         ctx.save_for_backward(x, factor, first, direct, kept, *kernels)
-        result = x.new_empty(batch, columns, rows, len(first))
+        result = x.new_empty(*x.shape[:3], len(first))
         for outside, inside in _places(y, columns):
             scaled = x[outside] * (_HALF * factor[outside[0]])
             scaled = scaled if direct is None else F.linear(scaled, direct)
@@ -83,6 +79,8 @@ class _DilatedBlock(torch.autograd.Function):
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, factor, first, direct, kept, *kernels = ctx.saved_tensors
         columns = x.shape[1]
+        if not len(kept):
+            kept = _convolve_all(_entered(x, factor, first, kept.dtype), columns, kernels, keep=True)
         g = torch.zeros_like(kept[0])
         g[:, 1 : columns + 1] = gradient * _HALF
         for i in reversed(range(len(kernels))):
@@ -94,7 +92,7 @@ class _DilatedBlock(torch.autograd.Function):
             modulated = x[outside] * factor[outside[0]]
             bent = torch.ops.aten.gelu_backward(F.linear(g[inside].to(x.dtype), first.T), modulated)
             torch.mul(through + bent, factor[outside[0]], out=result[outside])
-        return result, None, None, None, None, *[None] * len(kernels)
+        return result, None, None, None, None, None, *[None] * len(kernels)
 
 
 def _matrices() -> tuple[Tensor, Tensor, Tensor]:
@@ -134,6 +132,26 @@ def _places(y: Tensor, columns: int) -> Iterator[tuple[Place, Place]]:
     for example, start, tiles in _pieces(y):
         end = min(start + _TILE * tiles, columns)
         yield (example, slice(start, end)), (example, slice(start + 1, end + 1))
+
+
+def _entered(x: Tensor, factor: Tensor, first: Tensor, precision: torch.dtype) -> Tensor:
+    """The first y, with margins."""
+    batch, columns, rows, _ = x.shape
+    tiles = -(-columns // _TILE)
+    y = x.new_zeros(batch, _TILE * (tiles + 1), rows, len(first), dtype=precision)
+    for outside, inside in _places(y, columns):
+        y[inside] = F.linear(F.gelu(x[outside] * factor[outside[0]]), first)
+    _reflect(y, columns)
+    return y
+
+
+def _convolve_all(y: Tensor, columns: int, kernels: Sequence[Tensor], keep: bool) -> Tensor:
+    """All convolutions in place; the y that each of them took, or none."""
+    kept = y.new_empty(len(kernels) if keep else 0, *y.shape)
+    for i, kernel in enumerate(kernels):
+        kept[i : i + 1] = y
+        _convolve(y, columns, _transformed(kernel, y.dtype), 2**i)
+    return kept
 
 
 def _reflect(y: Tensor, columns: int) -> None:
@@ -186,16 +204,17 @@ def _convolve_back(g: Tensor, y: Tensor, columns: int, kernels: list[Tensor], di
         outputs = g[example, start + 1 : end + 1].view(tiles, _TILE, -1)
         _combined(_A.T, outputs, out=products.flatten(2).transpose(0, 1))
         images = products.permute(0, 3, 1, 2)[:, None]
-        folded: list[Tensor] = []
-        for image, kernel in zip(images, kernels, strict=True):
-            padded = F.conv_transpose2d(image, kernel, dilation=(1, dilation))[0].permute(1, 2, 0)
-            inside = padded[:, edge : edge + rows]
-            inside[:, 1 : edge + 1] += padded[:, :edge].flip(1)
-            inside[:, rows - 1 - edge : rows - 1] += padded[:, edge + rows :].flip(1)
-            folded.append(inside)
-        stacked = torch.stack(folded, dim=1)
-        by_tile = torch.empty_like(stacked)
-        _combined(_B.T, stacked.flatten(2), out=by_tile.flatten(2))
+        padded = torch.stack(
+            [
+                F.conv_transpose2d(image, kernel, dilation=(1, dilation))[0].permute(1, 2, 0)
+                for image, kernel in zip(images, kernels, strict=True)
+            ]
+        )
+        inside = padded[:, :, edge : edge + rows]
+        inside[:, :, 1 : edge + 1] += padded[:, :, :edge].flip(2)
+        inside[:, :, rows - 1 - edge : rows - 1] += padded[:, :, edge + rows :].flip(2)
+        by_tile = g.new_empty(tiles, _SEEN, rows, channels)
+        _combined(_B.T, inside.view(_SEEN, tiles, -1).transpose(0, 1), out=by_tile.flatten(2))
 
         bent = g.new_zeros(_TILE * (tiles + 1), rows, channels)  # gradient of GELU(y)
         bent[:-_TILE].unflatten(0, (tiles, _TILE)).copy_(by_tile[:, :_TILE])
