@@ -12,9 +12,11 @@ has none). Tensors are (batch, columns, rows, channels), as suits processors bes
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from audiomend.errors import UsageError
@@ -30,7 +32,7 @@ _WIDEST = _KERNEL[0] // 2 * _DILATIONS[-1]  # rows that the widest convolution r
 _SPECTRUM = 2  # channels of the transform: real and imaginary part
 _SINC_ZEROS = 6  # zero crossings of the resamplers' sinc on each side
 _SINC_ROLLOFF = 0.99  # their cut-off over Nyquist
-_RECOMPUTED = 2  # levels of the encoder that a gradient computes again: it comes to them last
+_RECOMPUTED = (0, 4)  # levels of the encoder whose block a gradient runs again, for less than 3 GiB in all
 _STEPS = 8  # of a resampler at a time
 
 
@@ -75,7 +77,7 @@ class CqtDiff(nn.Module):
         last = len(a.widths) - 1
         self.downs = nn.ModuleList()
         for level, width in enumerate(a.widths):
-            block = _Block(a.widths[max(level - 1, 0)], width, precision, keep=level >= _RECOMPUTED)
+            block = _Block(a.widths[max(level - 1, 0)], width, precision, keep=level not in _RECOMPUTED)
             steps = [] if level == last else [_Resample(2, 1), _Projection(_SPECTRUM, width)]
             self.downs.append(nn.ModuleList([block, *steps]))
         self.middle = nn.ModuleList([nn.ModuleList([_Block(a.widths[-1], a.widths[-1], precision)])])
@@ -189,6 +191,7 @@ class _Block(nn.Module):
             direct = self.get_parameter("res_conv.weight")[:, :, 0, 0] if self.changes_width else None
             kernels = [conv.get_parameter("conv.weight") for conv in self.H]
             return dilated_block(x, factor, first, direct, kernels, self.precision, self.keep)
+        # The same, for gradients of the parameters and for processors that have no use for it.
         x = x * factor
         y = self.first_conv(x)
         for conv in self.H:
@@ -212,8 +215,7 @@ class _Pointwise(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, 1, 1))
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        self.weight = _kernel(outputs, inputs, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight[:, :, 0, 0])
@@ -225,21 +227,30 @@ class _Conv(nn.Module):
     def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
         super().__init__()
         self.dilation = dilation
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, *_KERNEL))
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        self.weight = _kernel(outputs, inputs, *_KERNEL)
 
     def forward(self, x: Tensor) -> Tensor:
         return _convolved(x, self.weight, self.dilation)
 
 
-class _FirstConv(_Conv):
+class _FirstConv(nn.Module):
     """`_Conv` of the spectrum (batch, columns, rows, 2) beside the features (1, 64, rows) of its rows."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = _kernel(outputs, inputs, *_KERNEL)
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
         # The features are the same in all columns, so what becomes of them is, too.
         of_columns = self.weight[:, _SPECTRUM:].sum(dim=3)
         places = F.conv1d(F.pad(features, (_KERNEL[0] // 2,) * 2, mode="reflect"), of_columns)
         return _convolved(x, self.weight[:, :_SPECTRUM]) + places.transpose(1, 2)[:, None]
+
+
+def _kernel(*shape: int) -> nn.Parameter:
+    weight = nn.Parameter(torch.empty(shape))
+    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+    return weight
 
 
 def _convolved(x: Tensor, kernel: Tensor, dilation: int = 1) -> Tensor:
@@ -290,8 +301,35 @@ class _Resample(nn.Module):
         matrix = torch.cat(
             [F.pad(kernel, (n * self.old, seen - n * self.old - kernel.shape[-1])) for n in range(_STEPS)]
         )
-        resampled = matrix @ padded.unfold(1, seen, step).transpose(2, 3)
+        resampled: Tensor = _Windowed.apply(padded, matrix, step)  # pyright: ignore[reportAssignmentType]
         return resampled.flatten(1, 2)[:, :columns].unflatten(2, x.shape[2:])
+
+
+class _Windowed(torch.autograd.Function):
+    """x (batch, columns, values), matrix (n, m), step -> (batch, windows, n, values): matrix times window.
+
+    Windows have m columns and begin `step` after each other. The gradient reaches x only.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, step: int) -> Tensor:
+        ctx.save_for_backward(matrix)
+        ctx.step = step
+        return matrix @ x.unfold(1, matrix.shape[1], step).transpose(2, 3)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        gradient = grads[0]
+        (matrix,) = ctx.saved_tensors
+        batch, windows, _, values = gradient.shape
+        size, step = matrix.shape[1], ctx.step
+        pieces = gradient.new_zeros(batch, windows + -(-size // step), step, values)
+        seen = matrix.T @ gradient
+        for i, start in enumerate(range(0, size, step)):
+            part = seen[:, :, start : start + step]
+            pieces[:, i : i + windows, : part.shape[2]] += part
+        return pieces.flatten(1, 2)[:, : (windows - 1) * step + size], None, None
 
 
 class _SincKernel(nn.Module):

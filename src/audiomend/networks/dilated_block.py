@@ -1,30 +1,31 @@
 """A block of CQT-Diff with half of its products, and with a gradient that keeps little.
 
-    x <- x gamma,   y = W GELU(x),   y <- (y + conv_i(GELU(y))) / sqrt 2 for i = 0, 1, ...,   (y + R x) / sqrt 2
+    x <- x gamma,  y = W GELU(x),  y <- (y + conv_i(GELU(y))) / sqrt 2 for each i,  (y + R x) / sqrt 2
 
-Kernels have 5 rows and 3 columns, and the dilation 2^i along the rows. Along the columns each convolution is
+Kernels have 5 rows and 3 columns and are dilated by 2^i along the rows. Along the columns each convolution is
 Winograd's F(4, 3) (Winograd 1980; Lavin and Gray 2016): the four outputs of a tile are linear in six products
-instead of twelve, Y = A [(G k) * (B x)], and each product is a convolution over the rows alone. A few columns at
-a time go through all of it, since what they need then stays in the cache. For the gradient nothing is kept but
-x and, if wanted, every y.
+instead of twelve, Y = A [(G k) * (B x)], and each product is a convolution over the rows alone. A few columns
+at a time go through all of it, since what they need then stays in the cache. For the gradient nothing is kept
+but x and, if wanted, every y.
 
 Inside, y has margins: column c lies at c + 1, since a tile sees one column more on each side.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 _ROWS, _COLUMNS = 5, 3  # taps of a kernel
 _TILE = 4  # outputs of a tile
 _SEEN = _TILE + _COLUMNS - 1  # its inputs, and its products
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)  # of interpolation, besides infinity; exact in bfloat16, too
-_AT_ONCE = 2**17  # numbers of a piece for each input of a tile
+_AT_ONCE = 2**18  # bytes of a piece for each input of a tile
 _HALF = math.sqrt(0.5)  # of the variance
 
 Place = tuple[int, slice]
@@ -35,7 +36,7 @@ def dilated_block(
     factor: Tensor,
     first: Tensor,
     direct: Tensor | None,
-    kernels: list[Tensor],
+    kernels: Sequence[Tensor],
     precision: torch.dtype,
     keep: bool = True,
 ) -> Tensor:
@@ -49,13 +50,15 @@ def dilated_block(
         precision: number format of y.
         keep: whether the gradient finds every y in memory; otherwise it computes them once more.
     """
-    return _DilatedBlock.apply(x, factor, first, direct, precision, keep, *kernels)
+    return _DilatedBlock.apply(  # pyright: ignore[reportReturnType]
+        x, factor, first, direct, precision, keep, *kernels
+    )
 
 
 class _DilatedBlock(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         x: Tensor,
         factor: Tensor,
         first: Tensor,
@@ -76,7 +79,9 @@ class _DilatedBlock(torch.autograd.Function):
         return result
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        gradient = grads[0]
         x, factor, first, direct, kept, *kernels = ctx.saved_tensors
         columns = x.shape[1]
         if not len(kept):
@@ -90,8 +95,9 @@ class _DilatedBlock(torch.autograd.Function):
             through = gradient[outside] * _HALF
             through = through if direct is None else F.linear(through, direct.T)
             modulated = x[outside] * factor[outside[0]]
-            bent = torch.ops.aten.gelu_backward(F.linear(g[inside].to(x.dtype), first.T), modulated)
-            torch.mul(through + bent, factor[outside[0]], out=result[outside])
+            entered = F.linear(g[inside], first.T.to(g.dtype)).to(x.dtype)
+            through = through + torch.ops.aten.gelu_backward(entered, modulated)
+            torch.mul(through, factor[outside[0]], out=result[outside])
         return result, None, None, None, None, None, *[None] * len(kernels)
 
 
@@ -121,7 +127,7 @@ def _pieces(y: Tensor) -> Iterator[tuple[int, int, int]]:
     """Example, first column and number of tiles of each piece of a y with margins."""
     batch, width, rows, channels = y.shape
     tiles = width // _TILE - 1
-    step = max(1, _AT_ONCE // (rows * channels))
+    step = max(1, _AT_ONCE // (rows * channels * y.itemsize))
     for example in range(batch):
         for tile in range(0, tiles, step):
             yield example, _TILE * tile, min(step, tiles - tile)
@@ -140,7 +146,8 @@ def _entered(x: Tensor, factor: Tensor, first: Tensor, precision: torch.dtype) -
     tiles = -(-columns // _TILE)
     y = x.new_zeros(batch, _TILE * (tiles + 1), rows, len(first), dtype=precision)
     for outside, inside in _places(y, columns):
-        y[inside] = F.linear(F.gelu(x[outside] * factor[outside[0]]), first)
+        bent = F.gelu(x[outside] * factor[outside[0]])
+        y[inside] = F.linear(bent.to(precision), first.to(precision))
     _reflect(y, columns)
     return y
 
