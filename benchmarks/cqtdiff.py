@@ -7,10 +7,10 @@ machine whose speed drifts treats them alike. With --guided an evaluation includ
 respect to the input, as reconstruction guidance needs it; otherwise SaShiMi-Diff takes part. No checkpoint is
 needed: parameters are drawn from a generator.
 
-Printed: GFLOP of convolutions and matrix products; medians of wall and CPU seconds; ratios to the plain form; the
-share of the peak, which is what a convolution of 128 channels reaches per CPU second in the same format; peak
-memory; deviation from the plain form, root mean square over root mean square; and what 35 steps take, which are 69
-evaluations.
+Printed: GFLOP of convolutions and matrix products; medians of wall and CPU seconds; ratios to the plain form;
+the share of the peak, which is what a convolution of 128 channels reaches per CPU second in the same format;
+peak memory; deviation from the plain form, root mean square over root mean square; and what 35 steps take,
+which are 69 evaluations.
 """
 
 import argparse
@@ -51,7 +51,6 @@ def compare(arguments: argparse.Namespace) -> None:
     for _ in range(arguments.repeats):
         for form, worker in workers.items():
             times[form].append([float(x) for x in ask(worker, "run")])
-            print(form, times[form][-1], file=sys.stderr, flush=True)
     memory = {form: float(ask(worker, "memory")[0]) for form, worker in workers.items()}
     results = {form: result(worker) for form, worker in workers.items()}
     for worker in workers.values():
