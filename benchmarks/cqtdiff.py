@@ -46,13 +46,15 @@ def main() -> None:
 def compare(arguments: argparse.Namespace) -> None:
     forms = FORMS if arguments.guided else (*FORMS, "sashimi")
     workers = {form: start(form, arguments) for form in forms}
-    facts = {form: [float(x) for x in ask(worker, "facts")] for form, worker in workers.items()}
+    for worker in workers.values():
+        ask(worker, "run")  # warm-up
     times: dict[str, list[list[float]]] = {form: [] for form in forms}
     for _ in range(arguments.repeats):
         for form, worker in workers.items():
             times[form].append([float(x) for x in ask(worker, "run")])
     memory = {form: float(ask(worker, "memory")[0]) for form, worker in workers.items()}
     results = {form: result(worker) for form, worker in workers.items()}
+    facts = {form: [float(x) for x in ask(worker, "facts")] for form, worker in workers.items()}
     for worker in workers.values():
         worker.communicate("stop\n")
 

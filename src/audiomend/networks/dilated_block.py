@@ -164,9 +164,8 @@ def _convolve_all(y: Tensor, columns: int, kernels: Sequence[Tensor], keep: bool
 
 
 def _reflect(y: Tensor, columns: int) -> None:
-    """Fill the columns beside the first and the last one; what lies behind becomes 0."""
+    """Fill the columns beside the first and the last one; no output depends on what lies behind."""
     y[:, 0], y[:, columns + 1] = y[:, 2], y[:, columns - 1]
-    y[:, columns + 2 :] = 0
 
 
 def _combined(matrix: Tensor, x: Tensor, out: Tensor) -> None:
@@ -203,7 +202,10 @@ def _convolve(y: Tensor, columns: int, kernels: list[Tensor], dilation: int) -> 
 
 
 def _convolve_back(g: Tensor, y: Tensor, columns: int, kernels: list[Tensor], dilation: int) -> None:
-    """The gradient g after `_convolve` becomes that before it, where y was what it took; 0 in the margins."""
+    """The gradient g after `_convolve` becomes that before it, where y was what it took.
+
+    Behind the last column g is 0 and remains so.
+    """
     rows, channels = y.shape[2:]
     edge = _ROWS // 2 * dilation
     shared = g  # what a piece adds to the two columns that it has in common with the next one
@@ -238,5 +240,3 @@ def _convolve_back(g: Tensor, y: Tensor, columns: int, kernels: list[Tensor], di
             end = columns + 1
         done = g[example, start:end]
         done.mul_(_HALF).add_(torch.ops.aten.gelu_backward(bent[: end - start], y[example, start:end]))
-    g[:, 0] = 0
-    g[:, columns + 1 :] = 0
