@@ -19,9 +19,16 @@ from audiomend.models.prior import WienerPrior
 from audiomend.noise import normal
 from audiomend.operators.low_pass import LowPass
 from audiomend.processes.edm import EDM
-from audiomend.restorers import frame, walking
+from audiomend.restorers import files, frame, walking
 from audiomend.restorers.damage import Clipped, Dull, Gaps
-from audiomend.restorers.diffusion import Restoration, mend, seconds_per_evaluation, stretches, windows_for
+from audiomend.restorers.diffusion import (
+    Restoration,
+    at_file,
+    mend,
+    seconds_per_evaluation,
+    stretches,
+    windows_for,
+)
 from audiomend.restorers.frame import Options, prepare
 from audiomend.restorers.guiding import GUIDANCE, Measured
 from audiomend.restorers.memory import ArrayReader
@@ -332,6 +339,39 @@ def test_only_gradients_take_the_walk_out_of_inference_mode(
     assert GUIDANCE[guidance].gradient is not expected
 
 
+@pytest.mark.parametrize(("guidance", "seconds"), [("rg", 2.0), ("replace", 1.0)])
+def test_work_is_foreseen_with_its_gradients_and_in_evaluations(
+    monkeypatch: pytest.MonkeyPatch, guidance: str, seconds: float
+) -> None:
+    monkeypatch.setattr(files, "seconds_per_evaluation", lambda _, gradient: 2.0 if gradient else 1.0)
+    job = prepare(STEREO, HOLED, 1.0, Options(model="wiener", guidance=guidance, solver="heun", steps=4))
+    assert job.evaluations == 3 * sum(stretch.inputs for stretch in job.work)  # two steps of Heun
+    assert files._cost(job)[1] == seconds * job.evaluations
+
+
+def test_the_kept_band_is_nearly_a_projection() -> None:
+    """Its own transpose, and A A⁺ A = A but where the filter falls."""
+    operator = DULL.operator([0], 2000, torch.ones(1, 1, dtype=torch.bool), 1.0)
+    t = torch.arange(2000, dtype=torch.float64) / RATE
+    x = torch.from_numpy(np.hanning(2000)) * (torch.sin(2 * torch.pi * 600 * t) + torch.sin(9000 * t))
+    v = torch.from_numpy(normal(4, 0, 0, 0, 0, 2000)).double()
+    torch.testing.assert_close((operator.forward(x) * v).sum(), (x * operator.adjoint(v)).sum())
+    once = operator.forward(x)
+    torch.testing.assert_close(operator.forward(operator.pinv(once)), once, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rate", "known", "told"), [(8000, None, 4000), (96_000, None, None), (8000, 700.0, 700.0)]
+)
+def test_a_file_of_a_lower_rate_tells_its_band(
+    monkeypatch: pytest.MonkeyPatch, rate: int, known: float | None, told: float | None
+) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(WienerPrior, "denoiser", lambda self, *arguments: seen.append(arguments))
+    at_file(PRIOR, rate, windows_for(PRIOR, rate).length, lambda: torch.zeros(1, 8192), known)
+    assert seen == [(told, None)]
+
+
 def test_an_evaluation_is_timed_with_its_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     graphs: list[bool] = []
 
@@ -414,7 +454,8 @@ def test_samplers_that_measure_get_the_operator_of_the_whole_stretch(
     ):
         forward, observation, noise = rest
         seen.update(x=x, levels=levels, forward=forward, observation=observation, noise=noise, more=more)
-        return real(told, process, x, levels, *rest, **more)
+        for seen["reached"] in real(told, process, x, levels, *rest, **more):
+            yield seen["reached"]
 
     monkeypatch.setattr(walking, sampler, watched)
     chosen = way("inpaint", None, 10, {"sampler": sampler.replace("_", "-"), "sigma_y": 0.3, "warm": True})
@@ -453,6 +494,8 @@ def test_samplers_that_measure_get_the_operator_of_the_whole_stretch(
     (start, piece), *_ = pieces
     assert start == max(first + windows.overlap, 0)
     assert start + piece.shape[1] == min(first + windows.overlap + frames, STEREO.frames)
+    reached = seen["reached"].x[:, start - first : start - first + piece.shape[1]].double().numpy()
+    np.testing.assert_array_equal(piece, reached / 1.3)
 
 
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,6 +503,9 @@ def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(frame, "LONGEST_S", 0.4)
     hop_s = windows_for(PRIOR, RATE).hop / RATE
     with pytest.raises(UsageError, match=r"The sampler daps holds .* too long for it, 0 s are allowed"):
+        prepare(STEREO, DULL, 1.0, Options(preset="daps"))
+    monkeypatch.setattr(frame, "LONGEST_S", 3.5 * hop_s)
+    with pytest.raises(UsageError, match="too long"):  # four windows
         prepare(STEREO, DULL, 1.0, Options(preset="daps"))
     monkeypatch.setattr(frame, "LONGEST_S", 4.5 * hop_s)
     prepare(STEREO, DULL, 1.0, Options(preset="daps"))

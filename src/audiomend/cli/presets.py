@@ -7,7 +7,7 @@ from audiomend.cli.options import JsonResult
 
 EXAMPLE = "Examples:\n\n  audiomend presets\n\n  audiomend presets --json"
 VERBS = ("declip", "inpaint", "extend")
-MANY_STEPS = 1000  # of which the first and the last, which may cost less, are a small share
+MANY_STEPS = 100  # of which the first and the last, which may cost less, are a small share
 
 
 def presets(json: JsonResult = False) -> None:
@@ -28,7 +28,7 @@ def presets(json: JsonResult = False) -> None:
                 "equation": preset.equation,
                 "note": preset.note,
                 "settings": {verb: preset.for_verb(verb) for verb in VERBS},
-                "cost": {verb: _cost(name, verb) for verb in VERBS},
+                "cost": _costs(name),
             }
             for name, preset in PRESETS.items()
         ]
@@ -38,8 +38,20 @@ def presets(json: JsonResult = False) -> None:
     for title in ("name", "paper", "equation", "evaluations"):
         table.add_column(title, no_wrap=title == "name")
     for name, preset in PRESETS.items():
-        table.add_row(name, preset.paper, preset.equation, _in_words({v: _cost(name, v) for v in VERBS}))
+        table.add_row(name, preset.paper, preset.equation, _in_words(_costs(name)))
     Console(highlight=False).print(table)
+
+
+def _costs(name: str) -> dict[str, dict[str, Any]]:
+    """Of each verb."""
+    from audiomend.restorers.presets import PRESETS
+
+    values = {verb: PRESETS[name].for_verb(verb) for verb in VERBS}
+    first, *others = VERBS
+    costs = {first: _cost(name, first)}
+    for verb in others:
+        costs[verb] = costs[first] if values[verb] == values[first] else _cost(name, verb)
+    return costs
 
 
 def _cost(name: str, verb: str) -> dict[str, Any]:
