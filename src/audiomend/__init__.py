@@ -13,6 +13,7 @@ from audiomend.errors import AudiomendError, Cancelled
 if TYPE_CHECKING:
     from audiomend.models.prior import load as load_model
     from audiomend.restorers.arrays import declip, extend, inpaint, mend_blocks
+    from audiomend.restorers.generation import generate
     from audiomend.restorers.inverse import invert
     from audiomend.tuning import tune_process
 
@@ -23,6 +24,7 @@ __all__ = [
     "Cancelled",
     "declip",
     "extend",
+    "generate",
     "inpaint",
     "invert",
     "load_model",
@@ -33,6 +35,7 @@ __all__ = [
 _LAZY = {
     "declip": ("audiomend.restorers.arrays", "declip"),
     "extend": ("audiomend.restorers.arrays", "extend"),
+    "generate": ("audiomend.restorers.generation", "generate"),
     "inpaint": ("audiomend.restorers.arrays", "inpaint"),
     "invert": ("audiomend.restorers.inverse", "invert"),
     "mend_blocks": ("audiomend.restorers.arrays", "mend_blocks"),

@@ -13,6 +13,7 @@ from audiomend.cli import (
     degrade,
     demo,
     evaluate,
+    generate,
     interrupts,
     mend,
     models,
@@ -34,6 +35,7 @@ app = typer.Typer(
 mend.add_to(app)
 app.add_typer(degrade.app, name="degrade")
 app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+app.command("generate", epilog=generate.EXAMPLE)(generate.generate)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(models.app, name="models")
 app.command("presets", epilog=presets.EXAMPLE)(presets.presets)

@@ -153,6 +153,8 @@ def _request(
         gaps=gaps,
         clip_mode=settings.clip_mode,
         residue=None if settings.residue is None else str(settings.residue),
+        samples=settings.samples,
+        previews=None if settings.preview_steps is None else str(settings.preview_steps),
         force=settings.force,
     )
 
@@ -162,6 +164,7 @@ def _check(source: str, output: str, settings: Settings) -> None:
     from audiomend.audio.file import open_sound
     from audiomend.audio.output import check_output
     from audiomend.models.store import card_of
+    from audiomend.restorers.beside import sample_paths
     from audiomend.restorers.presets import find
 
     if output == PIPE and settings.json:
@@ -169,7 +172,8 @@ def _check(source: str, output: str, settings: Settings) -> None:
     if settings.report is not None:
         if PIPE in (source, output):
             raise UsageError("--report reads IN and OUT once more, so neither can be -; give them names")
-        _check_report(settings.report, [source, output, settings.residue], force=settings.force)
+        others = [source, output, settings.residue, *sample_paths(output, settings.samples)]
+        _check_report(settings.report, others, force=settings.force)
     card_of(settings.model)
     if settings.preset is not None:
         find(settings.preset)

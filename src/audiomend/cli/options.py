@@ -161,6 +161,25 @@ class Settings:
             rich_help_panel=HOW,
         ),
     ] = 1.0
+    samples: Annotated[
+        int,
+        typer.Option(
+            metavar="COUNT",
+            help="Draw so many posterior samples too, 2 or more, each a plausible sound: mended.sample-1.wav "
+            "and so on beside an OUT of mended.wav. Where they differ, nothing is known; --report shows it.",
+            show_default="none",
+            rich_help_panel=FILES,
+        ),
+    ] = 0
+    preview_steps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the sound after each network evaluation too, as DIR/step-01.wav and so on, floats.",
+            show_default=False,
+            rich_help_panel=FILES,
+        ),
+    ] = None
     residue: Annotated[
         Path | None,
         typer.Option(
@@ -215,14 +234,18 @@ class Settings:
     ] = False
 
 
-def takes(settings: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option for each field of a dataclass; its parameter `settings` receives them."""
+def takes(settings: type[Any], *only: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each field of a dataclass; its parameter `settings` receives them.
+
+    only: names of the fields, the others keep their defaults; without names all fields.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command).parameters.values()
         shared = [
             inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
             for f in dataclasses.fields(settings)
+            if f.name in only or not only
         ]
         parameters = [*(p for p in own if p.name != "settings"), *shared]
 

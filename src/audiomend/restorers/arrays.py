@@ -13,6 +13,7 @@ from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
+from audiomend.restorers.drawing import draws, part
 from audiomend.restorers.frame import Options, Progress, prepare, run, threads
 from audiomend.restorers.locate import Given, search
 from audiomend.restorers.memory import ArrayReader, ArraySink
@@ -38,6 +39,7 @@ def declip(
     solver: str | None = None,
     sampler: str | None = None,
     seed: int = 0,
+    samples: int | None = None,
     strength: float = 1.0,
     regions: Sequence[Seconds] = (),
     progress: Progress | None = None,
@@ -63,6 +65,8 @@ def declip(
         guidance, solver, sampler: names that docs/how-it-works.md lists, instead of the preset's or the usual
             one.
         seed: of all noise; the same seed gives the same samples.
+        samples: draw so many samples of the posterior, with the seeds from `seed` on, instead of the most
+            accurate signal; where they differ, nothing is known.
         strength: 0 to 1, the share of the change that is made.
         regions: (start, stop) in seconds; nothing outside them changes. Empty means everywhere.
         progress: called with the share done, 0 to 1; returning False cancels.
@@ -73,7 +77,7 @@ def declip(
             {"solver": "unipc", "warm": False}.
 
     Returns:
-        mended audio of the same shape, dtype and library.
+        mended audio of the same shape, dtype and library; with `samples` (samples, *shape).
 
     Raises:
         UsageError: an argument that cannot be used; the message says what is allowed.
@@ -97,7 +101,7 @@ def declip(
         device,
         walk or {},
     )
-    return _mended("declip", audio, sample_rate, given, options, regions, progress, threads)
+    return _mended("declip", audio, sample_rate, given, options, samples, regions, progress, threads)
 
 
 def inpaint(
@@ -114,6 +118,7 @@ def inpaint(
     solver: str | None = None,
     sampler: str | None = None,
     seed: int = 0,
+    samples: int | None = None,
     strength: float = 1.0,
     regions: Sequence[Seconds] = (),
     progress: Progress | None = None,
@@ -147,7 +152,7 @@ def inpaint(
         device,
         walk or {},
     )
-    return _mended("inpaint", audio, sample_rate, given, options, regions, progress, threads)
+    return _mended("inpaint", audio, sample_rate, given, options, samples, regions, progress, threads)
 
 
 def extend(
@@ -164,6 +169,7 @@ def extend(
     solver: str | None = None,
     sampler: str | None = None,
     seed: int = 0,
+    samples: int | None = None,
     strength: float = 1.0,
     regions: Sequence[Seconds] = (),
     progress: Progress | None = None,
@@ -196,7 +202,7 @@ def extend(
         device,
         walk or {},
     )
-    return _mended("extend", audio, sample_rate, given, options, regions, progress, threads)
+    return _mended("extend", audio, sample_rate, given, options, samples, regions, progress, threads)
 
 
 def mend_blocks(
@@ -289,6 +295,7 @@ def _mended(
     rate: int,
     given: Given,
     options: Options,
+    samples: int | None,
     regions: Sequence[Seconds],
     progress: Progress | None,
     thread_count: int | None,
@@ -298,10 +305,15 @@ def _mended(
     rows = _rows(values, rate)
     intervals = tuple(merge(_intervals(regions, rate, rows.shape[1], "region")))
     options = replace(options, regions=intervals)
-    sink = ArraySink(rows)
+    wanted = [options] if samples is None else draws(options, samples)
     with threads(thread_count):
-        _restore(verb, ArrayReader(rows, int(rate)), sink, given, options, progress)
-    result = _as_before(sink.samples, rows, values)
+        results: list[Array] = []
+        for number, chosen in enumerate(wanted):
+            sink = ArraySink(rows)
+            told = part(progress, number, len(wanted))
+            _restore(verb, ArrayReader(rows, int(rate)), sink, given, chosen, told)
+            results.append(_as_before(sink.samples, rows, values))
+    result = results[0] if samples is None else np.stack(results)
     return torch.from_numpy(result).to(audio.device) if is_tensor else result  # pyright: ignore[reportReturnType]
 
 

@@ -27,6 +27,8 @@ from audiomend.restorers.memory import read_padded
 from audiomend.restorers.walking import SAMPLERS, shifted
 from audiomend.restorers.way import MEASURING, Way
 from audiomend.samplers.base import Walk, seeded, silence
+from audiomend.solvers.base import Solver
+from audiomend.solvers.watched import watched
 
 OVERLAP = 1 / 8  # of a window, cross-faded with the next
 PROCESS = EDM()  # the one that every prior here is trained for
@@ -34,6 +36,9 @@ FILL_SAMPLE = 1 << 32  # the noise above a file's Nyquist frequency is a posteri
 
 Evaluated = Callable[[int], None]
 """Called with the number of windows that were just evaluated."""
+
+Preview = Callable[[int, int, NDArray[np.float64]], None]
+"""(index of the evaluation, position, (channels, n)): the estimate after it, at the file's level."""
 
 
 @dataclass(frozen=True)
@@ -233,12 +238,14 @@ def mend(
     gain: float,
     seed: int,
     evaluated: Evaluated = lambda _: None,
+    preview: Preview | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Walk the stretches.
 
     Args:
         work: what `stretches` found on the grid of `windows_for`.
         gain: from the file's level to the prior's.
+        preview: told of the estimates on the way, those of one evaluation in order of position.
 
     Yields:
         (position, (channels, n)) pieces of the mended signal at the file's level, in order of position; only
@@ -246,7 +253,7 @@ def mend(
     """
     differentiated = GUIDANCE[way.guidance].gradient or way.sampler in MEASURING
     without_graph = torch.no_grad if differentiated else torch.inference_mode
-    return without_graph()(_walked)(source, damage, work, prior, way, gain, seed, evaluated)
+    return without_graph()(_walked)(source, damage, work, prior, way, gain, seed, evaluated, preview)
 
 
 def _walked(
@@ -258,6 +265,7 @@ def _walked(
     gain: float,
     seed: int,
     evaluated: Evaluated,
+    preview: Preview | None,
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
     windows = windows_for(prior, source.rate)
     for stretch in work:
@@ -268,14 +276,35 @@ def _walked(
         walk = Walk(
             process=PROCESS,
             levels=way.levels(prior.card.sigma_data),
-            solver=way.stages,
+            solver=_told(way, preview, offset, length, windows, source.frames, gain),
             noise=shifted(seeded(seed), offset),
             windows=windows,
         )
         start = problem.guess if way.warm else silence(source.channels)
         position = offset
         for piece in SAMPLERS[way.sampler](problem, walk, start, length):
-            first, last = max(position, 0), min(position + piece.shape[1], source.frames)
-            if first < last:
-                yield first, piece[:, first - position : last - position].double().numpy() / gain
+            yield from _inside(piece, position, 0, source.frames, gain)
             position += piece.shape[1]
+
+
+def _inside(
+    piece: Tensor, position: int, start: int, stop: int, gain: float
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """What of a piece from `position` on lies in [start, stop), at the file's level; nothing if none does."""
+    first, last = max(position, start), min(position + piece.shape[1], stop)
+    if first < last:
+        yield first, piece[:, first - position : last - position].double().numpy() / gain
+
+
+def _told(
+    way: Way, preview: Preview | None, offset: int, length: int, windows: Windows, frames: int, gain: float
+) -> Solver:
+    """The solver of a stretch, which tells of its estimates where somebody wants to know of them."""
+    if preview is None:
+        return way.stages
+
+    def watch(index: int, position: int, clean: Tensor) -> None:
+        for first, samples in _inside(clean, position, max(offset, 0), min(offset + length, frames), gain):
+            preview(index, first, samples)
+
+    return watched(way.stages, watch, offset - windows.overlap)

@@ -19,7 +19,7 @@ from audiomend.restorers.guiding import check
 from audiomend.restorers.regions import Interval
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import LONGEST_S, SAMPLERS, streamed
-from audiomend.restorers.way import Way
+from audiomend.restorers.way import MEASURING, Way
 
 Array = NDArray[Any]
 REGION_FADE_S = 0.01  # at the edges of a region, inside it, where every sample may change
@@ -151,8 +151,11 @@ def _check_lengths(sampler: str, work: Sequence[Stretch], hop_s: float) -> None:
         )
 
 
-def run(job: Job, sink: Sink, progress: Progress | None = None) -> None:
+def run(job: Job, sink: Sink, progress: Progress | None = None, previews: Sequence[Sink] = ()) -> None:
     """Do the work; every mended sample goes to the sink, in order of position.
+
+    previews: a sink for each evaluation (`Way.evaluations`), which gets what the work would end with there;
+        or none.
 
     Raises:
         Cancelled: `progress` returned False.
@@ -165,16 +168,36 @@ def run(job: Job, sink: Sink, progress: Progress | None = None) -> None:
         if progress is not None and progress(min(done / max(job.evaluations, 1), 1.0)) is False:
             raise Cancelled("The work was cancelled; nothing was changed.")
 
-    options = job.options
-    pieces = mend(job.source, job.damage, job.work, job.prior, job.way, job.gain, options.seed, evaluated)
+    def preview(index: int, start: int, estimate: Array) -> None:
+        _place(job, previews[index], start, estimate)
+
+    if previews and job.way.sampler in MEASURING:
+        raise UsageError(f"The sampler {job.way.sampler} walks without a solver, so it has no previews.")
+
+    pieces = mend(
+        job.source,
+        job.damage,
+        job.work,
+        job.prior,
+        job.way,
+        job.gain,
+        job.options.seed,
+        evaluated,
+        preview if previews else None,
+    )
     for start, mended in pieces:
-        before = job.source.read(start, start + mended.shape[1])
-        mended = job.damage.settle(before, mended)
-        weight = np.full(mended.shape[1], options.strength)
-        if options.regions and job.damage.verb == "extend":  # the others change what is lost anyway
-            weight *= region_fade(options.regions, start, start + mended.shape[1], job.source.rate)
-        mended = before + weight * (mended - before)
-        sink.add(start, mended, job.damage.lost(start, before) & (mended != before))
+        _place(job, sink, start, mended)
+
+
+def _place(job: Job, sink: Sink, start: int, mended: Array) -> None:
+    """Give the sink the share of the change that is wanted, of the lost samples alone."""
+    before = job.source.read(start, start + mended.shape[1])
+    mended = job.damage.settle(before, mended)
+    weight = np.full(mended.shape[1], job.options.strength)
+    if job.options.regions and job.damage.verb == "extend":  # the others change what is lost anyway
+        weight *= region_fade(job.options.regions, start, start + mended.shape[1], job.source.rate)
+    mended = before + weight * (mended - before)
+    sink.add(start, mended, job.damage.lost(start, before) & (mended != before))
 
 
 def region_fade(regions: Sequence[Interval], start: int, stop: int, rate: int) -> Array:

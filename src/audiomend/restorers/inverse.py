@@ -75,7 +75,7 @@ def invert(
     channels, sigma_data = len(observation), prior.card.sigma_data
     norm = spectral if observation.ndim > 2 else euclidean
     with torch.no_grad():
-        inner = _between_silence(_Unguided(prior, sample_rate, channels, seed), frames)
+        inner = _between_silence(Unguided(prior, sample_rate, channels, seed), frames)
         measured = Measured(inner, PROCESS, operator, observation, sigma_data, chosen, norm, damaged=False)
         levels, noise = chosen.levels(sigma_data), seeded(seed)
         start = State((levels[0] * noise(0, 0, 0, frames)).expand(channels, -1))
@@ -85,7 +85,7 @@ def invert(
 
 
 @dataclass(frozen=True, eq=False)
-class _Unguided:
+class Unguided:
     """The prior alone, window by window, as a `Problem`."""
 
     prior: Prior
@@ -105,7 +105,7 @@ class _Unguided:
         )
 
 
-def _between_silence(problem: _Unguided, frames: int) -> Denoiser:
+def _between_silence(problem: Unguided, frames: int) -> Denoiser:
     """The denoiser of states (channels, frames); before and after them its windows see silence with noise."""
     windows = windows_for(problem.prior, problem.rate)
     first, stop = windows.span(windows.count(frames))
