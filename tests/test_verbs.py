@@ -257,11 +257,11 @@ def test_solvers_of_first_order_differ_in_their_freshness(
 @pytest.mark.parametrize(
     ("rule", "confidence", "cutoff_hz", "is_found"),
     [
-        ("edge", 0.75, 2000.0, True),
-        ("edge", 0.74, 2000.0, False),
-        ("cumulative", 0.9, 2000.0, False),
-        ("edge", 0.9, 3801.0, False),
-        ("edge", 0.9, 3799.0, True),
+        ("edge", 1.0, 2000.0, True),
+        ("edge", 0.99, 2000.0, False),
+        ("cumulative", 1.0, 2000.0, False),
+        ("edge", 1.0, 3801.0, False),
+        ("edge", 1.0, 3799.0, True),
     ],
 )
 def test_extend_believes_clear_edges_only(
