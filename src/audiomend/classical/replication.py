@@ -4,9 +4,10 @@ In each short-time frame the upper half of the known band is copied upwards as o
 Liljeryd, Kjörling, Kunz, "Spectral band replication, a novel approach in audio coding", AES 112, 2002). There
 the encoder sends the envelope of the new band. Here it is extrapolated, as in blind bandwidth extension
 (Larsen and Aarts, "Audio Bandwidth Extension", 2004): a straight line of level in dB over log2 frequency,
-fitted to the upper octave of the known band by weighted least squares, goes on beyond the cut-off. The copy is
-whitened before it takes that level, as in the inverse filtering of spectral band replication: partials and
-formants of the source would stand in the wrong places, and treble is more like noise than what lies below.
+fitted to the upper octave of the known band by weighted least squares, goes on beyond the cut-off. The copy
+is whitened before it takes that level, as in the inverse filtering of spectral band replication: partials
+and formants of the source would stand in the wrong places, and treble is more like noise than what lies
+below.
 """
 
 import math
@@ -39,8 +40,8 @@ def replicated(x: Tensor, rate: float, cutoff_hz: float, first: int = 0) -> Tens
     slope a and the level p at the cut-off c, or at the middle of the fitted band where it rises. Bin f takes
     the value of its source bin, divided by the root of that bin's smoothed power, times
     10^((p + b log2(f / c)) / 20), b being a but at most -24 dB per octave: a sound that ends by nature goes
-    on to end, and no frame gets louder above the cut-off than it is below. Within 0.95 to 1 times the cut-off
-    the band rises as a sine.
+    on to end, and no frame gets louder above the cut-off than it is below. Within 0.95 to 1 times the
+    cut-off the band rises as a sine.
 
     Args:
         x: (..., time) real, finite; zero outside.
@@ -77,8 +78,8 @@ class _Plan:
 
     Attributes:
         fitted: bins (first, stop) of the fit.
-        weights: (stop - first, 2) whose product with levels is the weighted least-squares line: its slope, and
-            its level at the middle of the fitted band.
+        weights: (stop - first, 2) whose product with levels is the weighted least-squares line: its slope,
+            and its level at the middle of the fitted band.
         middle: log2 of that middle over the cut-off.
         lowest: first bin of the new band.
         source: (new,) bins that are copied to those from `lowest` on.
