@@ -24,6 +24,9 @@ LEAST_FALL_DB = 10.0
 LEAST_SHARE = 0.3  # of the largest fall; a smaller one above it is structure in the noise floor
 CLIFF = (1.03, 1.07)  # ratios of frequency between which levels below and above a cliff are averaged
 CLIFF_SHARE = 0.5  # of the whole fall that a cliff makes up
+CLIFF_DEPTH = (
+    1 / 8
+)  # of the cliff: below the slope that may lead to it, and within 1 % of a steep filter's −6 dB
 SURE_FALL_DB = 20.0
 HALF_DB = 6.0
 CUMULATIVE_SHARE = 0.985
@@ -143,7 +146,7 @@ def _highest_edge(falls: NDArray[np.float64]) -> _Edge:
 
 
 def _cutoff(level: NDArray[np.float64], edge: _Edge) -> int:
-    """Highest bin of the fall less than 6 dB below what was before it.
+    """Highest bin of the fall less than 6 dB, or an eighth of a cliff, below what was before it.
 
     Where half of the fall lies within a tenth of the frequency, a filter made a cliff and what lies just
     before that counts: a voice falls by 20 dB in a sixth of an octave by nature, and what a filter leaves of
@@ -151,13 +154,11 @@ def _cutoff(level: NDArray[np.float64], edge: _Edge) -> int:
     """
     before = slice(min(round(edge.first / SIDE), edge.first - SIDE_BINS), edge.first)
     after = slice(edge.last, max(round(edge.last * SIDE), edge.last + SIDE_BINS))
-    cliff = _cliff(level, edge)
+    depth, stop, cliff = HALF_DB, edge.steepest + 1, _cliff(level, edge)
     if cliff.drop >= CLIFF_SHARE * (level[before].mean() - level[after].mean()):
-        before, stop = cliff.before, cliff.stop
-    else:
-        stop = edge.steepest + 1
+        depth, stop, before = max(depth, CLIFF_DEPTH * cliff.drop), cliff.stop, cliff.before
     smooth = np.convolve(level, np.full(5, 0.2), "same")
-    intact = np.flatnonzero(smooth[before.start : stop] >= level[before].mean() - HALF_DB)
+    intact = np.flatnonzero(smooth[before.start : stop] >= level[before].mean() - depth)
     return before.start + int(intact[-1])
 
 
