@@ -54,13 +54,15 @@ def test_the_band_falls_by_24_decibels_per_octave_or_more(slope: float, continue
     assert edge == pytest.approx(between + BIAS, abs=2.0)
 
 
-def test_a_rising_band_is_not_raised() -> None:
-    clean = coloured(6.0)
-    assert (
-        level(clean, 1200, 1840) - 6
-        < level(replicated(clean, RATE, CUTOFF), 2000, 2300)
-        < level(clean, 1200, 1840)
-    )
+def test_a_rising_band_rises_to_the_cut_off() -> None:
+    """As hissing sounds of speech do; from there on it falls."""
+    clean = coloured(12.0)
+    band = replicated(LowPass(CUTOFF, RATE).forward(clean), RATE, CUTOFF)
+    edge = level(clean, 1990, 2010) + BIAS
+    for octaves in (0.05, 0.5, 1.0):
+        place = CUTOFF * 2**octaves
+        found = level(band, 0.98 * place, 1.02 * place)
+        assert found == pytest.approx(edge - 24 * octaves, abs=2.5)
 
 
 @pytest.mark.parametrize("rate", [8000, 44_100, 96_000])
@@ -69,7 +71,7 @@ def test_the_band_is_the_same_at_every_rate(rate: int) -> None:
     band = replicated(clean, rate, CUTOFF)
     for low in (2000, 3000):
         expected = level(clean, low, low + 800, rate) + BIAS
-        assert level(band, low, low + 800, rate) == pytest.approx(expected, abs=1.0)
+        assert level(band, low, low + 800, rate) == pytest.approx(expected, abs=1.5)
 
 
 def test_a_steep_low_pass_and_the_band_make_no_hole_and_no_hill() -> None:
@@ -192,15 +194,14 @@ def by_definition(x: np.ndarray, rate: float, cutoff: float) -> np.ndarray:
     count = len(x) // hop + 4
     padded = np.concatenate([np.zeros(3 * hop), x, np.zeros(2 * window)])
     spectra = [np.fft.rfft(padded[n * hop : n * hop + window] * hann) for n in range(count)]
-    known = np.arange(math.ceil(0.5 * c), math.ceil(0.92 * c))
-    top = known[-1] + 1
+    known = np.arange(math.ceil(0.5 * c), math.ceil(0.96 * c))
+    top = math.ceil(0.92 * c)
     width = 4 * int((0.92 - 0.46) * c / 4)
-    middle = np.average(np.log2(known / c), weights=1 / known)
     out = np.zeros(len(padded))
     for n in range(1, count - 1):
         power = sum(np.abs(spectra[k]) ** 2 for k in (n - 1, n, n + 1)) / 3
         line = np.polyfit(np.log2(known / c), 10 * np.log10(power[known]), 1, w=known**-0.5)
-        slope, edge = line[0], np.polyval(line, 0 if line[0] < 0 else middle)
+        slope, edge = line[0], np.polyval(line, 0)
         new = np.zeros(bins, complex)
         for f in range(math.ceil(0.95 * c), bins):
             g = top - width + (f - top) % width

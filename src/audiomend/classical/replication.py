@@ -20,8 +20,8 @@ from torch.nn import functional as F
 
 WINDOW_S = 2048 / 44_100
 OVERLAPS = 4  # hops of a window
-FITTED = (0.5, 0.92)  # of the cut-off: the file's own filter falls beyond
-COPIED = (0.46, 0.92)  # its upper half, to the bins
+FITTED = (0.5, 0.96)  # of the cut-off: a steep filter of the file's own falls beyond
+COPIED = (0.46, 0.92)  # the upper half of what a gentler one leaves too, to the bins
 CROSSOVER = (0.95, 1.0)  # of the cut-off: the new band rises where a steep low-pass falls
 FLATTEST_DB = -24.0  # per octave, of the continued envelope
 FLOOR = 1e-14  # of a frame's greatest power, added before the logarithm
@@ -37,11 +37,10 @@ def replicated(x: Tensor, rate: float, cutoff_hz: float, first: int = 0) -> Tens
     """The new band alone, to be added to the signal.
 
     The power of each bin is smoothed over three frames. A line fitted to its dB over log2 frequency has the
-    slope a and the level p at the cut-off c, or at the middle of the fitted band where it rises. Bin f takes
-    the value of its source bin, divided by the root of that bin's smoothed power, times
-    10^((p + b log2(f / c)) / 20), b being a but at most -24 dB per octave: a sound that ends by nature goes
-    on to end, and no frame gets louder above the cut-off than it is below. Within 0.95 to 1 times the
-    cut-off the band rises as a sine.
+    slope a and the level p at the cut-off c. Bin f takes the value of its source bin, divided by the root of
+    that bin's smoothed power, times 10^((p + b log2(f / c)) / 20), b being a but at most -24 dB per octave:
+    a sound that ends by nature goes on to end. For noise that is 1.7 dB below the line of the mean power.
+    Within 0.95 to 1 times the cut-off the band rises as a sine.
 
     Args:
         x: (..., time) real, finite; zero outside.
@@ -98,7 +97,7 @@ class _Plan:
     def envelope(self, power: Tensor) -> Tensor:
         """(..., fitted) power to (..., new) magnitudes."""
         slope, level = (10 * power.log10() @ self.weights).unsqueeze(-2).unbind(-1)
-        edge = level - slope.clamp(max=0) * self.middle
+        edge = level - slope * self.middle
         return self.rise * 10 ** ((edge + slope.clamp(max=FLATTEST_DB) * self.octaves) / 20)
 
 
@@ -111,6 +110,7 @@ def _plan(window: int, cutoff: float) -> _Plan | None:
     # Moved by a multiple of OVERLAPS bins a partial keeps its phase from frame to frame; moved as a whole, a
     # click stays a click.
     width = OVERLAPS * int((COPIED[1] - COPIED[0]) * cutoff / OVERLAPS)
+    top = math.ceil(COPIED[1] * cutoff)
     if width == 0 or lowest > window // 2:
         return None
     fitted = torch.arange(start, stop, dtype=torch.float64)
@@ -119,7 +119,7 @@ def _plan(window: int, cutoff: float) -> _Plan | None:
     middle = (weight * octaves).sum()
     centred = octaves - middle
     bins = torch.arange(lowest, window // 2 + 1)
-    source = stop - width + (bins - stop) % width
+    source = top - width + (bins - top) % width
     place = ((bins / cutoff - CROSSOVER[0]) / (CROSSOVER[1] - CROSSOVER[0])).clamp(0, 1)
     return _Plan(
         fitted=(start, stop),
