@@ -158,7 +158,7 @@ def _cutoff(level: NDArray[np.float64], edge: _Edge) -> int:
     if cliff.drop >= CLIFF_SHARE * (level[before].mean() - level[after].mean()):
         depth, stop, before = max(depth, CLIFF_DEPTH * cliff.drop), cliff.stop, cliff.before
     smooth = np.convolve(level, np.full(5, 0.2), "same")
-    intact = np.flatnonzero(smooth[before.start : stop] >= level[before].mean() - depth)
+    intact = np.flatnonzero(smooth[before.start : stop] >= smooth[before].mean() - depth)
     return before.start + int(intact[-1])
 
 
