@@ -37,7 +37,8 @@ class Bandwidth:
     """Where a recording ends in frequency.
 
     Attributes:
-        cutoff_hz: the −6 dB point of the edge, or the guess; half the rate for silence.
+        cutoff_hz: where the edge begins, 6 dB or an eighth of a filter's cliff down, or the guess; half the
+            rate for silence.
         rule: which rule gave it; "edge" if there is a fall of 10 dB or more.
         fall_db: of the highest such edge, or the largest fall if there is none.
         confidence: fall_db / 20 dB, at most 1. Of music, singing and speech low-passed at 3 to 16 kHz, edges
