@@ -248,11 +248,11 @@ def test_the_clip_levels_are_told(given: dict, beyond: float, said: str) -> None
 def test_solvers_of_first_order_differ_in_their_freshness(
     monkeypatch: pytest.MonkeyPatch, solver: str, freshness: float | str
 ) -> None:
-    from audiomend.restorers import settings
+    from audiomend.restorers import settings, way
 
-    monkeypatch.setattr(settings, "first_order", lambda f: f)
-    way = settings.way("declip", "fast", None, {"solver": solver})
-    assert settings.SOLVERS[solver](way) == freshness
+    monkeypatch.setattr(way, "first_order", lambda f: f)
+    chosen = settings.way("declip", "fast", None, {"solver": solver})
+    assert way.SOLVERS[solver](chosen) == freshness
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from audiomend.errors import AudiomendError, Cancelled
 if TYPE_CHECKING:
     from audiomend.models.prior import load as load_model
     from audiomend.restorers.arrays import declip, extend, inpaint, mend_blocks
+    from audiomend.restorers.inverse import invert
     from audiomend.tuning import tune_process
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __all__ = [
     "declip",
     "extend",
     "inpaint",
+    "invert",
     "load_model",
     "mend_blocks",
     "tune_process",
@@ -32,6 +34,7 @@ _LAZY = {
     "declip": ("audiomend.restorers.arrays", "declip"),
     "extend": ("audiomend.restorers.arrays", "extend"),
     "inpaint": ("audiomend.restorers.arrays", "inpaint"),
+    "invert": ("audiomend.restorers.inverse", "invert"),
     "mend_blocks": ("audiomend.restorers.arrays", "mend_blocks"),
     "load_model": ("audiomend.models.prior", "load"),
     "tune_process": ("audiomend.tuning", "tune_process"),

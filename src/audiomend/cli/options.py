@@ -93,15 +93,55 @@ class Settings:
         ),
     ] = None
     quality: Annotated[
-        Literal["fast", "balanced", "best"],
-        typer.Option(help="8, 16 or 32 network evaluations a window.", rich_help_panel=HOW),
-    ] = "balanced"
+        Literal["fast", "balanced", "best"] | None,
+        typer.Option(
+            help="8, 16 or 32 network evaluations a window.",
+            show_default="balanced, or the preset's own number",
+            rich_help_panel=HOW,
+        ),
+    ] = None
     steps: Annotated[
         int | None,
         typer.Option(
             metavar="COUNT",
             help="Network evaluations a window, 1 or more, instead of --quality.",
             show_default=False,
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Mend as a paper does: a name from `audiomend presets`. The options below change its parts.",
+            show_default="what measured best",
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    guidance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What keeps to the sound that was measured, such as projection, replace, rg or rg-dc.",
+            show_default="the preset's, or projection",
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    solver: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How a step is taken, such as euler, ancestral, heun, 2m or unipc.",
+            show_default="the preset's, or what measured best",
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How the steps are walked: stream, trajectory, repaint, daps or red-diff.",
+            show_default="the preset's, or stream",
             rich_help_panel=HOW,
         ),
     ] = None

@@ -155,6 +155,8 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
         "Regions": ", ".join(request.regions) or "everywhere",
         "Model": outcome.model or "none was needed",
         "Settings": f"{outcome.steps} steps, strength {options.strength:g}, precision {outcome.precision}",
+        "Preset": options.preset or "",
+        "Chosen": ", ".join(f"{what} {name}" for what, name in options.changes.items()),
         "Started from": outcome.started_from,
         "Seed": str(options.seed),
         "Time": f"{outcome.seconds:.1f} s",

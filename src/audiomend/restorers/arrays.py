@@ -31,8 +31,12 @@ def declip(
     clip_level: float | None = None,
     method: str = "auto",
     model: str | None = None,
-    quality: str = "balanced",
+    quality: str | None = None,
     steps: int | None = None,
+    preset: str | None = None,
+    guidance: str | None = None,
+    solver: str | None = None,
+    sampler: str | None = None,
     seed: int = 0,
     strength: float = 1.0,
     regions: Sequence[Seconds] = (),
@@ -52,8 +56,12 @@ def declip(
             polarity.
         method: auto or diffusion.
         model: a shipped model's name or a model's folder; None takes the default.
-        quality: fast, balanced or best: 8, 16 or 32 network evaluations.
+        quality: fast, balanced or best: 8, 16 or 32 network evaluations; None is balanced, or the preset's
+            own number.
         steps: number of evaluations, instead of a quality.
+        preset: a published way to mend; `audiomend presets` lists them.
+        guidance, solver, sampler: names that docs/how-it-works.md lists, instead of the preset's or the usual
+            one.
         seed: of all noise; the same seed gives the same samples.
         strength: 0 to 1, the share of the change that is made.
         regions: (start, stop) in seconds; nothing outside them changes. Empty means everywhere.
@@ -61,7 +69,7 @@ def declip(
         precision: auto, float32 or bfloat16, of the network.
         device: auto, cpu, cuda or mps.
         threads: of torch, during the call; None leaves them.
-        walk: for comparisons, other values for fields of `audiomend.restorers.settings.Way`, such as
+        walk: for comparisons, other values for fields of `audiomend.restorers.way.Way`, such as
             {"solver": "unipc", "warm": False}.
 
     Returns:
@@ -73,7 +81,22 @@ def declip(
         Cancelled: by `progress`.
     """
     given = Given(clip_level=clip_level)
-    options = Options(method, model, quality, steps, seed, strength, (), precision, device, walk or {})
+    options = Options(
+        method,
+        model,
+        quality,
+        steps,
+        preset,
+        guidance,
+        solver,
+        sampler,
+        seed,
+        strength,
+        (),
+        precision,
+        device,
+        walk or {},
+    )
     return _mended("declip", audio, sample_rate, given, options, regions, progress, threads)
 
 
@@ -84,8 +107,12 @@ def inpaint(
     gaps: Sequence[Seconds] = (),
     method: str = "auto",
     model: str | None = None,
-    quality: str = "balanced",
+    quality: str | None = None,
     steps: int | None = None,
+    preset: str | None = None,
+    guidance: str | None = None,
+    solver: str | None = None,
+    sampler: str | None = None,
     seed: int = 0,
     strength: float = 1.0,
     regions: Sequence[Seconds] = (),
@@ -104,7 +131,22 @@ def inpaint(
     """
     frames = audio.shape[-1] if audio.ndim else 0
     given = Given(gaps=tuple(_intervals(gaps, sample_rate, frames, "gap")))
-    options = Options(method, model, quality, steps, seed, strength, (), precision, device, walk or {})
+    options = Options(
+        method,
+        model,
+        quality,
+        steps,
+        preset,
+        guidance,
+        solver,
+        sampler,
+        seed,
+        strength,
+        (),
+        precision,
+        device,
+        walk or {},
+    )
     return _mended("inpaint", audio, sample_rate, given, options, regions, progress, threads)
 
 
@@ -115,8 +157,12 @@ def extend(
     cutoff_hz: float | None = None,
     method: str = "auto",
     model: str | None = None,
-    quality: str = "balanced",
+    quality: str | None = None,
     steps: int | None = None,
+    preset: str | None = None,
+    guidance: str | None = None,
+    solver: str | None = None,
+    sampler: str | None = None,
     seed: int = 0,
     strength: float = 1.0,
     regions: Sequence[Seconds] = (),
@@ -134,7 +180,22 @@ def extend(
     The other arguments, the result and the errors are those of `declip`.
     """
     given = Given(cutoff_hz=cutoff_hz)
-    options = Options(method, model, quality, steps, seed, strength, (), precision, device, walk or {})
+    options = Options(
+        method,
+        model,
+        quality,
+        steps,
+        preset,
+        guidance,
+        solver,
+        sampler,
+        seed,
+        strength,
+        (),
+        precision,
+        device,
+        walk or {},
+    )
     return _mended("extend", audio, sample_rate, given, options, regions, progress, threads)
 
 

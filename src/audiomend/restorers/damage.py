@@ -216,12 +216,21 @@ class Dull:
 
 @dataclass(frozen=True)
 class _KeepBand:
-    """The low-pass with its band replaced instead of inverted: the file's filter is only guessed."""
+    """The low-pass with its band replaced instead of inverted: the file's filter is only guessed.
+
+    So it counts as the projection that it nearly is, its own transpose and pseudo-inverse.
+    """
 
     low_pass: LowPass
 
     def forward(self, x: Tensor) -> Tensor:
         return self.low_pass.forward(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.low_pass.forward(y)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return self.low_pass.forward(y)
 
     def project(self, x: Tensor, observation: Tensor) -> Tensor:
         return self.low_pass.replace_band(x, observation)

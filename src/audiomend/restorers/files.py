@@ -16,6 +16,7 @@ from audiomend.audio.reader import SoundReader, by_position
 from audiomend.errors import Cancelled
 from audiomend.restorers.diffusion import seconds_per_evaluation, windows_for
 from audiomend.restorers.frame import Job, Options, Progress, prepare, run
+from audiomend.restorers.guiding import GUIDANCE
 from audiomend.restorers.locate import Found, Given, search
 from audiomend.restorers.regions import Interval, parse_intervals
 
@@ -142,7 +143,7 @@ def mend_file(
                 changed=spill.changed,
                 model="" if job is None else job.prior.card.name,
                 precision="" if job is None else job.prior.precision,
-                steps=0 if job is None else job.way.steps,
+                steps=0 if job is None else job.way.evaluations,
                 started_from="" if job is None else job.started_from,
                 seconds=time.monotonic() - begun,
                 input_sha256=input_sha256,
@@ -185,9 +186,8 @@ def _cost(job: Job | None) -> tuple[float, float]:
         return 0.0, 0.0
     windows = windows_for(job.prior, job.source.rate)
     damaged = sum((s.last - s.first + 1) * windows.hop for s in job.work) / job.source.rate
-    return min(damaged, job.source.frames / job.source.rate), job.evaluations * seconds_per_evaluation(
-        job.prior
-    )
+    each = seconds_per_evaluation(job.prior, GUIDANCE[job.way.guidance].gradient)
+    return min(damaged, job.source.frames / job.source.rate), job.evaluations * each
 
 
 def _residue(request: Request, sound: Sound, target: Target) -> Target | None:
