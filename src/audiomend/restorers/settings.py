@@ -28,7 +28,7 @@ _WAYS = {
         10.0, 0.003, 5.0, "momentum", warm=True, conditioned=False, m=0.4, stride=1.0, kappa=0.4, steps=16
     ),
     "extend": Way(
-        0.03, 0.003, 5.0, "2m", warm=True, conditioned=True, m=0.0, stride=1.0, kappa=1.0, steps=16
+        0.01, 0.001, 5.0, "2m", warm=True, conditioned=True, m=0.0, stride=1.0, kappa=1.0, steps=16
     ),
 }
 _LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)
