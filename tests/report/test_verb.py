@@ -72,7 +72,7 @@ def overs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restored peaks beyond full scale from 0.7 to 0.72 s, whatever the model would have made of it."""
     peaks = np.where(np.arange(20) % 2, 1.6, -1.6)[None]
 
-    def run(job: object, sink: Spill, progress: object) -> None:
+    def run(job: object, sink: Spill, progress: object, *_: object) -> None:
         sink.add(700, peaks, np.ones(20, bool))
 
     monkeypatch.setattr("audiomend.restorers.files.run", run)

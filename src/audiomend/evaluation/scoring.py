@@ -13,6 +13,7 @@ from audiomend.evaluation.metrics import (
     level_error,
     log_spectral_distance,
     sdr,
+    si_sdr,
     split_bands,
     storable,
 )
@@ -37,6 +38,8 @@ FIGURES: dict[str, Figure] = {
     "agreement_below_db": Figure("agreement with the input below the cut-off, dB", "higher"),
     "above_level_error_db": Figure("level error above the cut-off, dB", "nearer 0"),
     "sdr_db": Figure("SDR of the whole clip, dB", "higher"),
+    "si_sdr_db": Figure("SI-SDR of the whole clip, dB", "higher"),
+    "lsd_db": Figure("log-spectral distance of the whole clip, dB", "lower"),
 }
 
 SHORT_GAP_MS = 50.0  # up to here a gap can be filled with the very waveform, so that its SDR says something
@@ -45,10 +48,10 @@ SHORT_GAP_MS = 50.0  # up to here a gap can be filled with the very waveform, so
 def shown_figures(task: Task, severity: float) -> tuple[str, ...]:
     """The figures that tables show at this severity, the most telling first."""
     if task == "declip":
-        return ("clipped_sdr_db",)
+        return ("clipped_sdr_db", "si_sdr_db")
     if task == "inpaint":
         return ("gap_sdr_db",) if severity <= SHORT_GAP_MS else ("gap_lsd_db", "gap_level_error_db")
-    return ("above_lsd_db", "agreement_below_db")
+    return ("above_lsd_db", "agreement_below_db", "lsd_db", "si_sdr_db")
 
 
 def score(
@@ -59,11 +62,11 @@ def score(
     declip: SDR over the clipped samples. inpaint: per gap the SDR, the log-spectral distance of the gap with
     half a frame on either side (so every frame's centre lies in the gap), and the level error; means over
     gaps. extend: log-spectral distance and level error above the cut-off, and as agreement the SDR of the
-    estimate against the *damaged* clip below 0.95 of the cut-off: what was measured should stay. All: SDR of
-    the whole clip.
+    estimate against the *damaged* clip below 0.95 of the cut-off: what was measured should stay; and the
+    log-spectral distance of all bands. All: SDR and SI-SDR of the whole clip.
     """
     r, y, e = (np.asarray(x, dtype=np.float64) for x in (reference, observation, estimate))
-    whole = {"sdr_db": storable(sdr(r, e))}
+    whole = {"sdr_db": storable(sdr(r, e)), "si_sdr_db": storable(si_sdr(r, e))}
     if how.task == "declip":
         clipped = damaged_samples(reference, how)
         return {"clipped_sdr_db": storable(sdr(r[clipped], e[clipped]))} | whole
@@ -82,6 +85,7 @@ def score(
         "above_lsd_db": storable(log_spectral_distance(r, e, rate, low_hz=how.severity)),
         "agreement_below_db": storable(sdr(kept_y, kept_e)),
         "above_level_error_db": storable(level_error(above_r, above_e)),
+        "lsd_db": storable(log_spectral_distance(r, e, rate)),
     } | whole
 
 

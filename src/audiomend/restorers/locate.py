@@ -18,7 +18,7 @@ from audiomend.restorers.regions import Interval, merge
 
 Array = NDArray[Any]
 VERBS = ("declip", "inpaint", "extend")
-SURE_EDGE = 0.75  # edges of 10 to 15 dB, below this confidence, were right in half the cases only
+SURE_EDGE = 1.0  # falls of less than 20 dB: where a sound ends by nature, or all but ends before the edge
 FULL_BAND = 0.95  # of Nyquist: an edge above it is the anti-aliasing filter of a full-band recording
 
 
@@ -67,7 +67,7 @@ def search(verb: str, given: Given, rate: int, channels: int) -> Search:
         UsageError: a value that cannot be, such as a cut-off above Nyquist.
     """
     if verb == "declip":
-        return _search_clipping(given.clip_level, channels)
+        return _search_clipping(given.clip_level, rate, channels)
     if verb == "inpaint":
         return _search_gaps(given.gaps, rate, channels)
     if verb == "extend":
@@ -88,7 +88,7 @@ class _Beyond:
         self.samples += samples.size
 
 
-def _search_clipping(level: float | None, channels: int) -> Search:
+def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
     if level is not None:
         if not 0 < level < np.inf:
             raise UsageError(f"The clip level is {level:g}; it must be above 0.")
@@ -98,7 +98,7 @@ def _search_clipping(level: float | None, channels: int) -> Search:
             facts = {"clip_level": level, "clipped_samples": beyond.count}
             if not beyond.count:
                 return Found(None, f"no sample reaches the clip level of {level:g}", facts)
-            damage = Clipped(-levels, levels, beyond.count / beyond.samples)
+            damage = Clipped(-levels, levels, rate, beyond.count / beyond.samples)
             return Found(damage, f"clipped at {level:g} of full scale, as given", facts)
 
         return Search((beyond,), given)
@@ -124,9 +124,8 @@ def _search_clipping(level: float | None, channels: int) -> Search:
             else f"{min(finite):.4g} to {max(finite):.4g}"
         )
         share = clipped / samples
-        return Found(
-            Clipped(low, high, share), f"clipped at {where} of full scale, {share:.2%} of the samples", facts
-        )
+        damage = Clipped(low, high, rate, share)
+        return Found(damage, f"clipped at {where} of full scale, {share:.2%} of the samples", facts)
 
     return Search((detector,), conclude)
 
@@ -174,9 +173,8 @@ def _search_cutoff(cutoff_hz: float | None, rate: int, channels: int) -> Search:
             "rule": verdict.rule,
             "confidence": round(verdict.confidence, 3),
         }
-        if (
-            verdict.rule != "edge" or verdict.confidence < SURE_EDGE
-        ):  # without a clear edge any cut-off is a guess, and would cost good treble
+        # Without a clear edge any cut-off is a guess, and would cost good treble.
+        if verdict.rule != "edge" or verdict.confidence < SURE_EDGE:
             return Found(None, "no clear edge was found where the sound ends; --cutoff-hz sets one", facts)
         if verdict.cutoff_hz > FULL_BAND * rate / 2:
             return Found(None, "the sound reaches up to the Nyquist frequency", facts)

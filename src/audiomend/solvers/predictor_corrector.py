@@ -1,7 +1,7 @@
 """Predictor-corrector sampling (Song et al. 2021): Langevin steps at each time, then the step to the next."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Literal
 
 import torch
@@ -29,11 +29,11 @@ def predictor_corrector(
     """
 
     def solver(process: Process, levels: Sequence[float]) -> list[Stage]:
-        predictions = predictor(process, levels)
+        predictions = groupby(predictor(process, levels), key=lambda stage: stage.step)
         stages: list[Stage] = []
-        for step, (t, _) in enumerate(pairwise(levels)):
+        for (t, _), (step, prediction) in zip(pairwise(levels), predictions, strict=True):
             stages += [_correction(process, step, t, snr, number, size) for number in range(corrections)]
-            stages += [drawing_later(stage, corrections) for stage in predictions if stage.step == step]
+            stages += [drawing_later(stage, corrections) for stage in prediction]
         return stages
 
     return solver
