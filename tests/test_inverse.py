@@ -86,7 +86,7 @@ def test_beyond_the_signal_lies_silence_with_its_noise() -> None:
             return same
 
     prior = replace(Watched(), length=4096)
-    problem = inverse._Unguided(prior, prior.card.rate, 2, seed=3)
+    problem = inverse.Unguided(prior, prior.card.rate, 2, seed=3)
     x = tone(channels=2)
     estimate = inverse._between_silence(problem, FRAMES)(x, 0.3, 0.1)
     torch.testing.assert_close(estimate.clean, x, rtol=0, atol=1e-6)
