@@ -91,7 +91,7 @@ def test_a_gap_in_a_partial_is_filled(rate: int) -> None:
 
 def test_clipped_peaks_come_back_beyond_the_level() -> None:
     clean = tone(1.0)
-    damage = Clipped(np.array([[-0.1]]), np.array([[0.1]]))
+    damage = Clipped(np.array([[-0.1]]), np.array([[0.1]]), RATE)
     source = ArrayReader(np.clip(clean, -0.1, 0.1), RATE)
     out = mended(source, damage, steps=8)
     lost = np.abs(clean) >= 0.1
@@ -115,9 +115,9 @@ def test_the_kept_band_agrees_with_the_file() -> None:
 def test_level_is_undone_exactly() -> None:
     clean = tone(0.5)
     source = ArrayReader(np.clip(clean, -0.1, 0.1), RATE)
-    damage = Clipped(np.array([[-0.1]]), np.array([[0.1]]))
+    damage = Clipped(np.array([[-0.1]]), np.array([[0.1]]), RATE)
     quiet = ArrayReader(source.samples / 64, RATE)
-    soft = Clipped(damage.low / 64, damage.high / 64)
+    soft = Clipped(damage.low / 64, damage.high / 64, RATE)
     np.testing.assert_allclose(
         64 * mended(quiet, soft, gain=64.0), mended(source, damage), rtol=1e-6, atol=1e-7
     )
@@ -139,12 +139,12 @@ def test_a_stretch_does_not_depend_on_the_others() -> None:
 
 def test_identical_channels_stay_identical() -> None:
     samples = np.repeat(np.clip(tone(0.5), -0.1, 0.1), 2, axis=0)
-    out = mended(ArrayReader(samples, RATE), Clipped(np.full((2, 1), -0.1), np.full((2, 1), 0.1)))
+    out = mended(ArrayReader(samples, RATE), Clipped(np.full((2, 1), -0.1), np.full((2, 1), 0.1), RATE))
     np.testing.assert_array_equal(out[0], out[1])
 
 
 def test_operators_rows_follow_windows_then_channels() -> None:
-    damage = Clipped(np.array([[-1.0], [-2.0]]), np.array([[1.0], [np.inf]]))
+    damage = Clipped(np.array([[-1.0], [-2.0]]), np.array([[1.0], [np.inf]]), RATE)
     rows = torch.tensor([[True, True], [False, True]])
     operator = damage.operator([0, 10], 4, rows, gain=3.0)
     assert torch.as_tensor(operator.low).flatten().tolist() == [-3.0, -6.0, -6.0]
@@ -194,7 +194,7 @@ def test_gap_masks_follow_positions() -> None:
 
 
 def test_nothing_outside_a_region_is_lost() -> None:
-    inside = Within(Clipped(np.array([[-1.0]]), np.array([[1.0]])), ((12, 14),))
+    inside = Within(Clipped(np.array([[-1.0]]), np.array([[1.0]]), RATE), ((12, 14),))
     lost = inside.lost(10, np.full((1, 6), 2.0))
     assert lost.tolist() == [[False, False, True, True, False, False]]
 
@@ -211,7 +211,7 @@ def test_region_fade_is_a_raised_cosine_of_ten_milliseconds() -> None:
 
 def test_strength_makes_a_share_of_the_change() -> None:
     source = ArrayReader(np.clip(tone(0.5), -0.1, 0.1), RATE)
-    damage = Clipped(np.array([[-0.1]]), np.array([[0.1]]))
+    damage = Clipped(np.array([[-0.1]]), np.array([[0.1]]), RATE)
 
     def result(strength: float) -> np.ndarray:
         sink = ArraySink(source.samples)
@@ -258,14 +258,14 @@ def test_clipping_tells_the_level_of_a_gaussian(deviation: float) -> None:
     x = deviation * np.random.default_rng(0).standard_normal((1, 200_000))
     level = 0.7 * deviation
     share = float((np.abs(x) >= level).mean())
-    clipped = Clipped(np.array([[-level]]), np.array([[level]]), share)
+    clipped = Clipped(np.array([[-level]]), np.array([[level]]), RATE, share)
     assert clipped.clean_rms == pytest.approx(deviation, rel=0.01)
-    assert Clipped(np.array([[-np.inf]]), np.array([[level]]), 0.0).clean_rms == 0.0
+    assert Clipped(np.array([[-np.inf]]), np.array([[level]]), RATE, 0.0).clean_rms == 0.0
 
 
 def test_a_clipped_file_is_not_taken_for_a_quiet_one() -> None:
     source = ArrayReader(np.clip(tone(0.5), -0.03, 0.03), RATE)
-    damage = Clipped(np.array([[-0.03]]), np.array([[0.03]]), 0.8)
+    damage = Clipped(np.array([[-0.03]]), np.array([[0.03]]), RATE, 0.8)
     options = Options(model="wiener", steps=1)
     assert prepare(source, damage, 100.0, options).gain == pytest.approx(0.1 / damage.clean_rms)
     assert prepare(source, damage, 0.5, options).gain == 0.5
@@ -279,7 +279,7 @@ def test_only_extend_starts_from_more_than_the_damaged_signal() -> None:
         return padded[:, start + 5000 : stop + 5000]
 
     low = LowPass(1000, RATE)
-    for damage in (Clipped(np.array([[-1.0]]), np.array([[1.0]])), Gaps((((5, 8),),))):
+    for damage in (Clipped(np.array([[-1.0]]), np.array([[1.0]]), RATE), Gaps((((5, 8),),))):
         torch.testing.assert_close(damage.warm(damaged, 10, 90), samples[:, 10:90], rtol=0, atol=0)
     band = replicated(samples, RATE, 1000.0)
     assert band.abs().max() > 1e-3

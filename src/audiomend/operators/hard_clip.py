@@ -34,7 +34,7 @@ class HardClip:
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., time), clamped; the gradient is 1 between the levels and 0 beyond them."""
-        low, high = self._levels(x)
+        low, high = self.levels(x)
         return torch.clamp(x, low, high)
 
     def pinv(self, y: Tensor) -> Tensor:
@@ -47,13 +47,13 @@ class HardClip:
         Samples between the levels equal the observation; clipped ones keep x where it lies beyond the level
         and go to the level where it does not (the set is a box, so each sample is projected by itself).
         """
-        low, high = self._levels(observation)
+        low, high = self.levels(observation)
         below = torch.where(observation <= low, torch.minimum(x, low), observation)
         return torch.where(observation >= high, torch.maximum(x, high), below)
 
     def condition(self, observation: Tensor) -> Condition:
         """The clipped samples are unknown, and the network sees the signed level that each of them passed."""
-        low, high = self._levels(observation)
+        low, high = self.levels(observation)
         zero = observation.new_zeros(())
         level = torch.where(observation >= high, high, torch.where(observation <= low, low, zero))
         return Condition(
@@ -63,7 +63,7 @@ class HardClip:
             cutoff_hz=observation.new_full(observation.shape[:-1], inf),
         )
 
-    def _levels(self, like: Tensor) -> tuple[Tensor, Tensor]:
+    def levels(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Both levels in the number format of the signal, so that a clipped sample equals its level."""
         low = torch.as_tensor(self.low, dtype=like.dtype, device=like.device)
         high = torch.as_tensor(self.high, dtype=like.dtype, device=like.device)

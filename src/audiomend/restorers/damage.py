@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiomend.classical.clip_level import WINDOW_S, gaussian_rms, held
 from audiomend.classical.replication import reach, replicated
 from audiomend.conditions import Condition
 from audiomend.operators import Operator
@@ -79,11 +79,13 @@ class Clipped:
     Attributes:
         low, high: (channels, 1) levels; samples at or beyond them are clipped; -inf and inf where a polarity
             is not.
+        rate: of the file, in Hz.
         share: of clipped samples.
     """
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    rate: int
     share: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "declip"
@@ -103,7 +105,8 @@ class Clipped:
         levels = levels[np.isfinite(levels)]
         if not len(levels) or not 0 < self.share < 1:
             return 0.0
-        return float(levels.mean()) / NormalDist().inv_cdf(1 - self.share / 2)
+        facts = torch.tensor([levels.mean(), self.share, len(levels) / len(self.low)], dtype=torch.float64)
+        return gaussian_rms(*facts).item()
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         del start
@@ -116,7 +119,7 @@ class Clipped:
     def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
         return damaged(start, stop)
 
-    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> HardClip:
+    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "_HeldClip":
         del length
 
         def levels(level: NDArray[np.float64]) -> Tensor:
@@ -124,7 +127,22 @@ class Clipped:
             scaled = torch.from_numpy(level.astype(np.float32) * np.float32(gain))
             return scaled.expand(len(starts), -1, 1)[rows]
 
-        return HardClip(levels(self.low), levels(self.high))
+        return _HeldClip(levels(self.low), levels(self.high), window=round(WINDOW_S * self.rate) | 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _HeldClip(HardClip):
+    """Clipping whose projection also keeps the peaks from running away.
+
+    Attributes:
+        window: samples over which their level is held.
+    """
+
+    window: int
+
+    def project(self, x: Tensor, observation: Tensor) -> Tensor:
+        consistent = super().project(x, observation)
+        return held(consistent, observation, *self.levels(observation), self.window)
 
 
 @dataclass(frozen=True)

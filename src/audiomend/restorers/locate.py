@@ -67,7 +67,7 @@ def search(verb: str, given: Given, rate: int, channels: int) -> Search:
         UsageError: a value that cannot be, such as a cut-off above Nyquist.
     """
     if verb == "declip":
-        return _search_clipping(given.clip_level, channels)
+        return _search_clipping(given.clip_level, rate, channels)
     if verb == "inpaint":
         return _search_gaps(given.gaps, rate, channels)
     if verb == "extend":
@@ -88,7 +88,7 @@ class _Beyond:
         self.samples += samples.size
 
 
-def _search_clipping(level: float | None, channels: int) -> Search:
+def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
     if level is not None:
         if not 0 < level < np.inf:
             raise UsageError(f"The clip level is {level:g}; it must be above 0.")
@@ -98,7 +98,7 @@ def _search_clipping(level: float | None, channels: int) -> Search:
             facts = {"clip_level": level, "clipped_samples": beyond.count}
             if not beyond.count:
                 return Found(None, f"no sample reaches the clip level of {level:g}", facts)
-            damage = Clipped(-levels, levels, beyond.count / beyond.samples)
+            damage = Clipped(-levels, levels, rate, beyond.count / beyond.samples)
             return Found(damage, f"clipped at {level:g} of full scale, as given", facts)
 
         return Search((beyond,), given)
@@ -124,9 +124,8 @@ def _search_clipping(level: float | None, channels: int) -> Search:
             else f"{min(finite):.4g} to {max(finite):.4g}"
         )
         share = clipped / samples
-        return Found(
-            Clipped(low, high, share), f"clipped at {where} of full scale, {share:.2%} of the samples", facts
-        )
+        damage = Clipped(low, high, rate, share)
+        return Found(damage, f"clipped at {where} of full scale, {share:.2%} of the samples", facts)
 
     return Search((detector,), conclude)
 

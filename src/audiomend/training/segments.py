@@ -103,7 +103,7 @@ def _cut(signal: Signal, offset: int, length: int) -> Signal:
 def clipping(clean: Signal) -> Damage:
     """Clipped at an input SDR of 5 dB."""
     level = threshold_for_sdr(torch.from_numpy(clean), CLIP_SDR_DB).float().double().numpy()[None]
-    return Clipped(-level, level, share=float(np.mean(np.abs(clean) >= level)))
+    return Clipped(-level, level, RATE, float(np.mean(np.abs(clean) >= level)))
 
 
 def gap(clean: Signal, seconds: float = GAP_SECONDS) -> Damage:
