@@ -100,7 +100,7 @@ def test_another_file_under_the_same_address_is_refused(server: Server, tmp_path
     path = fetch(source(server), tmp_path).path
     path.write_bytes(b"spoilt")
     server.content = CONTENT[:-1] + b"x"
-    with pytest.raises(ModelError, match=f"not {SHA256}.*not kept"):
+    with pytest.raises(ModelError, match=rf"not {SHA256}.*not kept"):
         fetch(source(server), tmp_path)
     assert path.read_bytes() == b"spoilt"
     with pytest.raises(ModelError, match=f"not {SHA256}"):
@@ -122,7 +122,7 @@ def test_a_server_that_does_not_say_how_much_there_is_will_do(server: Server, tm
 
 def test_a_file_that_ends_early_is_not_kept(server: Server, tmp_path: Path) -> None:
     server.stated = len(CONTENT) + 5
-    with pytest.raises(ModelError, match="could not be fetched.*nothing was kept"):
+    with pytest.raises(ModelError, match=r"could not be fetched.*nothing was kept"):
         fetch(source(server), tmp_path)
     assert held(tmp_path) == []
 
@@ -140,7 +140,7 @@ def test_a_machine_that_does_not_answer_is_one_sentence(server: Server, tmp_path
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}/x"
-    with pytest.raises(ModelError, match="could not be fetched.*refused"):
+    with pytest.raises(ModelError, match=r"could not be fetched.*refused"):
         fetch(replace(source(server), address=address), tmp_path)
     assert held(tmp_path) == []
 
@@ -159,7 +159,7 @@ def test_more_than_any_checkpoint_has_is_refused(
 
 
 def test_offline_asks_nobody(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="--offline: mine is not on this machine.*was not asked"):
+    with pytest.raises(ModelError, match=r"--offline: mine is not on this machine.*was not asked"):
         fetch(source(server), tmp_path / "none", offline=True)
     assert server.asked == []
     assert not (tmp_path / "none").exists()

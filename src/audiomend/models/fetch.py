@@ -69,16 +69,16 @@ def fetch(
         return Fetched(path, known, known=True, asked=False)
     if offline:
         raise ModelError(
-            f"--offline: {source.name} is not on this machine; it lies at {source.address}, and the network "
-            f"was not asked. A copy of it is read by `audiomend models import FILE --as {source.layout}`."
+            f"--offline: {source.name} is not on this machine; it lies at {source.address}, and the "
+            f"network was not asked. A copy is read by `audiomend models import FILE --as {source.layout}`."
         )
     folder.mkdir(parents=True, exist_ok=True)
     with PartFile(path, force=True) as part:
         found = _download(source, part, progress)
         if known is not None and found != known:
             raise ModelError(
-                f"{source.address} gave a file with SHA-256 {found}, not {known}: it is another file, and was "
-                f"not kept. If its publisher has replaced it, remove {note}."
+                f"{source.address} gave a file with SHA-256 {found}, not {known}: it is another file and "
+                f"was not kept. If its publisher has replaced it, remove {note}."
             )
         part.commit()
     with PartFile(note, force=True) as kept:
@@ -113,7 +113,7 @@ def _download(source: Source, part: PartFile, progress: Callable[[float], object
 
 def _unreachable(source: Source, reason: str) -> ModelError:
     return ModelError(
-        f"{source.name} could not be fetched from {source.address} ({reason}); nothing was kept. A copy of it "
+        f"{source.name} could not be fetched from {source.address} ({reason}); nothing was kept. A copy "
         f"is read by `audiomend models import FILE --as {source.layout}`."
     )
 

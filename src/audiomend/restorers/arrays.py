@@ -13,6 +13,7 @@ from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
+from audiomend.restorers.bands import Band
 from audiomend.restorers.frame import Options, Progress, prepare, run, threads
 from audiomend.restorers.locate import Given, search
 from audiomend.restorers.memory import ArrayReader, ArraySink
@@ -82,6 +83,7 @@ def inpaint(
     sample_rate: int,
     *,
     gaps: Sequence[Seconds] = (),
+    band: Sequence[Band] = (),
     method: str = "auto",
     model: str | None = None,
     quality: str = "balanced",
@@ -99,11 +101,15 @@ def inpaint(
 
     Args:
         gaps: (start, stop) in seconds; empty finds runs of digital silence inside the sound.
+        band: (low, high) in Hz, one or more: only these bands are lost, in the gaps, or else in the regions;
+            what the audio holds in them there is replaced, and the rest stays, to 80 dB. Empty means all.
 
     The other arguments, the result and the errors are those of `declip`.
     """
     frames = audio.shape[-1] if audio.ndim else 0
-    given = Given(gaps=tuple(_intervals(gaps, sample_rate, frames, "gap")))
+    bands = tuple((float(low), float(high)) for low, high in band)
+    where = gaps or regions if bands else gaps
+    given = Given(gaps=tuple(_intervals(where, sample_rate, frames, "gap")), bands=bands)
     options = Options(method, model, quality, steps, seed, strength, (), precision, device, walk or {})
     return _mended("inpaint", audio, sample_rate, given, options, regions, progress, threads)
 

@@ -72,6 +72,7 @@ _WAYS = {
         0.03, 0.003, 5.0, "2m", warm=True, conditioned=True, m=0.0, stride=1.0, kappa=1.0, steps=16
     ),
 }
+_WAYS["inpaint-band"] = replace(_WAYS["inpaint"], start=3.0, solver="2m", conditioned=True)
 _LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)
 
 
