@@ -61,7 +61,7 @@ def plain_prior(
         extra = torch.cat((near, far), dim=-1) + share.permute(0, 2, 1)[:, :, :, None]
         h = h + extra * seen.present[:, None, None, None]
 
-    h = F.relu(unet(h, embedding(weights, log_level, bandwidth, seen), weights, len(a.widths)))
+    h = F.relu(unet(h, embedding(weights, log_level, bandwidth, seen), weights, len(a.widths), a.depth))
     lower_out = conv(h[..., : half // 2], weights["out_lower.weight"], 1)
     upper_out = conv(h[..., half // 2 :], weights["out_upper.weight"], 1)
     fine_out = conv(h[..., :fine_columns], weights["out_fine.weight"], 1)
@@ -158,10 +158,11 @@ def block(x: Tensor, steer: Tensor, weights: dict[str, Tensor], name: str) -> Te
     return x + conv(h, weights[f"{name}.second.weight"], 3)
 
 
-def unet(h: Tensor, steer: Tensor, weights: dict[str, Tensor], levels: int) -> Tensor:
+def unet(h: Tensor, steer: Tensor, weights: dict[str, Tensor], levels: int, depth: int) -> Tensor:
     skips = []
     for i in range(levels - 1):
-        h = block(h, steer, weights, f"encoder.{i}")
+        for place in range(depth):
+            h = block(h, steer, weights, f"encoder.{place * (levels - 1) + i}")
         skips.append(h)
         kernel = weights[f"down.{i}.weight"].reshape(-1, 2, 2, h.shape[1]).permute(0, 3, 1, 2)
         h = F.conv2d(h, kernel, stride=2)
@@ -169,7 +170,9 @@ def unet(h: Tensor, steer: Tensor, weights: dict[str, Tensor], levels: int) -> T
         h = block(h, steer, weights, f"middle.{i}")
     for i in reversed(range(levels - 1)):
         kernel = weights[f"up.{i}.weight"].reshape(2, 2, -1, h.shape[1]).permute(3, 2, 0, 1)
-        h = block(F.conv_transpose2d(h, kernel, stride=2) + skips.pop(), steer, weights, f"decoder.{i}")
+        h = F.conv_transpose2d(h, kernel, stride=2) + skips.pop()
+        for place in range(depth):
+            h = block(h, steer, weights, f"decoder.{place * (levels - 1) + i}")
     return h
 
 

@@ -20,7 +20,7 @@ from audiomend.report.spectrogram import levels, paint
 from audiomend.restorers.damage import Gaps
 from audiomend.restorers.diffusion import Restoration, windows_for
 from audiomend.restorers.memory import ArrayReader
-from audiomend.restorers.settings import SOLVERS, way
+from audiomend.restorers.settings import way
 from audiomend.samplers.base import Walk, seeded
 from audiomend.samplers.trajectory import Step, trajectory
 
@@ -41,7 +41,7 @@ def walk(samples: np.ndarray, rate: int) -> list[Step]:
     problem = Restoration(source, damage, prior, chosen, gain, 0, 0, lambda _: None)
     windows: Windows = windows_for(prior, rate)
     levels_of_noise = chosen.levels(prior.card.sigma_data)
-    how = Walk(EDM(), levels_of_noise, SOLVERS[chosen.solver](chosen), seeded(0), windows)
+    how = Walk(EDM(), levels_of_noise, chosen.stages, seeded(0), windows)
     with torch.inference_mode():
         return list(trajectory(problem, how, problem.observation, samples.shape[1]))
 

@@ -92,8 +92,9 @@ def test_confidence_is_the_share_of_flat_tops_in_their_neighbourhood():
 
 
 def test_clipping_starts_at_a_confidence_of_three_quarters():
-    assert find_clipping(tops(33, 1000))[0].high == 1.0
-    assert find_clipping(tops(32, 1000))[0].high == math.inf
+    certain, doubtful = find_clipping(tops(33, 1000))[0], find_clipping(tops(32, 1000))[0]
+    assert (certain.high, certain.clipped) == (1.0, 66)
+    assert (doubtful.high, doubtful.clipped) == (math.inf, 0)
 
 
 def test_lower_values_within_three_widths_speak_against_a_top():
@@ -316,6 +317,15 @@ def test_gaps_by_blocks_are_the_gaps_by_definition(seed):
     assert in_blocks(GapDetector(2, RATE), x, seed) == find_gaps(x, RATE)
 
 
+def test_a_gap_whose_edge_ends_with_a_block_is_found_once():
+    x = tone(2000)
+    x[0, 1000:1100] = 0
+    detector = GapDetector(1, RATE)
+    for block in np.split(x, [1119, 1120, 1121], axis=1):
+        detector.add(block)
+    assert detector.result() == find_gaps(x, RATE)
+
+
 def test_endless_silence_takes_no_memory():
     detector = GapDetector(1, RATE)
     detector.add(tone(100))
@@ -352,6 +362,13 @@ def test_the_cutoff_of_a_low_pass(rate, cutoff):
     assert (found.rule, found.confidence) == ("edge", 1.0)
 
 
+@pytest.mark.parametrize("edge_hz", [150, 300])
+def test_an_edge_may_lie_few_bins_above_zero(edge_hz):
+    found = find_bandwidth(shaped([edge_hz], [0, -60]), 44100)
+    assert found.rule == "edge"
+    assert found.cutoff_hz == pytest.approx(edge_hz, abs=1.5 * 44100 / 4096)
+
+
 def test_the_cutoff_of_a_resampler():
     narrow = rng().standard_normal(48000)
     found = find_bandwidth(soxr.resample(narrow, 16000, 44100, "VHQ")[None], 44100)
@@ -369,7 +386,7 @@ def test_the_fall_of_an_edge_and_the_confidence_in_it(step_db):
     assert found.cutoff_hz % (44100 / 4096) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize(("shelf_db", "expected_hz"), [(-5, 6000), (-7, 5800)])
+@pytest.mark.parametrize(("shelf_db", "expected_hz"), [(-5, 6000), (-9, 5800)])
 def test_the_cutoff_is_the_half_point_of_the_edge(shelf_db, expected_hz):
     found = find_bandwidth(shaped([5800, 6000], [0, shelf_db, -60], n=800000), 44100)
     assert found.cutoff_hz == pytest.approx(expected_hz, rel=0.005)
@@ -380,6 +397,29 @@ def test_the_cutoff_of_a_gentle_slope_lies_near_its_start():
     edges = 5000 * 2 ** (np.arange(40) / 40)
     found = find_bandwidth(shaped(edges, [0, *(-3.0 * np.arange(1, 41))]), 44100)
     assert found.cutoff_hz == pytest.approx(5000 * 2**0.05, rel=0.015)
+
+
+@pytest.mark.parametrize(("lost_db", "expected_hz"), [(10, 8000), (24, 7860), (52, 7550)])
+def test_a_filter_within_a_natural_slope_is_found_by_its_cliff(lost_db, expected_hz):
+    """A slope from 7 kHz loses so much up to 8 kHz, where a filter takes the rest, 90 dB in all: the cut-off
+    lies an eighth down the cliff, below the level of 3 to 7 % before it."""
+    edges = np.linspace(7000, 8000, 21)
+    x = shaped(edges, [0, *(-lost_db * np.arange(1, 21) / 20), -90], n=400000)
+    assert find_bandwidth(x, 44100).cutoff_hz == pytest.approx(expected_hz, rel=0.003)
+
+
+def test_a_slope_steeper_than_the_cliff_in_it_counts_from_its_start():
+    """70 dB lost over two thirds of an octave, 14 dB at once at 8 kHz, which is less than half."""
+    edges = 5000 * 2 ** (np.arange(41) / 60)
+    steps = -1.4 * np.arange(1, 42) - 14 * (edges >= 8000 - 30)
+    found = find_bandwidth(shaped(edges, [0, *steps], n=400000), 44100)
+    assert found.cutoff_hz == pytest.approx(5000 * 2 ** (6 / 84), rel=0.02)
+
+
+@pytest.mark.parametrize("hz", [20, 97, 251, 398, 1000.3, 9000, 21900])
+def test_a_pure_tone_has_an_edge_near_it(hz):
+    found = find_bandwidth(np.sin(2 * np.pi * hz * np.arange(50000) / 44100)[None], 44100)
+    assert found.cutoff_hz == pytest.approx(hz, rel=0.1, abs=60)
 
 
 def test_without_an_edge_the_cumulative_rule_guesses():

@@ -11,7 +11,7 @@ from audiomend.conditions import Condition
 from audiomend.models.prior import WienerPrior
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Clipped, Dull, Gaps, Within
-from audiomend.restorers.diffusion import Restoration, Stretch, at_prior, mend, stretches, windows_for
+from audiomend.restorers.diffusion import Restoration, Stretch, at_prior, fill, mend, stretches, windows_for
 from audiomend.restorers.frame import Options, prepare, region_fade, run
 from audiomend.restorers.memory import ArrayReader, ArraySink, read_padded
 from audiomend.restorers.settings import momentum_for, way
@@ -171,18 +171,13 @@ def test_a_condition_is_resampled_to_the_window_of_the_prior(n: int, length: int
 
 
 def test_the_fill_above_a_low_rate_is_noise_by_position_and_the_same_for_every_channel() -> None:
-    source = ArrayReader(tone(1.0, channels=2, rate=22_050), 22_050)  # two samples of the prior each
     rows = torch.tensor([[True, True], [False, True]])
-    fills = []
-    for seed, offset in ((5, 0), (5, 40), (6, 0)):
-        problem = Restoration(
-            source, Gaps(((), ())), PRIOR, way("inpaint", "fast", 1), 1.0, seed, offset, int
-        )
-        fills.append(problem.fill([offset, offset + 100], rows))
-    first, later, other = fills
+    first, later, other = (
+        fill(PRIOR, 22_050, seed, [offset, offset + 100], rows) for seed, offset in ((5, 0), (5, 40), (6, 0))
+    )
     assert first.shape == (3, PRIOR.length)
     assert torch.equal(first[0], first[1])
-    assert torch.equal(first[2, :-200], first[0, 200:])
+    assert torch.equal(first[2, :-200], first[0, 200:])  # two samples of the prior to one of the file
     assert torch.equal(later[0, :-80], first[0, 80:])
     assert (first != other).any()
 

@@ -1,5 +1,6 @@
 """The verbs for arrays: same shape, dtype and library; nothing but the damage changes."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -247,21 +248,21 @@ def test_the_clip_levels_are_told(given: dict, beyond: float, said: str) -> None
 def test_solvers_of_first_order_differ_in_their_freshness(
     monkeypatch: pytest.MonkeyPatch, solver: str, freshness: float | str
 ) -> None:
-    from audiomend.restorers import settings
+    from audiomend.restorers import settings, way
 
-    monkeypatch.setattr(settings, "first_order", lambda f: f)
-    way = settings.way("declip", "fast", None, {"solver": solver})
-    assert settings.SOLVERS[solver](way) == freshness
+    monkeypatch.setattr(way, "first_order", lambda f: f)
+    chosen = settings.way("declip", "fast", None, {"solver": solver})
+    assert way.SOLVERS[solver](chosen) == freshness
 
 
 @pytest.mark.parametrize(
     ("rule", "confidence", "cutoff_hz", "is_found"),
     [
-        ("edge", 0.75, 2000.0, True),
-        ("edge", 0.74, 2000.0, False),
-        ("cumulative", 0.9, 2000.0, False),
-        ("edge", 0.9, 3801.0, False),
-        ("edge", 0.9, 3799.0, True),
+        ("edge", 1.0, 2000.0, True),
+        ("edge", 0.99, 2000.0, False),
+        ("cumulative", 1.0, 2000.0, False),
+        ("edge", 1.0, 3801.0, False),
+        ("edge", 1.0, 3799.0, True),
     ],
 )
 def test_extend_believes_clear_edges_only(
@@ -290,9 +291,61 @@ def test_extend_gives_energy_above_the_cutoff_along_the_envelope() -> None:
     clean, x = dull()
     y = audiomend.extend(x, RATE, cutoff_hz=1000, **FAST)
     frequency = np.fft.rfftfreq(2 * RATE, 1 / RATE)
-    for low, tolerance in ((1100, 4), (1600, 12)):  # the fainter, the more is taken for noise
+    for low in (1100, 1600):
         ours, true = (np.square(np.abs(np.fft.rfft(z)[frequency >= low])).sum() for z in (y, clean))
-        assert 10 * np.log10(ours / true) == pytest.approx(0, abs=tolerance), low
+        assert 10 * np.log10(ours / true) == pytest.approx(0, abs=5), low
+
+
+def shaped(level_db: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Noise of RMS 0.1 whose level in dB is a function of the frequency in Hz."""
+    frequency = np.fft.rfftfreq(2 * RATE, 1 / RATE)
+    noise = np.fft.rfft(np.random.default_rng(3).standard_normal(2 * RATE))
+    x = np.fft.irfft(noise * 10 ** (level_db(frequency) / 20)) * np.hanning(2 * RATE)
+    return 0.1 * x / x.std()
+
+
+def fading(frequency: np.ndarray) -> np.ndarray:
+    """30 dB lost from 1100 to 1300 Hz."""
+    return -0.15 * np.clip(frequency - 1100, 0, 200)
+
+
+@pytest.mark.parametrize(
+    "level_db",
+    [np.zeros_like, lambda f: -12 * np.log2(1 + f / 250), fading],
+    ids=["flat", "falling", "fading"],
+)
+def test_extend_keeps_what_lies_below_the_edge_that_it_finds(
+    level_db: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    """Also where the sound fades before the filter cuts it: what is left up to there is the file's own."""
+    x = shaped(lambda f: np.where(f < 1300, level_db(f), -200.0))
+    y = audiomend.extend(x, RATE, **FAST)
+    assert not np.array_equal(x, y)
+    frequency = np.fft.rfftfreq(2 * RATE, 1 / RATE)
+    changed, file = (np.linalg.norm(np.fft.rfft(z)[frequency < 0.95 * 1300]) for z in (y - x, x))
+    assert 20 * np.log10(file / changed) > 60
+
+
+@pytest.mark.parametrize(
+    ("level_db", "reason"),
+    [
+        (lambda f: -12 * np.log2(1 + f / 250), "no clear edge"),
+        (lambda f: np.maximum(-40 * np.log2(1 + f / 500), -60), "no clear edge"),
+        (lambda f: np.where(f < 1300, -0.02 * f, -0.02 * 1300 - 17), "no clear edge"),
+        (lambda f: np.where(f < 3900, 0.0, -60.0), "reaches up to the Nyquist frequency"),
+    ],
+    ids=["full", "ends by nature", "hardly anything lost", "anti-aliased"],
+)
+def test_extend_leaves_a_sound_alone_that_no_filter_cut(
+    level_db: Callable[[np.ndarray], np.ndarray], reason: str
+) -> None:
+    from audiomend.restorers import locate
+
+    x = shaped(level_db)
+    np.testing.assert_array_equal(audiomend.extend(x, RATE, **FAST), x)
+    search = locate.search("extend", locate.Given(), RATE, 1)
+    search.accumulators[0].add(x[None])
+    assert reason in search.conclude().summary
 
 
 def test_extend_leaves_silent_channels_and_pauses_alone() -> None:

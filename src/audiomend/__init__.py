@@ -13,6 +13,8 @@ from audiomend.errors import AudiomendError, Cancelled
 if TYPE_CHECKING:
     from audiomend.models.prior import load as load_model
     from audiomend.restorers.arrays import declip, extend, inpaint, mend_blocks
+    from audiomend.restorers.generation import generate
+    from audiomend.restorers.inverse import invert
     from audiomend.tuning import tune_process
 
 __version__ = "0.1.0"
@@ -22,7 +24,9 @@ __all__ = [
     "Cancelled",
     "declip",
     "extend",
+    "generate",
     "inpaint",
+    "invert",
     "load_model",
     "mend_blocks",
     "tune_process",
@@ -31,7 +35,9 @@ __all__ = [
 _LAZY = {
     "declip": ("audiomend.restorers.arrays", "declip"),
     "extend": ("audiomend.restorers.arrays", "extend"),
+    "generate": ("audiomend.restorers.generation", "generate"),
     "inpaint": ("audiomend.restorers.arrays", "inpaint"),
+    "invert": ("audiomend.restorers.inverse", "invert"),
     "mend_blocks": ("audiomend.restorers.arrays", "mend_blocks"),
     "load_model": ("audiomend.models.prior", "load"),
     "tune_process": ("audiomend.tuning", "tune_process"),

@@ -3,6 +3,9 @@
 The command line prints the sentence and exits with `exit_code`; a library user catches `AudiomendError`.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class AudiomendError(Exception):
     """Root of all errors raised on purpose. The message names the value and what is allowed."""
@@ -36,3 +39,11 @@ class Cancelled(AudiomendError):
     """The work was stopped on request; nothing is left behind."""
 
     exit_code = 130
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error of a name that is not among the known ones; the nearest is offered."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return UsageError(f"The {what} {name} is unknown; it is one of {', '.join(names)}.{hint}")

@@ -21,6 +21,7 @@ from audiomend.cli.benchmark import split_methods
 from audiomend.evaluation.metrics import evaluate, log_spectral_distance, sdr
 from audiomend.models.untrained import CARD
 from audiomend.operators.low_pass import LowPass
+from audiomend.restorers.presets import PRESETS
 
 RATE = 8000
 ODD = {
@@ -223,6 +224,15 @@ def test_evaluate_gives_the_figures_of_the_library(cli: Callable, write: Callabl
     assert (said["damaged_samples"], said["rate"]) == (mask.sum(), RATE)
 
 
+def test_evaluate_takes_a_long_file_together(
+    cli: Callable, write: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 1000)
+    paths = [write(f"{level}.wav", noise(level=level), RATE, "DOUBLE") for level in (0.2, 0.1)]
+    figures = cli("evaluate", *paths, "--json").json["figures"]
+    assert figures == pytest.approx(evaluate(noise(level=0.2), noise(level=0.1), RATE))
+
+
 def test_evaluate_prints_a_table(cli: Callable, write: Callable) -> None:
     clean, estimate = noise(), 0.5 * noise()
     paths = [write("a.wav", clean, RATE, "DOUBLE"), write("b.wav", estimate, RATE, "DOUBLE")]
@@ -264,6 +274,37 @@ def test_models_are_listed_and_shown(cli: Callable, model: Path) -> None:
     assert f"limits: \n  {CARD.limits[0]}\n" in text
     for entry in dataclasses.asdict(CARD):
         assert f"{entry.replace('_', ' ')}: " in text
+
+
+def test_presets_are_listed_with_paper_equation_and_cost(cli: Callable) -> None:
+    listed = {row["name"]: row for row in cli("presets", "--json").json["presets"]}
+    assert list(listed) == list(PRESETS)
+    guided, consistent = listed["cqtdiff-rg"], listed["cqtdiff-dc"]
+    assert guided["equation"] == "equation 4 as coded"
+    assert "Moliner" in guided["paper"]
+    assert guided["settings"]["inpaint"]["xi"] == 0.35
+    costs = [
+        {"steps": steps, "evaluations_per_step": 2.0, "evaluations": 2 * steps - 1, "gradients": gradients}
+        for steps, gradients in ((140, 279), (35, 69), (35, 0))
+    ]
+    assert [guided["cost"]["declip"], guided["cost"]["extend"], consistent["cost"]["extend"]] == costs
+    text = cli("presets").out.decode()
+    assert all(name in text for name in PRESETS)
+
+
+def test_a_preset_and_its_parts_are_chosen_by_options(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source = write("in.wav", np.clip(noise(1, 4000, level=1), -0.4, 0.4))
+    line = ("declip", source, tmp_path / "out.wav", "--model", "wiener", "--steps", 3, "--force", "--json")
+    settings = cli(*line, "--preset", "cqtdiff", "--guidance", "replace", "--sampler", "trajectory").json[
+        "settings"
+    ]
+    assert (settings["preset"], settings["guidance"], settings["solver"]) == ("cqtdiff", "replace", None)
+    assert (settings["sampler"], settings["steps"]) == ("trajectory", 3)
+    wrong = cli(*line, "--preset", "cqtdif")
+    assert (wrong.code, wrong.err.endswith("Did you mean cqtdiff?\n")) == (2, True)
+    for option in ("guidance", "solver", "sampler"):
+        wrong = cli(*line, f"--{option}", "magic")
+        assert (wrong.code, f"The {option} magic is unknown" in wrong.err) == (2, True)
 
 
 def test_a_card_s_lists_and_numbers_are_readable(cli: Callable, model: Path, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def overs(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     """Restored peaks beyond full scale in the place of `GAP`, whatever the model would have made of it."""
     peaks = np.where(np.arange(80) % 2, 1.5, -1.25)[None]
 
-    def run(job: object, sink: Spill, progress: object) -> None:
+    def run(job: object, sink: Spill, progress: object, *_: object) -> None:
         sink.add(4000, peaks, np.ones(80, bool))
 
     monkeypatch.setattr("audiomend.restorers.files.run", run)

@@ -58,7 +58,7 @@ def test_the_verb_of_the_task_is_called_with_the_options(calls: list[Any]) -> No
 
 def test_fields_of_the_walk_are_handed_over_together(calls: list[Any]) -> None:
     restore(
-        parse_method("diffusion@steps=8,solver=unipc,warm=False"),
+        parse_method("diffusion@steps=8,solver=unipc,warm=False,xi=0.5"),
         CLIP,
         100,
         Damage("declip", 3.0, 0.5),
@@ -68,8 +68,14 @@ def test_fields_of_the_walk_are_handed_over_together(calls: list[Any]) -> None:
         "method": "diffusion",
         "seed": 0,
         "steps": 8,
-        "walk": {"solver": "unipc", "warm": False},
+        "solver": "unipc",
+        "walk": {"warm": False, "xi": 0.5},
     }
+
+
+def test_a_preset_is_a_method(calls: list[Any]) -> None:
+    restore(parse_method("cqtdiff-rg@steps=8,xi=0.5"), CLIP, 100, Damage("declip", 3.0, 0.5), seed=4)
+    assert calls[0][3] == {"preset": "cqtdiff-rg", "seed": 4, "steps": 8, "walk": {"xi": 0.5}}
 
 
 def test_inpaint_is_told_the_gaps_in_seconds(calls: list[Any]) -> None:
@@ -92,6 +98,6 @@ def test_damaged_gives_back_the_input(calls: list[Any]) -> None:
 
 
 def test_every_field_of_a_walk_can_be_compared() -> None:
-    from audiomend.restorers.settings import Way
+    from audiomend.restorers.way import Way
 
-    assert {*WALK, "steps"} == {field.name for field in fields(Way)}
+    assert {*WALK, "steps", "guidance", "solver", "sampler"} == {field.name for field in fields(Way)}

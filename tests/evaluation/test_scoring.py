@@ -96,17 +96,29 @@ def test_agreement_reaches_up_to_that_fall() -> None:
 
 def test_extend_takes_the_spectral_distance_from_the_cutoff_upwards() -> None:
     clip, estimate = clip_of(9000), clip_of(9000, seed=2)
+    estimate[:, 3000:] = 0  # below a floor that the reference sets
     figures = score(clip, clip, estimate, RATE, LOW_PASS)
     assert figures["above_lsd_db"] == pytest.approx(
         log_spectral_distance(clip, estimate, RATE, low_hz=3000.0)
     )
+    assert figures["lsd_db"] == pytest.approx(log_spectral_distance(clip, estimate, RATE))
+
+
+def test_si_sdr_of_the_whole_clip_forgives_a_gain() -> None:
+    clip = clip_of(9000)
+    noise = clip_of(9000, seed=2)
+    noise -= clip * np.float32(np.vdot(noise, clip) / np.vdot(clip, clip))
+    estimate = np.float32(0.25) * (clip + np.float32(0.1) * noise)
+    figures = score(clip, clip, estimate, RATE, Damage("declip", 5.0, clip_level=1.0))
+    expected = 10 * np.log10(np.vdot(clip, clip) / np.vdot(noise, noise)) + 20
+    assert figures["si_sdr_db"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_each_table_shows_figures_of_its_task() -> None:
-    assert shown_figures("declip", 3.0) == ("clipped_sdr_db",)
+    assert shown_figures("declip", 3.0) == ("clipped_sdr_db", "si_sdr_db")
     assert shown_figures("inpaint", 50.0) == ("gap_sdr_db",)
     assert shown_figures("inpaint", 100.0) == ("gap_lsd_db", "gap_level_error_db")
-    assert shown_figures("extend", 3000.0) == ("above_lsd_db", "agreement_below_db")
+    assert shown_figures("extend", 3000.0) == ("above_lsd_db", "agreement_below_db", "lsd_db", "si_sdr_db")
 
 
 def test_every_figure_has_a_label() -> None:

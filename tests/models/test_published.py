@@ -19,6 +19,7 @@ from audiomend.models.card import Card, read_card
 from audiomend.models.prior import PublishedPrior, load
 from audiomend.models.published import LAYOUTS, Facts, import_model
 from audiomend.models.torch_file import TorchFile
+from audiomend.restorers.diffusion import windows_for
 
 FACTS = {
     "cqtdiff": Facts(length=6000, bins=48),
@@ -202,6 +203,26 @@ def test_an_imported_model_mends(layout: str, saved: Callable, tmp_path: Path) -
     np.testing.assert_array_equal(mended[kept], clipped.astype(np.float32)[kept])
     assert np.isfinite(mended).all()
     assert (np.abs(mended[~kept]) >= 0.2999).all()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_imported_model_walks_as_published_at_another_rate(
+    layout: str, saved: Callable, tmp_path: Path
+) -> None:
+    path, _ = saved(layout)
+    made = import_model(path, layout, tmp_path / "m", name="mine", facts=FACTS[layout])
+    rate, sine = 44_100, 0.5 * np.sin(np.arange(9000) * 0.05)
+    clipped = np.clip(sine, -0.3, 0.3).astype(np.float32)
+    soundfile.write(tmp_path / "in.wav", clipped, rate, "FLOAT")
+    for preset in ("cqtdiff", "poster-pigdm-dc"):
+        output = tmp_path / f"{preset}.wav"
+        command = ["declip", str(tmp_path / "in.wav"), str(output), "--model", str(made.folder)]
+        assert run([*command, "--preset", preset, "--steps", "3", "--precision", "float32"]) == 0
+        mended, kept = soundfile.read(output)[0], np.abs(clipped) < 0.2999
+        np.testing.assert_array_equal(mended[kept], clipped[kept])
+        assert np.isfinite(mended).all()
+    window = windows_for(load(made.folder), rate).length
+    assert window == round(FACTS[layout].length * rate / made.card.rate)
 
 
 def test_the_command_says_which_weights_it_took(

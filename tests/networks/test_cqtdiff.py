@@ -48,6 +48,7 @@ def test_output_stages_and_gradients(drawn: ModuleType) -> None:
     y = network(x, torch.from_numpy(GOLDEN["odd_level"]).double())
     assert drawn.deviation("odd_output", y) < 1e-12
     for row, name in enumerate(GOLDEN["odd_stages"]):
+        heard[name] = [r.permute(0, 3, 2, 1) if r.ndim == 4 else r for r in heard[name]]
         at, expected = torch.from_numpy(GOLDEN["odd_stage_at"][row]).long(), GOLDEN["odd_stage"][row]
         # samplers are called twice, for the signal and for its pyramid
         errors = [
@@ -117,10 +118,10 @@ def test_before_training_it_gives_nothing() -> None:
 def test_resamplers_keep_a_constant(columns: int) -> None:
     network = CqtDiff(Architecture(length=6000, octaves=6, bins=48, widths=(4, 4)))
     halve, double = network.get_submodule("downs.0.1"), network.get_submodule("ups.0.1")
-    assert halve(torch.ones(1, 2, 3, columns)).shape[-1] == (columns + 1) // 2
-    doubled = double(torch.ones(1, 2, 3, 64))
-    assert doubled.shape[-1] == 128
-    torch.testing.assert_close(doubled[..., 20:-20], torch.ones(1, 2, 3, 88), rtol=0, atol=2e-3)
+    assert halve(torch.ones(1, columns, 3, 2)).shape[1] == (columns + 1) // 2
+    doubled = double(torch.ones(1, 64, 3, 2))
+    assert doubled.shape[1] == 128
+    torch.testing.assert_close(doubled[:, 20:-20], torch.ones(1, 88, 3, 2), rtol=0, atol=2e-3)
 
 
 def test_too_few_rows_are_refused() -> None:

@@ -168,6 +168,20 @@ def test_a_run_can_start_from_a_model(go: Callable[..., Outcome], unvalidated: N
     assert card.cpu_hours >= theirs.card.cpu_hours
 
 
+def test_a_deeper_run_can_start_from_a_model_but_no_shallower_one(
+    go: Callable[..., Outcome], unvalidated: None, tmp_path: Path
+):
+    go("first")
+    model = str(tmp_path / "first" / "model")
+    go("second", "architecture.depth=2", "steps=1", init=model, max_minutes=1e-6)
+    ours, theirs = (load(path).network for path in (str(tmp_path / "second" / "model"), model))
+    assert ours.architecture.depth == 2
+    x, level = torch.randn(1, theirs.architecture.length), torch.zeros(1)
+    assert torch.equal(ours(x, level, level), theirs(x, level, level))
+    with pytest.raises(UsageError, match="depth 2 instead of 1; only its depth may be less"):
+        go("third", init=str(tmp_path / "second" / "model"))
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

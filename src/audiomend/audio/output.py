@@ -69,10 +69,10 @@ def check_output(path: str | Path, sound: Sound, *, force: bool, clip_mode: Clip
         return _check_standard_output(sound)
     path, name = Path(path), printable(str(path))
     chosen = by_suffix(sound.format, sound.path.suffix, path.suffix)
-    _require_encodable(name, chosen, sound)
+    _require_encodable(name, chosen, sound.rate, sound.channels)
     if clip_mode == "float" and as_float(chosen) is None and not chosen.holds_overs:
         raise UsageError(f"{name} cannot hold floats; --clip-mode float needs an OUT ending in .wav")
-    _require_free(path, name, sound, force=force)
+    _require_free(path, name, sound.path, force=force)
     return Target(name, path, chosen, force)
 
 
@@ -90,24 +90,44 @@ def check_residue(path: str | Path, sound: Sound, output: Target, *, force: bool
     chosen = Format(container, "DOUBLE")
     if not soundfile.check_format(container, "DOUBLE"):
         raise UsageError(f"{name} cannot hold the residue, which is float; it can end in .wav or .caf")
-    _require_encodable(name, chosen, sound)
-    _require_free(path, name, sound, force=force)
+    _require_encodable(name, chosen, sound.rate, sound.channels)
+    _require_free(path, name, sound.path, force=force)
     return Target(name, path, chosen, force)
 
 
-def _check_standard_output(sound: Sound) -> Target:
+def check_new(path: str | Path, rate: int, channels: int, *, force: bool) -> Target:
+    """Whether a sound that comes from no file can be written to `path`: floats where the format has them.
+
+    Raises as `check_output` does.
+    """
+    made = Format("WAV", "FLOAT")
+    if str(path) == PIPE:
+        _require_pipe()
+        return Target("standard output", None, made, force=True)
+    path, name = Path(path), printable(str(path))
+    chosen = by_suffix(made, ".wav", path.suffix)
+    _require_encodable(name, chosen, rate, channels)
+    _require_free(path, name, None, force=force)
+    return Target(name, path, chosen, force)
+
+
+def _require_pipe() -> None:
     if sys.stdout.buffer.isatty():
         raise UsageError("standard output is a terminal; give the name of a file or a pipe")
+
+
+def _check_standard_output(sound: Sound) -> Target:
+    _require_pipe()
     chosen = by_suffix(sound.format, sound.path.suffix, ".wav")
     return Target("standard output", None, chosen, force=True)
 
 
-def _require_encodable(name: str, chosen: Format, sound: Sound) -> None:
+def _require_encodable(name: str, chosen: Format, rate: int, channels: int) -> None:
     def attempt() -> None:
         trial = soundfile.SoundFile(
-            io.BytesIO(), "w", sound.rate, sound.channels, chosen.subtype, chosen.endian, chosen.container
+            io.BytesIO(), "w", rate, channels, chosen.subtype, chosen.endian, chosen.container
         )
-        trial.write(np.zeros((1, sound.channels), chosen.dtype))
+        trial.write(np.zeros((1, channels), chosen.dtype))
         trial.close()
 
     try:
@@ -115,12 +135,12 @@ def _require_encodable(name: str, chosen: Format, sound: Sound) -> None:
             thread.submit(attempt).result()
     except (soundfile.LibsndfileError, AssertionError):
         raise UsageError(
-            f"{name} cannot hold {sound.channels} channels at {sound.rate:,} Hz as {chosen.container} "
+            f"{name} cannot hold {channels} channels at {rate:,} Hz as {chosen.container} "
             f"{chosen.subtype}; an OUT that ends in .wav can"
         ) from None
 
 
-def _require_free(path: Path, name: str, sound: Sound, *, force: bool) -> None:
+def _require_free(path: Path, name: str, source: Path | None, *, force: bool) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -132,7 +152,7 @@ def _require_free(path: Path, name: str, sound: Sound, *, force: bool) -> None:
             raise UsageError(f"{name} is a folder; the name of a file is needed")
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{name} is a pipe or a device; use '-' for standard output")
-        if not force and _is_same(path, sound.path):
+        if not force and source is not None and _is_same(path, source):
             raise UsageError(f"{name} is the input itself; give another OUT, or --force to replace it")
         if not force:
             raise UsageError(f"{name} exists; --force replaces it")
@@ -285,14 +305,18 @@ def carry_chunks(file: RawFile, name: str, sound: Sound) -> None:
 
 
 def for_length(chosen: Format, name: str, sound: Sound, frames: int) -> Format:
+    """`for_size` for a mended copy of `sound`, with what is kept of its chunks."""
+    with sound.path.open("rb") as source:
+        return for_size(chosen, name, frames * sound.channels, kept_size(source))
+
+
+def for_size(chosen: Format, name: str, samples: int, further: int = 0) -> Format:
     """`chosen`, or RF64 in the place of a WAV that would be larger than 4 GiB.
 
     Raises:
         UsageError: another container cannot hold so much.
     """
-    size = frames * sound.channels * _BYTES.get(chosen.subtype, 1) + _HEADER_ROOM
-    with sound.path.open("rb") as source:
-        size += kept_size(source)
+    size = samples * _BYTES.get(chosen.subtype, 1) + further + _HEADER_ROOM
     if chosen.container not in _LIMITED or size <= LARGEST_RIFF:
         return chosen
     if chosen.container in WAV_FAMILY and soundfile.check_format("RF64", chosen.subtype):

@@ -4,7 +4,10 @@ In each short-time frame the upper half of the known band is copied upwards as o
 Liljeryd, Kjörling, Kunz, "Spectral band replication, a novel approach in audio coding", AES 112, 2002). There
 the encoder sends the envelope of the new band. Here it is extrapolated, as in blind bandwidth extension
 (Larsen and Aarts, "Audio Bandwidth Extension", 2004): a straight line of level in dB over log2 frequency,
-fitted to the known band by weighted least squares, goes on beyond the cut-off.
+fitted to the upper octave of the known band by weighted least squares, goes on beyond the cut-off. The copy
+is whitened before it takes that level, as in the inverse filtering of spectral band replication: partials
+and formants of the source would stand in the wrong places, and treble is more like noise than what lies
+below.
 """
 
 import math
@@ -17,10 +20,10 @@ from torch.nn import functional as F
 
 WINDOW_S = 2048 / 44_100
 OVERLAPS = 4  # hops of a window
-FITTED = (0.25, 0.92)  # of the cut-off: the file's own filter falls beyond
-COPIED = (0.46, 0.92)  # its upper half, to the bins
+FITTED = (0.5, 0.96)  # of the cut-off: a steep filter of the file's own falls beyond
+COPIED = (0.46, 0.92)  # the upper half of what a gentler one leaves too, to the bins
 CROSSOVER = (0.95, 1.0)  # of the cut-off: the new band rises where a steep low-pass falls
-STEEPEST_DB, FLATTEST_DB = -40.0, -24.0  # per octave, of the continued envelope
+FLATTEST_DB = -24.0  # per octave, of the continued envelope
 FLOOR = 1e-14  # of a frame's greatest power, added before the logarithm
 
 
@@ -33,10 +36,11 @@ def reach(rate: float) -> int:
 def replicated(x: Tensor, rate: float, cutoff_hz: float, first: int = 0) -> Tensor:
     """The new band alone, to be added to the signal.
 
-    In each frame, with a the slope of its power, smoothed over three frames, in dB per octave, b the
-    same between -40 and -24, and c the cut-off: bin f takes the value of its source bin g times
-    10^((b log2(f / c) - min(a, 0) log2(g / c)) / 20), which is at most 1, so no frame gets louder above the
-    cut-off than it is below. Within 0.95 to 1 times the cut-off it rises as a sine.
+    The power of each bin is smoothed over three frames. A line fitted to its dB over log2 frequency has the
+    slope a and the level p at the cut-off c. Bin f takes the value of its source bin, divided by the root of
+    that bin's smoothed power, times 10^((p + b log2(f / c)) / 20), b being a but at most -24 dB per octave:
+    a sound that ends by nature goes on to end. For noise that is 1.7 dB below the line of the mean power.
+    Within 0.95 to 1 times the cut-off the band rises as a sine.
 
     Args:
         x: (..., time) real, finite; zero outside.
@@ -59,8 +63,10 @@ def replicated(x: Tensor, rate: float, cutoff_hz: float, first: int = 0) -> Tens
     taper = torch.hann_window(window, dtype=torch.float64)
     frames = F.pad(x.double(), (before, after)).unfold(-1, window, hop)
     spectrum = torch.fft.rfft(frames * taper)
+    power = _smooth(spectrum.abs().square())
     band = torch.zeros_like(spectrum)
-    band[..., plan.lowest :] = spectrum[..., plan.source] * plan.gain(_slope(spectrum, plan))
+    whitened = spectrum[..., plan.source] * power[..., plan.source].rsqrt()
+    band[..., plan.lowest :] = whitened * plan.envelope(power[..., slice(*plan.fitted)])
     pieces = torch.fft.irfft(band, window) * taper / (taper.square().sum() / hop)
     return _overlap_add(pieces, hop)[..., before : before + x.shape[-1]].to(x.dtype)
 
@@ -71,27 +77,28 @@ class _Plan:
 
     Attributes:
         fitted: bins (first, stop) of the fit.
-        weights: (stop - first,) whose product with levels is the slope of the weighted least-squares line.
+        weights: (stop - first, 2) whose product with levels is the weighted least-squares line: its slope,
+            and its level at the middle of the fitted band.
+        middle: log2 of that middle over the cut-off.
         lowest: first bin of the new band.
         source: (new,) bins that are copied to those from `lowest` on.
-        octaves, source_octaves: (new,) log2 of the bin and of its source over the cut-off.
+        octaves: (new,) log2 of the bin over the cut-off.
         rise: (new,) gain of the cross-over.
     """
 
     fitted: tuple[int, int]
     weights: Tensor
+    middle: float
     lowest: int
     source: Tensor
     octaves: Tensor
-    source_octaves: Tensor
     rise: Tensor
 
-    def gain(self, slope: Tensor) -> Tensor:
-        """(...,) dB per octave to (..., new) factors."""
-        slope = slope[..., None]
-        continued = slope.clamp(STEEPEST_DB, FLATTEST_DB)
-        level = continued * self.octaves - slope.clamp(max=0) * self.source_octaves
-        return self.rise * 10 ** (level / 20)
+    def envelope(self, power: Tensor) -> Tensor:
+        """(..., fitted) power to (..., new) magnitudes."""
+        slope, level = (10 * power.log10() @ self.weights).unsqueeze(-2).unbind(-1)
+        edge = level - slope * self.middle
+        return self.rise * 10 ** ((edge + slope.clamp(max=FLATTEST_DB) * self.octaves) / 20)
 
 
 @lru_cache(maxsize=16)
@@ -103,32 +110,33 @@ def _plan(window: int, cutoff: float) -> _Plan | None:
     # Moved by a multiple of OVERLAPS bins a partial keeps its phase from frame to frame; moved as a whole, a
     # click stays a click.
     width = OVERLAPS * int((COPIED[1] - COPIED[0]) * cutoff / OVERLAPS)
+    top = math.ceil(COPIED[1] * cutoff)
     if width == 0 or lowest > window // 2:
         return None
     fitted = torch.arange(start, stop, dtype=torch.float64)
-    weight = 1 / fitted  # as many in every octave
-    centred = fitted.log2() - (weight * fitted.log2()).sum() / weight.sum()
+    weight = 1 / fitted / (1 / fitted).sum()  # as much for every octave
+    octaves = (fitted / cutoff).log2()
+    middle = (weight * octaves).sum()
+    centred = octaves - middle
     bins = torch.arange(lowest, window // 2 + 1)
-    source = stop - width + (bins - stop) % width
+    source = top - width + (bins - top) % width
     place = ((bins / cutoff - CROSSOVER[0]) / (CROSSOVER[1] - CROSSOVER[0])).clamp(0, 1)
     return _Plan(
         fitted=(start, stop),
-        weights=weight * centred / (weight * centred**2).sum(),
+        weights=torch.stack([weight * centred / (weight * centred**2).sum(), weight], dim=-1),
+        middle=middle.item(),
         lowest=lowest,
         source=source,
         octaves=(bins.double() / cutoff).log2(),
-        source_octaves=(source.double() / cutoff).log2(),
         rise=(math.pi / 2 * place.double()).sin(),
     )
 
 
-def _slope(spectrum: Tensor, plan: _Plan) -> Tensor:
-    """(..., frames, bins) to (..., frames): dB per octave of the power smoothed over three frames."""
-    power = spectrum[..., slice(*plan.fitted)].abs().square()
+def _smooth(power: Tensor) -> Tensor:
+    """(..., frames, bins): the mean of each frame and its two neighbours, above zero."""
     around = F.pad(power, (0, 0, 1, 1))
     smooth = (around[..., :-2, :] + power + around[..., 2:, :]) / 3
-    floor = FLOOR * smooth.amax(-1, keepdim=True) + torch.finfo(smooth.dtype).tiny
-    return (10 * (smooth + floor).log10()) @ plan.weights
+    return smooth + FLOOR * smooth.amax(-1, keepdim=True) + torch.finfo(smooth.dtype).tiny
 
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:

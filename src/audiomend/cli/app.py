@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from audiomend import __version__
-from audiomend.cli import benchmark, degrade, demo, evaluate, interrupts, mend, models, train
+from audiomend.cli import (
+    benchmark,
+    degrade,
+    demo,
+    evaluate,
+    generate,
+    interrupts,
+    mend,
+    models,
+    presets,
+    train,
+)
 from audiomend.cli.console import fail, tell
 from audiomend.errors import AudiomendError, Cancelled
 
@@ -24,8 +35,10 @@ app = typer.Typer(
 mend.add_to(app)
 app.add_typer(degrade.app, name="degrade")
 app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
+app.command("generate", epilog=generate.EXAMPLE)(generate.generate)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(models.app, name="models")
+app.command("presets", epilog=presets.EXAMPLE)(presets.presets)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("benchmark", epilog=benchmark.EXAMPLE)(benchmark.benchmark)
 

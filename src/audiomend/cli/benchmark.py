@@ -39,8 +39,8 @@ def benchmark(
         list[str],
         typer.Option(
             metavar="A,B",
-            help="What is measured: damaged (the clip as it is) or a method with options of the verb, such "
-            "as diffusion@steps=8,seed=1; repeatable.",
+            help="What is measured: damaged (the clip as it is), a method or a preset with options of the "
+            "verb, such as diffusion@steps=8,seed=1 or cqtdiff-rg; repeatable.",
         ),
     ] = ["damaged", "diffusion"],  # noqa: B006 (typer reads it, nobody changes it)
     peer: Annotated[

@@ -145,6 +145,10 @@ def _request(
             model=settings.model,
             quality=settings.quality,
             steps=settings.steps,
+            preset=settings.preset,
+            guidance=settings.guidance,
+            solver=settings.solver,
+            sampler=settings.sampler,
             seed=settings.seed,
             strength=settings.strength,
             precision=settings.precision,
@@ -155,6 +159,8 @@ def _request(
         gaps=gaps,
         clip_mode=settings.clip_mode,
         residue=None if settings.residue is None else str(settings.residue),
+        samples=settings.samples,
+        previews=None if settings.preview_steps is None else str(settings.preview_steps),
         force=settings.force,
     )
 
@@ -164,14 +170,19 @@ def _check(source: str, output: str, settings: Settings) -> None:
     from audiomend.audio.file import open_sound
     from audiomend.audio.output import check_output
     from audiomend.models.store import card_of
+    from audiomend.restorers.beside import sample_paths
+    from audiomend.restorers.presets import find
 
     if output == PIPE and settings.json:
         raise UsageError("With OUT - the sound goes to standard output, so --json cannot; give OUT a name")
     if settings.report is not None:
         if PIPE in (source, output):
             raise UsageError("--report reads IN and OUT once more, so neither can be -; give them names")
-        _check_report(settings.report, [source, output, settings.residue], force=settings.force)
+        others = [source, output, settings.residue, *sample_paths(output, settings.samples)]
+        _check_report(settings.report, others, force=settings.force)
     card_of(settings.model)
+    if settings.preset is not None:
+        find(settings.preset)
     if source != PIPE:  # a pipe can be read only once
         with open_sound(source) as sound:
             check_output(output, sound, force=settings.force, clip_mode=settings.clip_mode)

@@ -105,15 +105,55 @@ class Settings:
         ),
     ] = None
     quality: Annotated[
-        Literal["fast", "balanced", "best"],
-        typer.Option(help="8, 16 or 32 network evaluations a window.", rich_help_panel=HOW),
-    ] = "balanced"
+        Literal["fast", "balanced", "best"] | None,
+        typer.Option(
+            help="8, 16 or 32 network evaluations a window.",
+            show_default="balanced, or the preset's own number",
+            rich_help_panel=HOW,
+        ),
+    ] = None
     steps: Annotated[
         int | None,
         typer.Option(
             metavar="COUNT",
             help="Network evaluations a window, 1 or more, instead of --quality.",
             show_default=False,
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Mend as a paper does: a name from `audiomend presets`. The options below change its parts.",
+            show_default="what measured best",
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    guidance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What keeps to the sound that was measured, such as projection, replace, rg or rg-dc.",
+            show_default="the preset's, or projection",
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    solver: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How a step is taken, such as euler, ancestral, heun, 2m or unipc.",
+            show_default="the preset's, or what measured best",
+            rich_help_panel=HOW,
+        ),
+    ] = None
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How the steps are walked: stream, trajectory, repaint, daps or red-diff.",
+            show_default="the preset's, or stream",
             rich_help_panel=HOW,
         ),
     ] = None
@@ -133,6 +173,25 @@ class Settings:
             rich_help_panel=HOW,
         ),
     ] = 1.0
+    samples: Annotated[
+        int,
+        typer.Option(
+            metavar="COUNT",
+            help="Draw so many posterior samples too, 2 or more, each a plausible sound: mended.sample-1.wav "
+            "and so on beside an OUT of mended.wav. Where they differ, nothing is known; --report shows it.",
+            show_default="none",
+            rich_help_panel=FILES,
+        ),
+    ] = 0
+    preview_steps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the sound after each network evaluation too, as DIR/step-01.wav and so on, floats.",
+            show_default=False,
+            rich_help_panel=FILES,
+        ),
+    ] = None
     residue: Annotated[
         Path | None,
         typer.Option(
@@ -187,14 +246,18 @@ class Settings:
     ] = False
 
 
-def takes(settings: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option for each field of a dataclass; its parameter `settings` receives them."""
+def takes(settings: type[Any], *only: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each field of a dataclass; its parameter `settings` receives them.
+
+    only: names of the fields, the others keep their defaults; without names all fields.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command).parameters.values()
         shared = [
             inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
             for f in dataclasses.fields(settings)
+            if f.name in only or not only
         ]
         parameters = [*(p for p in own if p.name != "settings"), *shared]
 

@@ -11,6 +11,7 @@ from audiomend.report.words import percent
 
 if TYPE_CHECKING:
     from audiomend.audio.blocks import Assembly
+    from audiomend.restorers.beside import Drawn
     from audiomend.restorers.files import Outcome, Plan, Request
 
 LISTED = 1000  # changed stretches that JSON lists
@@ -36,13 +37,23 @@ def after(request: "Request", outcome: "Outcome") -> str:
     return (
         f"{name}: {plural(outcome.changed, 'sample')} changed ({percent(share)}), by {outcome.model} in "
         f"{plural(outcome.steps, 'step')} ({outcome.precision}, seed {request.options.seed}), "
-        f"in {duration(outcome.seconds)}; what was filled in is invented"
+        f"in {duration(outcome.seconds)}; what was filled in is invented{_differing(outcome)}"
     )
+
+
+def _differing(outcome: "Outcome") -> str:
+    if outcome.drawn is None:
+        return ""
+    names = f"{outcome.drawn.samples[0].path} to {outcome.drawn.samples[-1].path}"
+    return f"; {percent(outcome.drawn.share)} of its energy differs between the posterior samples {names}"
 
 
 def warnings(request: "Request", outcome: "Outcome") -> list[str]:
     """What a user should know even if nobody watches."""
-    return [*outcome.survey.warnings, *of_assembly(request.output, outcome.assembly)]
+    found = [*outcome.survey.warnings, *of_assembly(request.output, outcome.assembly)]
+    for sample in () if outcome.drawn is None else outcome.drawn.samples:
+        found += of_assembly(sample.path, sample.assembly)
+    return found
 
 
 def of_assembly(name: str, assembly: "Assembly") -> list[str]:
@@ -110,10 +121,29 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
             "precision": outcome.precision or request.options.precision,
         },
         "residue": request.residue,
+        "samples": _samples(outcome.drawn),
+        "previews": list(outcome.previews),
         "estimate_s": outcome.plan.estimate_seconds,
         "seconds": outcome.seconds,
         "warnings": warnings(request, outcome),
     }
+
+
+def _samples(drawn: "Drawn | None") -> dict[str, Any] | None:
+    """Posterior samples, and the share of the energy of what was changed that differs between them."""
+    if drawn is None:
+        return None
+    files = [
+        {
+            "path": sample.path,
+            "seed": sample.seed,
+            "sha256": sample.sha256,
+            "gain": sample.assembly.gain,
+            "clamped_samples": sample.assembly.clamped,
+        }
+        for sample in drawn.samples
+    ]
+    return {"share": drawn.share, "files": files}
 
 
 def in_seconds(intervals: Sequence[tuple[int, int]], rate: int) -> list[tuple[float, float]]:

@@ -22,6 +22,11 @@ SIDE = 2 ** (1 / 6)  # the levels on either side of an edge are averaged over th
 SIDE_BINS = 4  # and over no fewer bins than this
 LEAST_FALL_DB = 10.0
 LEAST_SHARE = 0.3  # of the largest fall; a smaller one above it is structure in the noise floor
+CLIFF = (1.03, 1.07)  # ratios of frequency between which levels below and above a cliff are averaged
+CLIFF_SHARE = 0.5  # of the whole fall that a cliff makes up
+CLIFF_DEPTH = (
+    1 / 8
+)  # of the cliff: below the slope that may lead to it, and within 1 % of a steep filter's −6 dB
 SURE_FALL_DB = 20.0
 HALF_DB = 6.0
 CUMULATIVE_SHARE = 0.985
@@ -32,7 +37,8 @@ class Bandwidth:
     """Where a recording ends in frequency.
 
     Attributes:
-        cutoff_hz: the −6 dB point of the edge, or the guess; half the rate for silence.
+        cutoff_hz: where the edge begins, 6 dB or an eighth of a filter's cliff down, or the guess; half the
+            rate for silence.
         rule: which rule gave it; "edge" if there is a fall of 10 dB or more.
         fall_db: of the highest such edge, or the largest fall if there is none.
         confidence: fall_db / 20 dB, at most 1. Of music, singing and speech low-passed at 3 to 16 kHz, edges
@@ -100,12 +106,11 @@ class BandwidthDetector:
 def _verdict(level: NDArray[np.float64], magnitude: NDArray[np.float64], bin_hz: float) -> Bandwidth:
     level = np.maximum(level, level.max() - RANGE_DB)
     falls = _falls(level)
-    start, steepest = _highest_edge(falls)
-    fall = float(falls[steepest])
+    edge = _highest_edge(falls)
+    fall = float(falls[edge.steepest - SIDE_BINS])
     confidence = float(np.clip(fall / SURE_FALL_DB, 0, 1))
     if fall >= LEAST_FALL_DB:
-        cutoff = _half_point(level, start + SIDE_BINS, steepest + SIDE_BINS) * bin_hz
-        return Bandwidth(cutoff, "edge", fall, confidence)
+        return Bandwidth(_cutoff(level, edge) * bin_hz, "edge", fall, confidence)
     below = np.cumsum(magnitude) <= CUMULATIVE_SHARE * magnitude.sum()
     return Bandwidth(max(int(below.sum()) - 1, 0) * bin_hz, "cumulative", fall, confidence)
 
@@ -122,21 +127,68 @@ def _falls(level: NDArray[np.float64]) -> NDArray[np.float64]:
     return below - np.maximum.accumulate(above[::-1])[::-1]
 
 
-def _highest_edge(falls: NDArray[np.float64]) -> tuple[int, int]:
-    """First and steepest index of the highest stretch of sufficient fall; without one, the largest fall."""
+@dataclass(frozen=True)
+class _Edge:
+    """A stretch of sufficient fall: its first, its steepest and its last bin."""
+
+    first: int
+    steepest: int
+    last: int
+
+
+def _highest_edge(falls: NDArray[np.float64]) -> _Edge:
+    """The highest stretch of sufficient fall; without one, the largest fall."""
     steep = np.flatnonzero(falls >= max(LEAST_FALL_DB, LEAST_SHARE * falls.max()))
     if len(steep) == 0:
-        return int(falls.argmax()), int(falls.argmax())
-    first = int(steep[np.flatnonzero(np.diff(steep, prepend=-2) > 1)[-1]])
-    return first, first + int(falls[first : steep[-1] + 1].argmax())
+        steep = np.array([falls.argmax()])
+    first, last = int(steep[np.flatnonzero(np.diff(steep, prepend=-2) > 1)[-1]]), int(steep[-1])
+    steepest = first + int(falls[first : last + 1].argmax())
+    return _Edge(first + SIDE_BINS, steepest + SIDE_BINS, last + SIDE_BINS)
 
 
-def _half_point(level: NDArray[np.float64], start: int, steepest: int) -> int:
-    """Highest bin of the slope less than 6 dB below the mean of the sixth of an octave before its start."""
+def _cutoff(level: NDArray[np.float64], edge: _Edge) -> int:
+    """Highest bin of the fall less than 6 dB, or an eighth of a cliff, below what was before it.
+
+    Where half of the fall lies within a tenth of the frequency, a filter made a cliff and what lies just
+    before that counts: a voice falls by 20 dB in a sixth of an octave by nature, and what a filter leaves of
+    such a slope is sound. Else what lies before the slope counts.
+    """
+    before = slice(min(round(edge.first / SIDE), edge.first - SIDE_BINS), edge.first)
+    after = slice(edge.last, max(round(edge.last * SIDE), edge.last + SIDE_BINS))
+    depth, stop, cliff = HALF_DB, edge.steepest + 1, _cliff(level, edge)
+    if cliff.drop >= CLIFF_SHARE * (level[before].mean() - level[after].mean()):
+        depth, stop, before = max(depth, CLIFF_DEPTH * cliff.drop), cliff.stop, cliff.before
     smooth = np.convolve(level, np.full(5, 0.2), "same")
-    low = min(round(start / SIDE), start - SIDE_BINS)
-    intact = np.flatnonzero(smooth[low : steepest + 1] >= level[low:start].mean() - HALF_DB)
-    return low + int(intact[-1])
+    intact = np.flatnonzero(smooth[before.start : stop] >= smooth[before].mean() - depth)
+    return before.start + int(intact[-1])
+
+
+@dataclass(frozen=True)
+class _Cliff:
+    """The steepest fall over a twentieth of the frequency.
+
+    Attributes:
+        before: bins just below it.
+        stop: the bin just above it.
+        drop: from the one to the other, in dB.
+    """
+
+    before: slice
+    stop: int
+    drop: float
+
+
+def _cliff(level: NDArray[np.float64], edge: _Edge) -> _Cliff:
+    total = np.concatenate([[0.0], np.cumsum(level)])
+    k = np.arange(edge.first, edge.last + 1)
+    inner, outer = CLIFF
+    stop = np.minimum(np.rint(k / inner).astype(np.int64), k - 2)
+    start = np.maximum(np.minimum(np.rint(k / outer).astype(np.int64), stop - 2), 0)
+    first = np.minimum(np.maximum(np.rint(k * inner).astype(np.int64), k + 2), len(level) - 2)
+    last = np.minimum(np.maximum(np.rint(k * outer).astype(np.int64), first + 2), len(level))
+    drop = (total[stop] - total[start]) / (stop - start) - (total[last] - total[first]) / (last - first)
+    j = int(drop.argmax())
+    return _Cliff(slice(int(start[j]), int(stop[j])), int(first[j]), float(drop[j]))
 
 
 def find_bandwidth(x: NDArray[np.floating], sample_rate: float) -> Bandwidth:

@@ -86,7 +86,7 @@ def benchmark(
         task: "declip", "inpaint", "band" or "extend".
         data_dir: holds data_dir/split/set/*.flac (or wav, ogg, opus, mp3, aiff).
         out_dir: folder of the results, one per choice of damages.
-        methods: e.g. "damaged", "diffusion@steps=8", "diffusion@steps=16,solver=unipc" (`parse_method`).
+        methods: e.g. "damaged", "diffusion@steps=16,solver=unipc", "cqtdiff-rg@steps=69" (`parse_method`).
         peers: e.g. "ffmpeg=ffmpeg -i {input} -af adeclip=m=s {output}" (`parse_peer`).
         split, sets, names: which folder, which sets in it, which file stems (all if empty).
         severities: dB of input SDR, ms of gap or Hz of cut-off; by default those of the task.

@@ -7,9 +7,13 @@ import numpy as np
 
 from audiomend.errors import UsageError
 from audiomend.evaluation.damages import BAND_HZ, Clip, Damage
+from audiomend.restorers.presets import PRESETS
 
 UNPROCESSED = "damaged"
-WALK = ("solver", "start", "end", "rho", "warm", "conditioned", "m", "stride", "kappa")  # of settings.Way
+WALK = (  # fields of restorers.way.Way that the verbs do not take
+    *("start", "end", "rho", "warm", "conditioned", "m", "stride", "kappa"),
+    *("xi", "power", "limit", "sigma_y", "churn", "freshness", "repeats", "phi_1", "phi_2"),
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Method:
 
     Attributes:
         label: the text it was made from; names it in every table.
-        name: what the verbs call `method`, or "damaged" for the clip as it is.
+        name: what the verbs call `method` or `preset`, or "damaged" for the clip as it is.
         options: further keyword arguments of the verb, or fields of its walk.
     """
 
@@ -28,7 +32,7 @@ class Method:
 
 
 def parse_method(text: str) -> Method:
-    """Reads "name" or "name@option=value,option=value", e.g. "diffusion@steps=8,solver=unipc".
+    """Reads "name" or "name@option=value,option=value", e.g. "diffusion@steps=8,solver=unipc", "cqtdiff-rg".
 
     A value is a Python literal (8, 0.5, True, None) or else a plain text.
     """
@@ -60,7 +64,8 @@ def restore(method: Method, observation: Clip, rate: int, how: Damage, seed: int
     options = {key: value for key, value in method.options if key not in WALK} | (
         {"walk": walk} if walk else {}
     )
-    mended = verb(observation, rate, **({"method": method.name, "seed": seed} | known | options))
+    named = "preset" if method.name in PRESETS else "method"
+    mended = verb(observation, rate, **({named: method.name, "seed": seed} | known | options))
     return np.asarray(mended, dtype=np.float32)
 
 

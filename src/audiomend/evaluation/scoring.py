@@ -14,6 +14,7 @@ from audiomend.evaluation.metrics import (
     level_error,
     log_spectral_distance,
     sdr,
+    si_sdr,
     split_bands,
     storable,
 )
@@ -42,6 +43,8 @@ FIGURES: dict[str, Figure] = {
     "agreement_below_db": Figure("agreement with the input below the cut-off, dB", "higher"),
     "above_level_error_db": Figure("level error above the cut-off, dB", "nearer 0"),
     "sdr_db": Figure("SDR of the whole clip, dB", "higher"),
+    "si_sdr_db": Figure("SI-SDR of the whole clip, dB", "higher"),
+    "lsd_db": Figure("log-spectral distance of the whole clip, dB", "lower"),
 }
 
 SHORT_GAP_MS = 50.0  # up to here a gap can be filled with the very waveform, so that its SDR says something
@@ -50,12 +53,12 @@ SHORT_GAP_MS = 50.0  # up to here a gap can be filled with the very waveform, so
 def shown_figures(task: Task, severity: float) -> tuple[str, ...]:
     """The figures that tables show at this severity, the most telling first."""
     if task == "declip":
-        return ("clipped_sdr_db",)
+        return ("clipped_sdr_db", "si_sdr_db")
     if task == "inpaint":
         return ("gap_sdr_db",) if severity <= SHORT_GAP_MS else ("gap_lsd_db", "gap_level_error_db")
     if task == "band":
         return ("box_lsd_db", "box_level_error_db", "agreement_beside_db")
-    return ("above_lsd_db", "agreement_below_db")
+    return ("above_lsd_db", "agreement_below_db", "lsd_db", "si_sdr_db")
 
 
 def score(
@@ -68,10 +71,11 @@ def score(
     gaps. band: the last two in the band, and as agreement the SDR of the estimate against the *damaged* gap
     further from the band than 5 % of its edges. extend: log-spectral distance and level error above the
     cut-off, and as agreement the SDR of the estimate against the *damaged* clip below 0.95 of the cut-off:
-    what was measured should stay. All: SDR of the whole clip.
+    what was measured should stay; and the log-spectral distance of all bands. All: SDR and SI-SDR of the
+    whole clip.
     """
     r, y, e = (np.asarray(x, dtype=np.float64) for x in (reference, observation, estimate))
-    whole = {"sdr_db": storable(sdr(r, e))}
+    whole = {"sdr_db": storable(sdr(r, e)), "si_sdr_db": storable(si_sdr(r, e))}
     if how.task == "declip":
         clipped = damaged_samples(reference, how)
         return {"clipped_sdr_db": storable(sdr(r[clipped], e[clipped]))} | whole
@@ -92,6 +96,7 @@ def score(
         "above_lsd_db": storable(log_spectral_distance(r, e, rate, low_hz=how.severity)),
         "agreement_below_db": storable(sdr(kept_y, kept_e)),
         "above_level_error_db": storable(level_error(above_r, above_e)),
+        "lsd_db": storable(log_spectral_distance(r, e, rate)),
     } | whole
 
 

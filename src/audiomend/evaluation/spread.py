@@ -89,6 +89,18 @@ def spread_of_blocks(blocks: Iterable[Array], rate: float) -> Iterator[Spread]:
         yield _moments(np.pad(waiting, ((0, 0), (0, 0), (0, size // 2 - 1))), rate, frame)[0]
 
 
+def frame_spectra(signal: Array, size: int) -> NDArray[np.complexfloating]:
+    """(..., time) to (..., frames, bins): spectra of all whole frames of `size` samples, hop size / 4.
+
+    Hann, whose squares sum to 1: white noise has its variance in each bin.
+    """
+    hop = size // 4
+    count = max(0, (signal.shape[-1] - size) // hop + 1)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    places = np.arange(count)[:, None] * hop + np.arange(size)
+    return np.fft.rfft(signal[..., places] * (hann / np.sqrt(np.sum(hann**2))))
+
+
 def _checked(block: Array) -> Array:
     if block.ndim != 3 or len(block) < 2:
         raise UsageError(f"Samples of shape {block.shape} have no spread: (2 or more, channels, time) have.")
@@ -99,11 +111,8 @@ def _moments(waiting: Array, rate: float, first: int) -> tuple[Spread, Array]:
     """The spread of all whole frames in `waiting`, of which the first has index `first`, and what is left."""
     size = frame_size(rate)
     hop = size // 4
-    count = max(0, (waiting.shape[-1] - size) // hop + 1)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
-    window = hann / np.sqrt(np.sum(hann**2))
-    places = np.arange(count)[:, None] * hop + np.arange(size)
-    spectra = np.fft.rfft(waiting[..., places] * window)
+    spectra = frame_spectra(waiting, size)
+    count = spectra.shape[-2]
     energy = np.mean(np.abs(spectra) ** 2, axis=0)
     variance = np.sum(np.abs(spectra - spectra.mean(0)) ** 2, axis=0) / (len(spectra) - 1)
     seconds = (first + np.arange(count)) * hop / rate

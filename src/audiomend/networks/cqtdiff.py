@@ -6,18 +6,21 @@ down beside the encoder, and one of residuals comes up beside the decoder; the i
 end onto what a signal can have.
 
 Parameters have the names, the order and the shapes of the published state dict (181 entries; the transform
-has none). Tensors are (batch, channels, rows, columns).
+has none). Tensors are (batch, columns, rows, channels), as suits processors best.
 """
 
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from audiomend.errors import UsageError
+from audiomend.networks.dilated_block import dilated_block
 from audiomend.transforms.cqt import Cqt
 
 _FREQUENCIES = 32  # random ones, for the noise level and for the rows
@@ -29,6 +32,8 @@ _WIDEST = _KERNEL[0] // 2 * _DILATIONS[-1]  # rows that the widest convolution r
 _SPECTRUM = 2  # channels of the transform: real and imaginary part
 _SINC_ZEROS = 6  # zero crossings of the resamplers' sinc on each side
 _SINC_ROLLOFF = 0.99  # their cut-off over Nyquist
+_RECOMPUTED = 3  # levels of the encoder that a gradient runs again, for less than 3 GiB in all
+_STEPS = 8  # of a resampler at a time
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,12 @@ class CqtDiff(nn.Module):
             raise UsageError(f"{self.transform.rows} rows are too few: CQT-Diff needs more than {_WIDEST}.")
         self.embedding = NoiseEmbedding(_EMBEDDING)
         self.freq_encoding = _RowEmbedding(self.transform.rows)
-        self.init_conv = _Conv(_SPECTRUM + 2 * _FREQUENCIES, a.widths[0])
+        self.init_conv = _FirstConv(_SPECTRUM + 2 * _FREQUENCIES, a.widths[0])
 
         last = len(a.widths) - 1
         self.downs = nn.ModuleList()
         for level, width in enumerate(a.widths):
-            block = _Block(a.widths[max(level - 1, 0)], width, precision)
+            block = _Block(a.widths[max(level - 1, 0)], width, precision, keep=level >= _RECOMPUTED)
             steps = [] if level == last else [_Resample(2, 1), _Projection(_SPECTRUM, width)]
             self.downs.append(nn.ModuleList([block, *steps]))
         self.middle = nn.ModuleList([nn.ModuleList([_Block(a.widths[-1], a.widths[-1], precision)])])
@@ -84,12 +89,12 @@ class CqtDiff(nn.Module):
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
         embedding = self.embedding(c_noise)
-        spectrum = torch.view_as_real(self.transform.forward(x)).permute(0, 3, 1, 2)
-        h = self.init_conv(self.freq_encoding(spectrum))
+        spectrum = torch.view_as_real(self.transform.forward(x)).transpose(1, 2)
+        h = self.init_conv(spectrum, self.freq_encoding())
         h, skips = self._encode(h, spectrum, embedding)
         (middle,) = self.middle[0].children()
         residual = self._decode(middle(h, embedding), skips, embedding)
-        return self.transform.inverse(torch.view_as_complex(residual.permute(0, 2, 3, 1).contiguous()))
+        return self.transform.inverse(torch.view_as_complex(residual.transpose(1, 2).contiguous()))
 
     def _encode(self, h: Tensor, pyramid: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         skips: list[Tensor] = []
@@ -120,12 +125,12 @@ class CqtDiff(nn.Module):
 
 def _joined(h: Tensor, skip: Tensor) -> Tensor:
     """Channels side by side; of an odd number of columns, doubled again, the last one is left out."""
-    first = (h.shape[-1] - skip.shape[-1]) // 2
-    return torch.cat((h[..., first : first + skip.shape[-1]], skip), dim=1)
+    first = (h.shape[1] - skip.shape[1]) // 2
+    return torch.cat((h[:, first : first + skip.shape[1]], skip), dim=-1)
 
 
 def _added(residual: Tensor | None, more: Tensor) -> Tensor:
-    return more if residual is None else (residual[..., : more.shape[-1]] + more) / math.sqrt(2)
+    return more if residual is None else (residual[:, : more.shape[1]] + more) / math.sqrt(2)
 
 
 class NoiseEmbedding(nn.Module):
@@ -148,7 +153,7 @@ class NoiseEmbedding(nn.Module):
 
 
 class _RowEmbedding(nn.Module):
-    """(batch, 2, rows, columns) -> (batch, 66, rows, columns): random Fourier features of the row's number.
+    """(1, 64, rows): random Fourier features of the row's number.
 
     The table is a parameter because its arguments reach 1e5, where float32 cannot rebuild it.
     """
@@ -160,42 +165,60 @@ class _RowEmbedding(nn.Module):
         table = torch.cat((turns.sin(), turns.cos()))[None].float()
         self.embeddings = nn.Parameter(table, requires_grad=False)
 
-    def forward(self, spectrum: Tensor) -> Tensor:
-        batch, _, _, columns = spectrum.shape
-        return torch.cat((spectrum, self.embeddings[..., None].expand(batch, -1, -1, columns)), dim=1)
+    def forward(self) -> Tensor:
+        return self.embeddings
 
 
 class _Block(nn.Module):
     """Modulation by the noise level and eight residual convolutions, dilated along frequency."""
 
-    def __init__(self, inputs: int, outputs: int, precision: torch.dtype) -> None:
+    def __init__(self, inputs: int, outputs: int, precision: torch.dtype, keep: bool = True) -> None:
         super().__init__()
         self.film = _Film(inputs)
         if inputs != outputs:
-            self.res_conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.res_conv = _Pointwise(inputs, outputs)
         self.H = nn.ModuleList(_DilatedConv(outputs, dilation) for dilation in _DILATIONS)
-        self.first_conv = nn.Sequential(nn.GELU(), nn.Conv2d(inputs, outputs, 1, bias=False))
+        self.first_conv = nn.Sequential(nn.GELU(), _Pointwise(inputs, outputs))
         self.changes_width = inputs != outputs
         self.precision = precision
+        self.keep = keep
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        x = x * self.film(embedding)
-        # Convolutions are faster with the channels last; the sum keeps its own precision.
-        y = self.first_conv(x).contiguous(memory_format=torch.channels_last)
+        factor = self.film(embedding)
+        trained = factor.requires_grad or any(weight.requires_grad for weight in self.parameters())
+        if x.device.type == "cpu" and not (trained and torch.is_grad_enabled()):
+            first = self.get_parameter("first_conv.1.weight")[:, :, 0, 0]
+            direct = self.get_parameter("res_conv.weight")[:, :, 0, 0] if self.changes_width else None
+            kernels = [conv.get_parameter("conv.weight") for conv in self.H]
+            return dilated_block(x, factor, first, direct, kernels, self.precision, self.keep)
+        # The same, for gradients of the parameters and for processors that have no use for it.
+        x = x * factor
+        y = self.first_conv(x)
         for conv in self.H:
             y = (y + conv(F.gelu(y).to(self.precision))) / math.sqrt(2)
         return (y + (self.res_conv(x) if self.changes_width else x)) / math.sqrt(2)
 
 
 class _Film(nn.Module):
-    """A factor per channel, (batch, channels, 1, 1)."""
+    """A factor per channel, (batch, 1, 1, channels)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.output_layer = nn.Linear(_EMBEDDING[-1], channels)
 
     def forward(self, embedding: Tensor) -> Tensor:
-        return self.output_layer(embedding)[..., None, None]
+        return self.output_layer(embedding)[:, None, None]
+
+
+class _Pointwise(nn.Module):
+    """Convolution of one tap, without bias."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = _kernel(outputs, inputs, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight[:, :, 0, 0])
 
 
 class _Conv(nn.Module):
@@ -204,13 +227,36 @@ class _Conv(nn.Module):
     def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
         super().__init__()
         self.dilation = dilation
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, *_KERNEL))
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        self.weight = _kernel(outputs, inputs, *_KERNEL)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = _KERNEL[0] // 2 * self.dilation, _KERNEL[1] // 2
-        padded = F.pad(x, (columns, columns, rows, rows), mode="reflect")
-        return F.conv2d(padded, self.weight.to(x.dtype), dilation=(self.dilation, 1))
+        return _convolved(x, self.weight, self.dilation)
+
+
+class _FirstConv(nn.Module):
+    """`_Conv` of the spectrum (batch, columns, rows, 2) beside the features (1, 64, rows) of its rows."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = _kernel(outputs, inputs, *_KERNEL)
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:
+        # The features are the same in all columns, so what becomes of them is, too.
+        of_columns = self.weight[:, _SPECTRUM:].sum(dim=3)
+        places = F.conv1d(F.pad(features, (_KERNEL[0] // 2,) * 2, mode="reflect"), of_columns)
+        return _convolved(x, self.weight[:, :_SPECTRUM]) + places.transpose(1, 2)[:, None]
+
+
+def _kernel(*shape: int) -> nn.Parameter:
+    weight = nn.Parameter(torch.empty(shape))
+    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+    return weight
+
+
+def _convolved(x: Tensor, kernel: Tensor, dilation: int = 1) -> Tensor:
+    rows, columns = _KERNEL[0] // 2 * dilation, _KERNEL[1] // 2
+    padded = F.pad(x.permute(0, 3, 1, 2), (rows, rows, columns, columns), mode="reflect")
+    return F.conv2d(padded, kernel.to(x.dtype).transpose(2, 3), dilation=(1, dilation)).permute(0, 2, 3, 1)
 
 
 class _DilatedConv(nn.Module):
@@ -227,7 +273,7 @@ class _Projection(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, zero: bool = False) -> None:
         super().__init__()
-        self.conv1x1 = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.conv1x1 = _Pointwise(inputs, outputs)
         if zero:
             nn.init.zeros_(self.conv1x1.weight)
 
@@ -244,13 +290,46 @@ class _Resample(nn.Module):
         self.resample = _SincKernel(old, new)
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel = self.resample.kernel
+        # Some outputs at a time are a matrix times the columns that they see.
+        kernel = self.resample.kernel[:, 0]
         reach = (kernel.shape[-1] - self.old) // 2
-        columns = x.shape[-1]
-        padded = F.pad(x, (reach, reach + self.old)).flatten(0, 2)[:, None]
-        phases = F.conv1d(padded, kernel, stride=self.old)
-        resampled = phases.transpose(1, 2).reshape(*x.shape[:-1], -1)
-        return resampled[..., : -(-columns * self.new // self.old)]
+        columns = -(-x.shape[1] * self.new // self.old)
+        pieces = -(-columns // (_STEPS * self.new))
+        step, seen = _STEPS * self.old, (_STEPS - 1) * self.old + kernel.shape[-1]
+        behind = (pieces - 1) * step + seen - reach - x.shape[1]
+        padded = F.pad(x, (0, 0, 0, 0, reach, behind)).flatten(2)
+        matrix = torch.cat(
+            [F.pad(kernel, (n * self.old, seen - n * self.old - kernel.shape[-1])) for n in range(_STEPS)]
+        )
+        resampled: Tensor = _Windowed.apply(padded, matrix, step)  # pyright: ignore[reportAssignmentType]
+        return resampled.flatten(1, 2)[:, :columns].unflatten(2, x.shape[2:])
+
+
+class _Windowed(torch.autograd.Function):
+    """x (batch, columns, values), matrix (n, m), step -> (batch, windows, n, values): matrix times window.
+
+    Windows have m columns and begin `step` after each other. The gradient reaches x only.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, step: int) -> Tensor:
+        ctx.save_for_backward(matrix)
+        ctx.step = step
+        return matrix @ x.unfold(1, matrix.shape[1], step).transpose(2, 3)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        gradient = grads[0]
+        (matrix,) = ctx.saved_tensors
+        batch, windows, _, values = gradient.shape
+        size, step = matrix.shape[1], ctx.step
+        pieces = gradient.new_zeros(batch, windows + -(-size // step), step, values)
+        seen = matrix.T @ gradient
+        for i, start in enumerate(range(0, size, step)):
+            part = seen[:, :, start : start + step]
+            pieces[:, i : i + windows, : part.shape[2]] += part
+        return pieces.flatten(1, 2)[:, : (windows - 1) * step + size], None, None
 
 
 class _SincKernel(nn.Module):

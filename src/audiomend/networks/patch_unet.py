@@ -44,6 +44,7 @@ class Architecture:
     Attributes:
         length: samples of one input, a multiple of `long_hop` times 2 ** (levels - 1).
         widths: channels per level; each level halves time and frequency.
+        depth: blocks per level on the way down and on the way up; the last level has two in any case.
         window, hop: first transform; `window` / 2 bins are used.
         long_window: second transform, whose hop is twice `hop` and whose lowest quarter of `window` bins
             is used.
@@ -51,6 +52,7 @@ class Architecture:
 
     length: int = 131072
     widths: tuple[int, ...] = (32, 64, 96, 160, 256)
+    depth: int = 1
     window: int = 2048
     hop: int = 512
     long_window: int = 8192
@@ -88,11 +90,11 @@ class PatchUnet(nn.Module):
         self.column_bias = nn.Parameter(torch.zeros(columns, width))
 
         pairs = list(zip(a.widths, a.widths[1:], strict=False))
-        self.encoder = nn.ModuleList(_Block(w) for w in a.widths[:-1])
+        self.encoder = _blocks(a)
         self.down = nn.ModuleList(_Down(w, v) for w, v in pairs)
         self.middle = nn.ModuleList(_Block(a.widths[-1]) for _ in range(2))
         self.up = nn.ModuleList(_Up(v, w) for w, v in pairs)
-        self.decoder = nn.ModuleList(_Block(w) for w in a.widths[:-1])
+        self.decoder = _blocks(a)
 
         self.out_lower = _Conv(width, self.lower.size * _OUTPUTS, 1, zero=True)
         self.out_upper = _Conv(width, self.upper.size * _OUTPUTS, 1, zero=True)
@@ -169,14 +171,18 @@ class PatchUnet(nn.Module):
     def _unet(self, h: Tensor, embedding: Tensor) -> Tensor:
         h = h.contiguous(memory_format=torch.channels_last)
         skips: list[Tensor] = []
-        for block, down in zip(self.encoder, self.down, strict=True):
-            h = block(h, embedding)
+        levels = len(self.down)
+        for level, down in enumerate(self.down):
+            for block in self.encoder[level::levels]:
+                h = block(h, embedding)
             skips.append(h)
             h = down(h)
         for block in self.middle:
             h = block(h, embedding)
-        for block, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            h = block(up(h, skips.pop()), embedding)
+        for level, up in reversed(list(enumerate(self.up))):
+            h = up(h, skips.pop())
+            for block in self.decoder[level::levels]:
+                h = block(h, embedding)
         return F.relu(h)
 
 
@@ -398,13 +404,24 @@ class _Up(nn.Module):
         return (tiled + y).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
 
 
-class _Block(nn.Module):
-    """x + conv(relu((1 + a) conv(relu(x)) + b)), a and b from the embedding; no normalisation."""
+def _blocks(a: Architecture) -> nn.ModuleList:
+    """One block of each level, then the second ones and so on, which begin as the identity.
 
-    def __init__(self, width: int) -> None:
+    So a shallower network's blocks have the same names, and its weights are a start for a deeper one.
+    """
+    return nn.ModuleList(_Block(w, idle=place > 0) for place in range(a.depth) for w in a.widths[:-1])
+
+
+class _Block(nn.Module):
+    """x + conv(relu((1 + a) conv(relu(x)) + b)), a and b from the embedding; no normalisation.
+
+    idle: it begins as the identity.
+    """
+
+    def __init__(self, width: int, idle: bool = False) -> None:
         super().__init__()
         self.first = _Conv(width, width, 3, gain=1.4)
-        self.second = _Conv(width, width, 3, gain=0.2)
+        self.second = _Conv(width, width, 3, gain=0.2, zero=idle)
         self.modulation = nn.Linear(_EMBEDDING, 2 * width)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)

@@ -3,7 +3,7 @@
 Nothing here is a base class. An object with these methods is an operator, wherever it is written.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from audiomend.conditions import Condition
 __all__ = ["Forward", "LinearOperator", "Operator"]
 
 
+@runtime_checkable
 class Forward(Protocol):
     """observation = forward(x). Leading axes are a batch: rows are independent of each other."""
 
@@ -32,6 +33,7 @@ class Operator(Forward, Protocol):
         ...
 
 
+@runtime_checkable
 class LinearOperator(Forward, Protocol):
     """A damage with A(u + v) = A(u) + A(v); its observation may be shorter than x."""
 

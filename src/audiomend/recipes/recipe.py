@@ -103,7 +103,7 @@ _NOT_NEGATIVE = ("seed", "decay_steps", "level_spread", "bandwidth_dropped")
 def _check_sizes(a: Architecture) -> None:
     """The grid of tokens must halve as often as the network has levels."""
     halvings = 2 ** (len(a.widths) - 1)
-    if not a.widths or min(*a.widths, a.window, a.hop, a.long_window, a.length) < 1:
+    if not a.widths or min(*a.widths, a.depth, a.window, a.hop, a.long_window, a.length) < 1:
         raise UsageError(f"{a} has a size below 1.")
     if a.window % (32 * halvings):
         raise UsageError(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from audiomend.audio.atomic import PartFile, write_error
+from audiomend.report.differing import Differing
 from audiomend.report.listening import Excerpt, Sound, excerpt_of
 from audiomend.report.markup import digest, paragraph, text
 from audiomend.report.players import pictures_of, players
@@ -28,8 +29,10 @@ class Page:
     Attributes:
         title: the heading.
         lead: a sentence or two below it.
-        sounds: played in step, of one rate and length; the last two are the sound before and after mending.
-            More than 20 s are cut to the 20 s in which these two differ most.
+        sounds: played in step, of one rate and length; the last two are the sound before and after mending,
+            but for posterior samples of an excerpt, which follow. More than 20 s are cut to the 20 s in which
+            the last two differ most.
+        samples: what differs between posterior samples of the sounds, which are an excerpt then.
         facts: name to value, in order: what was found and done, settings, seed, model, times, SHA-256.
         intervals: the stretches that were changed, in seconds of the file.
         warnings: one sentence each.
@@ -44,6 +47,7 @@ class Page:
     facts: Mapping[str, str] = field(default_factory=dict)
     intervals: Sequence[Region] = ()
     warnings: Sequence[str] = ()
+    samples: Differing | None = None
     start: float = 0.0
     duration: float | None = None
     parts: Sequence["Page"] = ()
@@ -136,7 +140,9 @@ def _body(shown: _Shown, top_db: float) -> str:
     facts = "".join(f"<div><dt>{text(k)}</dt>{_fact(v)}</div>" for k, v in page.facts.items())
     blocks = [f'<ul class="warnings" aria-label="Warnings">{warnings}</ul>' if warnings else ""]
     if shown.excerpt:
-        blocks.append(players(page.title, shown.excerpt, shown.pictures, top_db, page.intervals))
+        blocks.append(
+            players(page.title, shown.excerpt, shown.pictures, top_db, page.intervals, page.samples)
+        )
         blocks.append(timeline(page.intervals, shown.excerpt))
     blocks.append(f'<dl class="facts">{facts}</dl>' if facts else "")
     return "\n".join(block for block in blocks if block)

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from audiomend.report import spectrogram
+from audiomend.report.differing import Differing, differing
 from audiomend.report.listening import Excerpt, Sound, damaged_samples, decibels, flac, match
 from audiomend.report.markup import data_url, paragraph, percent, text
 from audiomend.report.spectrogram import Region, height
@@ -22,7 +23,12 @@ def pictures_of(excerpt: Excerpt) -> list[np.ndarray]:
 
 
 def players(
-    title: str, excerpt: Excerpt, pictures: Sequence[np.ndarray], top_db: float, intervals: Sequence[Region]
+    title: str,
+    excerpt: Excerpt,
+    pictures: Sequence[np.ndarray],
+    top_db: float,
+    intervals: Sequence[Region],
+    samples: Differing | None = None,
 ) -> str:
     """The section with one player for all sounds of the excerpt.
 
@@ -32,18 +38,20 @@ def players(
         pictures: their spectrograms in dB.
         top_db: the level of the brightest colour, one for all pictures of a page.
         intervals: the changed stretches, in seconds of the file.
+        samples: what differs between posterior samples of the excerpt, if there are any.
     """
     matched = match([sound.audio for sound in excerpt.sounds], damaged_samples(intervals, excerpt))
     marks = _marks(intervals, excerpt)
     rows = zip(excerpt.sounds, matched.gains, pictures, strict=True)
     tracks = "".join(_track(sound, gain, spectrogram.paint(p, top_db), marks) for sound, gain, p in rows)
+    differs = "" if samples is None else differing(samples, excerpt.rate, PICTURE, top_db, marks.outlines)
     basis = "undamaged samples" if matched.undamaged else "whole"
     lowered = " All were lowered together, so that no peak exceeds full scale." if matched.lowered else ""
     return f"""<section class="listen" data-seconds="{excerpt.seconds:.4f}" aria-label="{text(title)}">
 {_transport(excerpt)}
 <p class="how">Played in step and level-matched: equal RMS on the {basis}.{lowered}{_place(excerpt)}</p>
 <div class="tracks">
-{tracks}{_time_axis(excerpt)}
+{tracks}{differs}{_time_axis(excerpt)}
 </div>
 {_legend(top_db)}
 </section>"""

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from audiomend.audio.blocks import MERGED_S
 from audiomend.audio.file import open_sound
 from audiomend.audio.formats import Format, is_refinement
 from audiomend.audio.reader import SoundReader, by_position
+from audiomend.report.coverage import held
+from audiomend.report.differing import Differing
 from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
 from audiomend.report.page import Page, Region, Sound
 from audiomend.report.words import percent
@@ -58,6 +60,7 @@ def page_of(request: Request, outcome: Outcome) -> Page:
             Sound("Before", before.read(start, stop), rate, request.source),
             Sound("After", after.read(start, stop), rate, request.output),
         ]
+        samples = _samples(outcome, start, stop)
         runs = list(outcome.intervals)
         if request.verb != "extend" and outcome.assembly.format.is_exact:  # else every sample differs
             tolerance = _tolerance(source.format, outcome)
@@ -66,13 +69,31 @@ def page_of(request: Request, outcome: Outcome) -> Page:
     return Page(
         title=f"{TITLES[request.verb]}: {Path(request.output).name}",
         lead=f"Found: {outcome.plan.found.summary}. {_done(request.verb, outcome)}",
-        sounds=sounds,
+        sounds=[*sounds, *samples],
+        samples=_differing(request, outcome, samples) if samples else None,
         facts=_facts(request, outcome),
         intervals=[Region(first / rate, end / rate, low_hz=low_hz) for first, end in runs],
         warnings=[*outcome.survey.warnings, *outcome.assembly.warnings, *_losses(outcome)],
         start=start / rate,
         duration=frames / rate,
     )
+
+
+def _samples(outcome: Outcome, start: int, stop: int) -> list[Sound]:
+    """The posterior samples' part of the excerpt."""
+    sounds = list[Sound]()
+    for number, sample in enumerate(() if outcome.drawn is None else outcome.drawn.samples, 1):
+        with open_sound(sample.path) as file, by_position(file, outcome.survey.frames) as reader:
+            note = f"{sample.path}, seed {sample.seed}"
+            sounds.append(Sound(f"Sample {number}", reader.read(start, stop), outcome.rate, note))
+    return sounds
+
+
+def _differing(request: Request, outcome: Outcome, samples: Sequence[Sound]) -> Differing:
+    """All samples at the level of the input, and what is known of their band."""
+    gains = [] if outcome.drawn is None else [one.assembly.gain for one in outcome.drawn.samples]
+    rows = [sound.audio / gain for sound, gain in zip(samples, gains, strict=True)]
+    return Differing(np.stack(rows), held(outcome.model, request.verb))
 
 
 def changed_runs(pairs: Pairs, tolerance: float, merged: int) -> list[tuple[int, int]]:
@@ -155,12 +176,26 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
         "Regions": ", ".join(request.regions) or "everywhere",
         "Model": outcome.model or "none was needed",
         "Settings": f"{outcome.steps} steps, strength {options.strength:g}, precision {outcome.precision}",
+        "Preset": options.preset or "",
+        "Chosen": ", ".join(f"{what} {name}" for what, name in options.changes.items()),
         "Started from": outcome.started_from,
         "Seed": str(options.seed),
+        "Posterior samples": _of_samples(outcome),
         "Time": f"{outcome.seconds:.1f} s",
         "Made by": f"audiomend {__version__}",
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _of_samples(outcome: Outcome) -> str:
+    if outcome.drawn is None:
+        return ""
+    drawn = outcome.drawn
+    first, last = drawn.samples[0].seed, drawn.samples[-1].seed
+    share = percent(drawn.share)
+    return (
+        f"{len(drawn.samples)}, seeds {first} to {last}; {share} of the energy of what they changed differs"
+    )
 
 
 def _words(value: Any) -> str:

@@ -14,6 +14,7 @@ from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
 from audiomend.restorers.bands import Band
+from audiomend.restorers.drawing import draws, part
 from audiomend.restorers.frame import Options, Progress, prepare, run, threads
 from audiomend.restorers.locate import Given, search
 from audiomend.restorers.memory import ArrayReader, ArraySink
@@ -32,9 +33,14 @@ def declip(
     clip_level: float | None = None,
     method: str = "auto",
     model: str | None = None,
-    quality: str = "balanced",
+    quality: str | None = None,
     steps: int | None = None,
+    preset: str | None = None,
+    guidance: str | None = None,
+    solver: str | None = None,
+    sampler: str | None = None,
     seed: int = 0,
+    samples: int | None = None,
     strength: float = 1.0,
     regions: Sequence[Seconds] = (),
     progress: Progress | None = None,
@@ -53,20 +59,26 @@ def declip(
             polarity.
         method: auto or diffusion.
         model: a shipped model's name or a model's folder; None takes the default.
-        quality: fast, balanced or best: 8, 16 or 32 network evaluations.
+        quality: fast, balanced or best: 8, 16 or 32 network evaluations; None is balanced, or the preset's
+            own number.
         steps: number of evaluations, instead of a quality.
+        preset: a published way to mend; `audiomend presets` lists them.
+        guidance, solver, sampler: names that docs/how-it-works.md lists, instead of the preset's or the usual
+            one.
         seed: of all noise; the same seed gives the same samples.
+        samples: draw so many samples of the posterior, with the seeds from `seed` on, instead of the most
+            accurate signal; where they differ, nothing is known.
         strength: 0 to 1, the share of the change that is made.
         regions: (start, stop) in seconds; nothing outside them changes. Empty means everywhere.
         progress: called with the share done, 0 to 1; returning False cancels.
         precision: auto, float32 or bfloat16, of the network.
         device: auto, cpu, cuda or mps.
         threads: of torch, during the call; None leaves them.
-        walk: for comparisons, other values for fields of `audiomend.restorers.settings.Way`, such as
+        walk: for comparisons, other values for fields of `audiomend.restorers.way.Way`, such as
             {"solver": "unipc", "warm": False}.
 
     Returns:
-        mended audio of the same shape, dtype and library.
+        mended audio of the same shape, dtype and library; with `samples` (samples, *shape).
 
     Raises:
         UsageError: an argument that cannot be used; the message says what is allowed.
@@ -74,8 +86,23 @@ def declip(
         Cancelled: by `progress`.
     """
     given = Given(clip_level=clip_level)
-    options = Options(method, model, quality, steps, seed, strength, (), precision, device, walk or {})
-    return _mended("declip", audio, sample_rate, given, options, regions, progress, threads)
+    options = Options(
+        method,
+        model,
+        quality,
+        steps,
+        preset,
+        guidance,
+        solver,
+        sampler,
+        seed,
+        strength,
+        (),
+        precision,
+        device,
+        walk or {},
+    )
+    return _mended("declip", audio, sample_rate, given, options, samples, regions, progress, threads)
 
 
 def inpaint(
@@ -86,9 +113,14 @@ def inpaint(
     band: Sequence[Band] = (),
     method: str = "auto",
     model: str | None = None,
-    quality: str = "balanced",
+    quality: str | None = None,
     steps: int | None = None,
+    preset: str | None = None,
+    guidance: str | None = None,
+    solver: str | None = None,
+    sampler: str | None = None,
     seed: int = 0,
+    samples: int | None = None,
     strength: float = 1.0,
     regions: Sequence[Seconds] = (),
     progress: Progress | None = None,
@@ -110,8 +142,23 @@ def inpaint(
     bands = tuple((float(low), float(high)) for low, high in band)
     where = gaps or regions if bands else gaps
     given = Given(gaps=tuple(_intervals(where, sample_rate, frames, "gap")), bands=bands)
-    options = Options(method, model, quality, steps, seed, strength, (), precision, device, walk or {})
-    return _mended("inpaint", audio, sample_rate, given, options, regions, progress, threads)
+    options = Options(
+        method,
+        model,
+        quality,
+        steps,
+        preset,
+        guidance,
+        solver,
+        sampler,
+        seed,
+        strength,
+        (),
+        precision,
+        device,
+        walk or {},
+    )
+    return _mended("inpaint", audio, sample_rate, given, options, samples, regions, progress, threads)
 
 
 def extend(
@@ -121,9 +168,14 @@ def extend(
     cutoff_hz: float | None = None,
     method: str = "auto",
     model: str | None = None,
-    quality: str = "balanced",
+    quality: str | None = None,
     steps: int | None = None,
+    preset: str | None = None,
+    guidance: str | None = None,
+    solver: str | None = None,
+    sampler: str | None = None,
     seed: int = 0,
+    samples: int | None = None,
     strength: float = 1.0,
     regions: Sequence[Seconds] = (),
     progress: Progress | None = None,
@@ -140,8 +192,23 @@ def extend(
     The other arguments, the result and the errors are those of `declip`.
     """
     given = Given(cutoff_hz=cutoff_hz)
-    options = Options(method, model, quality, steps, seed, strength, (), precision, device, walk or {})
-    return _mended("extend", audio, sample_rate, given, options, regions, progress, threads)
+    options = Options(
+        method,
+        model,
+        quality,
+        steps,
+        preset,
+        guidance,
+        solver,
+        sampler,
+        seed,
+        strength,
+        (),
+        precision,
+        device,
+        walk or {},
+    )
+    return _mended("extend", audio, sample_rate, given, options, samples, regions, progress, threads)
 
 
 def mend_blocks(
@@ -234,6 +301,7 @@ def _mended(
     rate: int,
     given: Given,
     options: Options,
+    samples: int | None,
     regions: Sequence[Seconds],
     progress: Progress | None,
     thread_count: int | None,
@@ -243,10 +311,15 @@ def _mended(
     rows = _rows(values, rate)
     intervals = tuple(merge(_intervals(regions, rate, rows.shape[1], "region")))
     options = replace(options, regions=intervals)
-    sink = ArraySink(rows)
+    wanted = [options] if samples is None else draws(options, samples)
     with threads(thread_count):
-        _restore(verb, ArrayReader(rows, int(rate)), sink, given, options, progress)
-    result = _as_before(sink.samples, rows, values)
+        results: list[Array] = []
+        for number, chosen in enumerate(wanted):
+            sink = ArraySink(rows)
+            told = part(progress, number, len(wanted))
+            _restore(verb, ArrayReader(rows, int(rate)), sink, given, chosen, told)
+            results.append(_as_before(sink.samples, rows, values))
+    result = results[0] if samples is None else np.stack(results)
     return torch.from_numpy(result).to(audio.device) if is_tensor else result  # pyright: ignore[reportReturnType]
 
 

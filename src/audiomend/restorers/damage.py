@@ -259,12 +259,21 @@ class Dull:
 
 @dataclass(frozen=True)
 class _Replaced:
-    """A filter with its band replaced instead of inverted: the file's own filter is only guessed."""
+    """A filter with its band replaced instead of inverted: the file's own filter is only guessed.
+
+    So it counts as the projection that it nearly is, its own pseudo-inverse.
+    """
 
     filter: LowPass | BandGap
 
     def forward(self, x: Tensor) -> Tensor:
         return self.filter.forward(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.filter.adjoint(y)
+
+    def pinv(self, y: Tensor) -> Tensor:
+        return self.filter.forward(y)
 
     def project(self, x: Tensor, observation: Tensor) -> Tensor:
         return self.filter.replace_band(x, observation)

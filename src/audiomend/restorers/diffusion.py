@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -16,22 +16,29 @@ from audiomend.denoisers.at_rate import at_rate
 from audiomend.denoisers.base import Denoiser, Estimate
 from audiomend.denoisers.wiener import wiener
 from audiomend.denoisers.windowed import Windows
-from audiomend.guidance.projection import projected
+from audiomend.guidance.gradient import pulled_back
 from audiomend.models.prior import Prior
 from audiomend.noise import normal
+from audiomend.operators import Operator
 from audiomend.processes.edm import EDM
 from audiomend.restorers.damage import Damage
+from audiomend.restorers.guiding import GUIDANCE, Measured
 from audiomend.restorers.memory import read_padded
-from audiomend.restorers.settings import SOLVERS, Way
-from audiomend.samplers.base import Noise, Walk, seeded, silence
-from audiomend.samplers.stream import stream
-from audiomend.samplers.timeline import Timeline
+from audiomend.restorers.walking import SAMPLERS, shifted
+from audiomend.restorers.way import MEASURING, Way
+from audiomend.samplers.base import Walk, seeded, silence
+from audiomend.solvers.base import Solver
+from audiomend.solvers.watched import watched
 
 OVERLAP = 1 / 8  # of a window, cross-faded with the next
+PROCESS = EDM()  # the one that every prior here is trained for
 FILL_SAMPLE = 1 << 32  # the noise above a file's Nyquist frequency is a posterior sample of its own
 
 Evaluated = Callable[[int], None]
 """Called with the number of windows that were just evaluated."""
+
+Preview = Callable[[int, int, NDArray[np.float64]], None]
+"""(index of the evaluation, position, (channels, n)): the estimate after it, at the file's level."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +84,24 @@ def busy_channels(damage: Damage, start: int, samples: NDArray[np.float64], fram
 
 @lru_cache(maxsize=8)
 @torch.inference_mode()
-def seconds_per_evaluation(prior: Prior) -> float:
-    """Wall time of one network input, the second of two; measured once per model."""
-    x = torch.randn(1, prior.length, generator=torch.Generator().manual_seed(0)) * prior.card.sigma_data
+def seconds_per_evaluation(prior: Prior, gradient: bool = False) -> float:
+    """Wall time of one network input, the second of two; measured once per model.
+
+    gradient: with a backward pass.
+    """
+    level = prior.card.sigma_data
+    x = torch.randn(1, prior.length, generator=torch.Generator().manual_seed(0)) * level
     denoise = prior.denoiser()
-    denoise(x, prior.card.sigma_data, 0.0)
+
+    def evaluate() -> None:
+        if gradient:
+            pulled_back(denoise, x, level, 0.0, None, lambda clean: clean)
+        else:
+            denoise(x, level, 0.0)
+
+    evaluate()
     begun = time.perf_counter()
-    denoise(x, prior.card.sigma_data, 0.0)
+    evaluate()
     return time.perf_counter() - begun
 
 
@@ -114,6 +132,14 @@ class Restoration:
     def channels(self) -> int:
         return self.source.channels
 
+    @property
+    def sigma_data(self) -> float:
+        return self.prior.card.sigma_data
+
+    def operator(self, start: int, stop: int) -> Operator:
+        rows = torch.ones(1, self.channels, dtype=torch.bool)
+        return self.damage.operator([start + self.offset], stop - start, rows, self.gain)
+
     def observation(self, start: int, stop: int) -> Tensor:
         return self._damaged(start + self.offset, stop + self.offset)
 
@@ -132,32 +158,21 @@ class Restoration:
         operator = self.damage.operator(places, length, rows, self.gain)
         condition = operator.condition(observation) if self.way.conditioned else None
         resampled = None if condition is None else at_prior(condition, self.prior.length)
-        band = self.damage.bandwidth_hz
-        nyquist = min(self.source.rate, self.prior.card.rate) / 2
-        inner = at_rate(
-            self.prior.denoiser(
-                nyquist if band is None and nyquist < self.prior.card.rate / 2 else band, resampled
-            ),
+        inner = at_file(
+            self.prior,
+            self.source.rate,
             length,
-            self.prior.length,
-            above=wiener(self.source.rate, self.prior.card.sigma_data),
-            fill=lambda: self.fill(places, rows),
+            partial(fill, self.prior, self.source.rate, self.seed, places, rows),
+            self.damage.bandwidth_hz,
+            resampled,
         )
-        return self._counted(projected(inner, operator.project, observation))
+        measured = Measured(inner, PROCESS, operator, observation, self.sigma_data, self.way)
+        return self._counted(GUIDANCE[self.way.guidance].make(measured))
 
     def _damaged(self, start: int, stop: int) -> Tensor:
         """By position in the file, at the prior's level."""
         samples = read_padded(self.source, start, stop)
         return torch.from_numpy(samples.astype(np.float32) * np.float32(self.gain))
-
-    def fill(self, places: Sequence[int], rows: Tensor) -> Tensor:
-        """(rows.sum(), prior's length) noise by position, the same for every channel."""
-        ratio = self.prior.card.rate / self.source.rate
-        noise = [
-            normal(self.seed, FILL_SAMPLE, 0, 0, round(p * ratio), round(p * ratio) + self.prior.length)
-            for p in places
-        ]
-        return torch.from_numpy(np.stack(noise))[:, None].expand(-1, rows.shape[1], -1)[rows]
 
     def _counted(self, denoise: Denoiser) -> Denoiser:
         def counted(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
@@ -166,6 +181,35 @@ class Restoration:
             return estimate
 
         return counted
+
+
+def at_file(
+    prior: Prior,
+    rate: int,
+    length: int,
+    filling: Callable[[], Tensor],
+    bandwidth_hz: float | None = None,
+    condition: Condition | None = None,
+) -> Denoiser:
+    """The prior for windows (batch, length) of a file, the empirical Wiener estimate above its own band.
+
+    filling: noise (batch, prior.length) for the band that a file of a lower rate leaves empty.
+    bandwidth_hz, condition: as `Prior.denoiser` takes them. Where the band is not known, a file of a lower
+        rate tells it.
+    """
+    nyquist = min(rate, prior.card.rate) / 2
+    if bandwidth_hz is None and nyquist < prior.card.rate / 2:
+        bandwidth_hz = nyquist
+    above = wiener(rate, prior.card.sigma_data)
+    return at_rate(prior.denoiser(bandwidth_hz, condition), length, prior.length, above, filling)
+
+
+def fill(prior: Prior, rate: int, seed: int, places: Sequence[int], rows: Tensor) -> Tensor:
+    """(rows.sum(), prior.length) noise by position in the file, the same for every channel."""
+    ratio = prior.card.rate / rate
+    starts = [round(place * ratio) for place in places]
+    noise = [normal(seed, FILL_SAMPLE, 0, 0, start, start + prior.length) for start in starts]
+    return torch.from_numpy(np.stack(noise))[:, None].expand(-1, rows.shape[1], -1)[rows]
 
 
 def at_prior(condition: Condition, length: int) -> Condition:
@@ -185,12 +229,6 @@ def at_prior(condition: Condition, length: int) -> Condition:
     )
 
 
-def _shifted(noise: Noise, offset: int) -> Noise:
-    """Noise of a stretch whose position 0 is `offset` of the file."""
-    return lambda step, draw, start, stop: noise(step, draw, start + offset, stop + offset)
-
-
-@torch.inference_mode()
 def mend(
     source: SoundReader,
     damage: Damage,
@@ -200,17 +238,35 @@ def mend(
     gain: float,
     seed: int,
     evaluated: Evaluated = lambda _: None,
+    preview: Preview | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Walk the stretches.
 
     Args:
         work: what `stretches` found on the grid of `windows_for`.
         gain: from the file's level to the prior's.
+        preview: told of the estimates on the way, those of one evaluation in order of position.
 
     Yields:
         (position, (channels, n)) pieces of the mended signal at the file's level, in order of position; only
         lost samples in them are to be used.
     """
+    differentiated = GUIDANCE[way.guidance].gradient or way.sampler in MEASURING
+    without_graph = torch.no_grad if differentiated else torch.inference_mode
+    return without_graph()(_walked)(source, damage, work, prior, way, gain, seed, evaluated, preview)
+
+
+def _walked(
+    source: SoundReader,
+    damage: Damage,
+    work: Sequence[Stretch],
+    prior: Prior,
+    way: Way,
+    gain: float,
+    seed: int,
+    evaluated: Evaluated,
+    preview: Preview | None,
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
     windows = windows_for(prior, source.rate)
     for stretch in work:
         # One idle window before the stretch: its neighbours need what they cross-fade with.
@@ -218,17 +274,37 @@ def mend(
         length = (stretch.last + 1) * windows.hop - offset
         problem = Restoration(source, damage, prior, way, gain, seed, offset, evaluated)
         walk = Walk(
-            process=EDM(),
+            process=PROCESS,
             levels=way.levels(prior.card.sigma_data),
-            solver=SOLVERS[way.solver](way),
-            noise=_shifted(seeded(seed), offset),
+            solver=_told(way, preview, offset, length, windows, source.frames, gain),
+            noise=shifted(seeded(seed), offset),
             windows=windows,
         )
-        blocks = (problem.observation(at, at + windows.hop) for at in range(0, length, windows.hop))
         start = problem.guess if way.warm else silence(source.channels)
         position = offset
-        for piece in stream(blocks, Timeline(source.channels), problem, walk, start):
-            first, last = max(position, 0), min(position + piece.shape[1], source.frames)
-            if first < last:
-                yield first, piece[:, first - position : last - position].double().numpy() / gain
+        for piece in SAMPLERS[way.sampler](problem, walk, start, length):
+            yield from _inside(piece, position, 0, source.frames, gain)
             position += piece.shape[1]
+
+
+def _inside(
+    piece: Tensor, position: int, start: int, stop: int, gain: float
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """What of a piece from `position` on lies in [start, stop), at the file's level; nothing if none does."""
+    first, last = max(position, start), min(position + piece.shape[1], stop)
+    if first < last:
+        yield first, piece[:, first - position : last - position].double().numpy() / gain
+
+
+def _told(
+    way: Way, preview: Preview | None, offset: int, length: int, windows: Windows, frames: int, gain: float
+) -> Solver:
+    """The solver of a stretch, which tells of its estimates where somebody wants to know of them."""
+    if preview is None:
+        return way.stages
+
+    def watch(index: int, position: int, clean: Tensor) -> None:
+        for first, samples in _inside(clean, position, max(offset, 0), min(offset + length, frames), gain):
+            preview(index, first, samples)
+
+    return watched(way.stages, watch, offset - windows.overlap)

@@ -1,10 +1,12 @@
 """The verbs for files of any length: survey, mend into a spill, assemble the output."""
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -14,8 +16,18 @@ from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
 from audiomend.audio.reader import SoundReader, by_position
 from audiomend.errors import Cancelled
+from audiomend.restorers.beside import (
+    Drawn,
+    Sample,
+    check_previews,
+    check_samples,
+    share_that_differs,
+    write_previews,
+)
 from audiomend.restorers.diffusion import seconds_per_evaluation, windows_for
+from audiomend.restorers.drawing import draws, part
 from audiomend.restorers.frame import Job, Options, Progress, prepare, run
+from audiomend.restorers.guiding import GUIDANCE
 from audiomend.restorers.locate import Found, Given, search
 from audiomend.restorers.regions import Interval, parse_intervals
 
@@ -33,6 +45,9 @@ class Request:
         regions, gaps: spans or Audacity label files, as `parse_intervals` takes them.
         clip_mode: what happens to restored peaks that the format cannot hold.
         residue: path of input minus output.
+        samples: number of posterior samples to be written beside the output (`beside.sample_paths`), 2 or
+            more; 0 for none. The output itself does not depend on it.
+        previews: folder for the sound after each evaluation, as step-01.wav and so on.
         force: whether existing files may be replaced.
     """
 
@@ -45,6 +60,8 @@ class Request:
     gaps: tuple[str, ...] = ()
     clip_mode: ClipMode = "rescale"
     residue: str | None = None
+    samples: int = 0
+    previews: str | None = None
     force: bool = False
 
 
@@ -80,6 +97,8 @@ class Outcome:
         started_from: the guess that was walked from, in words; empty like the model.
         seconds: wall time of the work.
         input_sha256, output_sha256: of the files; empty for pipes.
+        drawn: the posterior samples beside the output; None if none were asked for or nothing was damaged.
+        previews: paths of the sound after each evaluation.
     """
 
     plan: Plan
@@ -96,6 +115,8 @@ class Outcome:
     seconds: float
     input_sha256: str
     output_sha256: str
+    drawn: Drawn | None = None
+    previews: tuple[str, ...] = ()
 
 
 def mend_file(
@@ -116,6 +137,7 @@ def mend_file(
     with open_sound(request.source) as sound:
         target = check_output(request.output, sound, force=request.force, clip_mode=request.clip_mode)
         residue = _residue(request, sound, target)
+        beside = _check_beside(request, sound)
         begun = time.monotonic()
         input_sha256 = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
         level = ActiveLevel(sound.rate)
@@ -124,14 +146,29 @@ def mend_file(
         with (
             by_position(sound, counted.frames) as reader,
             Spill(sound.channels, _wide(sound), merged) as spill,
+            contextlib.ExitStack() as more,
         ):
+
+            def spills(count: int) -> list[Spill]:
+                return [more.enter_context(Spill(sound.channels, _wide(sound))) for _ in range(count)]
+
             job = _job(request, reader, found, level, counted)
-            plan = Plan(found, counted.frames / sound.rate, *_cost(job))
+            wanted = draws(request.options, len(beside)) if beside and job is not None else []
+            drawings = [_job(replace(request, options=one), reader, found, level, counted) for one in wanted]
+            plan = Plan(found, counted.frames / sound.rate, *_cost(job, drawings))
             announce(plan)
-            if job is not None:
-                run(job, spill, progress)
+            kept = spills(len(drawings))
+            on_the_way = spills(0 if job is None or request.previews is None else job.way.evaluations)
+            for number, (one, sink) in enumerate(zip([job, *drawings], [spill, *kept], strict=True)):
+                if one is not None:
+                    told = part(progress, number, 1 + len(drawings))
+                    run(one, sink, told, on_the_way if one is job else ())
             if progress is not None and progress(1.0) is False:
                 raise Cancelled("The work was cancelled; nothing was written.")
+            previews = list[str]()
+            if on_the_way and request.previews is not None:
+                previews = write_previews(request.previews, reader, on_the_way, force=request.force)
+            drawn = _drawn(request, sound, counted, reader, wanted, beside, kept) if kept else None
             written = assemble(sound, counted, spill, target, clip_mode=request.clip_mode, residue=residue)
             return Outcome(
                 plan=plan,
@@ -143,11 +180,13 @@ def mend_file(
                 changed=spill.changed,
                 model="" if job is None else job.prior.card.name,
                 precision="" if job is None else job.prior.precision,
-                steps=0 if job is None else job.way.steps,
+                steps=0 if job is None else job.way.evaluations,
                 started_from="" if job is None else job.started_from,
                 seconds=time.monotonic() - begun,
                 input_sha256=input_sha256,
                 output_sha256="" if target.path is None else sha256(target.path),
+                drawn=drawn,
+                previews=tuple(previews),
             )
 
 
@@ -181,15 +220,44 @@ def _job(
     return prepare(reader, found.damage, level.gain, options)
 
 
-def _cost(job: Job | None) -> tuple[float, float]:
-    """Seconds of sound that have to be walked, and of work for them."""
+def _cost(job: Job | None, drawings: Sequence[Job | None]) -> tuple[float, float]:
+    """Seconds of sound that have to be walked, and of work for them and the posterior samples."""
     if job is None:
         return 0.0, 0.0
     windows = windows_for(job.prior, job.source.rate)
     damaged = sum((s.last - s.first + 1) * windows.hop for s in job.work) / job.source.rate
-    return min(damaged, job.source.frames / job.source.rate), job.evaluations * seconds_per_evaluation(
-        job.prior
-    )
+    each = seconds_per_evaluation(job.prior, GUIDANCE[job.way.guidance].gradient)
+    evaluations = job.evaluations + sum(one.evaluations for one in drawings if one is not None)
+    return min(damaged, job.source.frames / job.source.rate), evaluations * each
+
+
+def _check_beside(request: Request, sound: Sound) -> list[Target]:
+    """The files of the posterior samples; all names that the command writes beside OUT are checked."""
+    named = [path for path in (request.source, request.output) if path != PIPE]
+    others = [*named, *([] if request.residue is None else [request.residue])]
+    if request.previews is not None:
+        check_previews(request.previews, others, force=request.force)
+    others = [path for path in others if path != request.output]
+    force, clip_mode = request.force, request.clip_mode
+    return check_samples(request.output, request.samples, others, sound, force=force, clip_mode=clip_mode)
+
+
+def _drawn(
+    request: Request,
+    sound: Sound,
+    counted: Survey,
+    reader: SoundReader,
+    wanted: Sequence[Options],
+    targets: Sequence[Target],
+    spills: Sequence[Spill],
+) -> Drawn:
+    """Write the posterior samples, each in the way of the output."""
+    written = list[Sample]()
+    for options, target, spill in zip(wanted, targets, spills, strict=True):
+        assembly = assemble(sound, counted, spill, target, clip_mode=request.clip_mode)
+        path = cast(Path, target.path)
+        written.append(Sample(str(path), options.seed, assembly, sha256(path)))
+    return Drawn(tuple(written), share_that_differs(reader, spills))
 
 
 def _residue(request: Request, sound: Sound, target: Target) -> Target | None:

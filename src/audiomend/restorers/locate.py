@@ -20,7 +20,7 @@ from audiomend.restorers.regions import Interval, merge
 
 Array = NDArray[Any]
 VERBS = ("declip", "inpaint", "extend")
-SURE_EDGE = 0.75  # edges of 10 to 15 dB, below this confidence, were right in half the cases only
+SURE_EDGE = 1.0  # falls of less than 20 dB: where a sound ends by nature, or all but ends before the edge
 FULL_BAND = 0.95  # of Nyquist: an edge above it is the anti-aliasing filter of a full-band recording
 
 
@@ -197,9 +197,8 @@ def _search_cutoff(cutoff_hz: float | None, rate: int, channels: int) -> Search:
             "rule": verdict.rule,
             "confidence": round(verdict.confidence, 3),
         }
-        if (
-            verdict.rule != "edge" or verdict.confidence < SURE_EDGE
-        ):  # without a clear edge any cut-off is a guess, and would cost good treble
+        # Without a clear edge any cut-off is a guess, and would cost good treble.
+        if verdict.rule != "edge" or verdict.confidence < SURE_EDGE:
             return Found(None, "no clear edge was found where the sound ends; --cutoff-hz sets one", facts)
         if verdict.cutoff_hz > FULL_BAND * rate / 2:
             return Found(None, "the sound reaches up to the Nyquist frequency", facts)

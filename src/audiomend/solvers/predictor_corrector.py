@@ -1,7 +1,7 @@
 """Predictor-corrector sampling (Song et al. 2021): Langevin steps at each time, then the step to the next."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby
 from typing import Literal
 
 import torch
@@ -21,7 +21,7 @@ def predictor_corrector(
     """`corrections` times x <- x + eps score + sqrt(2 eps) e' at time t, then the predictor from t to s.
 
     predictor: any solver but `repainted`, which goes around this one; the published ones have
-        `euler_maruyama()`. A multistep one starts anew each time.
+        `euler_maruyama()`, or no stages at all. A multistep one starts anew each time.
     snr: 0.5 for SGMSE at 16 and 48 kHz, 0.33 for its dereverberation, 0.16 in Song et al.
     size: "annealed": eps = 2 (snr s_t)^2 (SGMSE's "ald"); "langevin": eps = 2 (snr |e'| / |score|)^2
         (Algorithms 4 and 5), with norms over all axes but the first and their means over the first one, which
@@ -29,11 +29,12 @@ def predictor_corrector(
     """
 
     def solver(process: Process, levels: Sequence[float]) -> list[Stage]:
-        predictions = predictor(process, levels)
+        groups = groupby(predictor(process, levels), key=lambda stage: stage.step)
+        predictions = {step: list(group) for step, group in groups}
         stages: list[Stage] = []
-        for step, (t, _) in enumerate(pairwise(levels)):
+        for step, t in enumerate(levels[:-1]):
             stages += [_correction(process, step, t, snr, number, size) for number in range(corrections)]
-            stages += [drawing_later(stage, corrections) for stage in predictions if stage.step == step]
+            stages += [drawing_later(stage, corrections) for stage in predictions.get(step, [])]
         return stages
 
     return solver

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from audiomend.errors import UsageError
 from audiomend.processes.base import Process, renoised
@@ -27,10 +27,10 @@ def repainted(solver: Solver, repeats: int, phi_1: float = 1.0, phi_2: float = 2
         raise UsageError(f"A step cannot be repeated {repeats} times: 0 or more are allowed.")
 
     def walk(process: Process, levels: Sequence[float]) -> list[Stage]:
-        stages, total = solver(process, levels), len(levels) - 1
+        steps, total = groupby(solver(process, levels), key=lambda stage: stage.step), len(levels) - 1
         passes: list[list[Stage]] = []
-        for step, (t, s) in enumerate(pairwise(levels)):
-            own = [stage for stage in stages if stage.step == step]
+        for (t, s), (step, stages) in zip(pairwise(levels), steps, strict=True):
+            own = list(stages)
             inside = phi_1 * total / 3 <= total - step <= phi_2 * total / 3
             passes += [own] + [_returned(process, own, t, s)] * (repeats if inside else 0)
         return [replace(stage, step=number) for number, own in enumerate(passes) for stage in own]

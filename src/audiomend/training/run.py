@@ -146,9 +146,10 @@ def _take_weights(run: Run, init: str) -> None:
     if not isinstance(model, TrainedPrior):
         raise UsageError(f"The model {init} has no weights to start from.")
     ours, theirs = run.recipe.architecture, model.network.architecture
-    if ours != theirs:
+    if theirs.depth > ours.depth or replace(theirs, depth=ours.depth) != ours:
         raise UsageError(
-            f"The model {init} is of another architecture than the recipe: {differences(ours, theirs)}."
+            f"The model {init} is of another architecture than the recipe: {differences(ours, theirs)};"
+            " only its depth may be less."
         )
     if model.card.sigma_data != run.recipe.sigma_data:
         raise UsageError(
@@ -157,7 +158,7 @@ def _take_weights(run: Run, init: str) -> None:
         )
     if not run.origin.sharealike and any(is_sharealike(x["licence"]) for x in model.card.training_data):
         raise UsageError(f"The model {init} was made of share-alike data, which is to be left out.")
-    run.network.load_state_dict(model.network.state_dict())
+    run.network.load_state_dict(model.network.state_dict(), strict=ours == theirs)
     run.averages = Averages(run.network)
     run.origin = replace(run.origin, init=model.card)
 

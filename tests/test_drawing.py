@@ -1,0 +1,230 @@
+"""Posterior samples spread as they should where the posterior is known; seeds, pieces and previews agree."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import audiomend
+from audiomend.denoisers.base import Estimate
+from audiomend.errors import UsageError
+from audiomend.guidance.projection import projected
+from audiomend.noise import normal
+from audiomend.processes.edm import EDM
+from audiomend.restorers.damage import Gaps
+from audiomend.restorers.drawing import DRAWING, draws, part
+from audiomend.restorers.frame import Options, prepare, run
+from audiomend.restorers.memory import ArrayReader, ArraySink
+from audiomend.restorers.settings import way
+from audiomend.samplers.trajectory import evaluations
+from audiomend.solvers.base import State
+from audiomend.solvers.first_order import first_order
+from audiomend.solvers.watched import watched
+
+N, SAMPLES = 64, 400
+GAP = torch.arange(N).ge(24) & torch.arange(N).lt(40)
+F64 = torch.float64
+
+
+def spectrum() -> Tensor:
+    """Of the test bed's prior: 1 / (1 + (k / 4)²), scaled to unit variance of a sample."""
+    k = torch.fft.fftfreq(N, 1 / N, dtype=F64)
+    shape = 1 / (1 + (k / 4) ** 2)
+    return shape / shape.mean()
+
+
+def covariance() -> Tensor:
+    first = torch.fft.ifft(spectrum()).real
+    place = torch.arange(N)
+    return first[(place[:, None] - place) % N]
+
+
+def denoise(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
+    """The exact one of the prior."""
+    return Estimate(torch.fft.ifft(torch.fft.fft(x) * (spectrum() / (spectrum() + t**2))).real)
+
+
+def no_noise(step: int, draw: int, start: int, stop: int) -> Tensor:
+    raise AssertionError("the walk is to draw nothing on the way")
+
+
+def low_rows() -> Tensor:
+    """(17, N) orthonormal: the lowest Fourier dimensions."""
+    n = torch.arange(N, dtype=F64)
+    waves = [
+        f(2 * math.pi * k * n / N) * math.sqrt(2 / N) for k in range(1, 9) for f in (torch.cos, torch.sin)
+    ]
+    return torch.stack([torch.full((N,), 1 / math.sqrt(N), dtype=F64), *waves])
+
+
+KNOWN = {"gap": torch.eye(N, dtype=F64)[~GAP], "low-pass": low_rows()}
+
+
+@pytest.mark.parametrize("steps", [16, 32])
+@pytest.mark.parametrize("what", KNOWN)
+def test_the_spread_is_that_of_the_posterior(what: str, steps: int) -> None:
+    """Of noise alone, walked by what every verb draws with, held to what is known by projection."""
+    rows, c = KNOWN[what], covariance()
+    truth = torch.from_numpy(normal(3, 0, 0, 0, 0, N)).double() @ torch.linalg.cholesky(c).T
+    gain = c @ rows.T @ torch.linalg.inv(rows @ c @ rows.T)
+    mean, deviation = gain @ rows @ truth, (c - gain @ rows @ c).diagonal().clamp(min=0).sqrt()
+    chosen = way("inpaint", None, steps, DRAWING)
+    assert not chosen.warm
+    generator = torch.Generator().manual_seed(1)
+    levels = chosen.levels(1.0)
+    start = levels[0] * torch.randn(SAMPLES, N, generator=generator, dtype=F64)
+    told = projected(denoise, lambda x, y: x + (y - x) @ rows.T @ rows, truth)
+
+    *_, last = evaluations(told, chosen.stages(EDM(), levels), State(start), no_noise)
+    found, wide = last.state.x, deviation > deviation.max() / 2
+    ratio = (found.std(dim=0)[wide] / deviation[wide]).mean().item()
+    assert 0.9 < ratio < 1.1
+    bias = (found.mean(dim=0) - mean).square().mean().sqrt() / deviation.max()
+    assert bias < 0.12
+    torch.testing.assert_close(found @ rows.T, (truth @ rows.T).expand(SAMPLES, -1), rtol=0, atol=1e-9)
+
+
+def test_twenty_samples_show_it_too() -> None:
+    """The same walk without an observation: over 50 sets of 20 the deviation is the prior's, 1."""
+    chosen = way("declip", None, 16, DRAWING)
+    levels = chosen.levels(1.0)
+    ratios = []
+    for seed in range(50):
+        generator = torch.Generator().manual_seed(seed)
+        x = levels[0] * torch.randn(20, N, generator=generator, dtype=F64)
+        *_, last = evaluations(denoise, chosen.stages(EDM(), levels), State(x), no_noise)
+        ratios.append(last.state.x.std(dim=0).mean().item())
+    assert np.mean(ratios) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("verb", ["declip", "inpaint", "extend"])
+def test_every_verb_draws_by_one_walk(verb: str) -> None:
+    (first, second) = draws(Options(seed=7, steps=5), 2)
+    assert (first.seed, second.seed) == (7, 8)
+    for severity in (0.0, 0.5):
+        chosen = way(verb, first.quality, first.steps, first.changes, severity)
+        assert {name: getattr(chosen, name) for name in DRAWING} == dict(DRAWING)
+        assert chosen.steps == 5
+
+
+def test_what_the_user_chose_and_presets_stay() -> None:
+    (one,) = draws(Options(solver="ancestral", walk={"start": 3.0}), 1)
+    chosen = way("declip", None, None, one.changes)
+    assert (chosen.solver, chosen.start, chosen.warm) == ("ancestral", 3.0, False)
+    (preset,) = draws(Options(preset="cqtdiff"), 1)
+    assert way("declip", None, None, preset.changes, preset="cqtdiff") == way(
+        "declip", None, None, preset="cqtdiff"
+    )
+
+
+def test_too_few_samples_and_too_large_seeds_are_refused() -> None:
+    with pytest.raises(UsageError, match="0 posterior samples are too few: at least 1"):
+        draws(Options(), 0)
+    with pytest.raises(UsageError, match="The seed 18446744073709551616 is not"):
+        draws(Options(seed=2**64 - 1), 2)
+
+
+def test_progress_of_parts_makes_a_whole() -> None:
+    shares: list[float] = []
+    for number in range(4):
+        told = part(shares.append, number, 4)
+        assert told is not None
+        told(0.5)
+    assert shares == [0.125, 0.375, 0.625, 0.875]
+    assert part(None, 0, 1) is None
+    stop = part(lambda _: False, 0, 1)
+    assert stop is not None
+    assert stop(0.1) is False
+
+
+RATE = 8000
+
+
+def holed(channels: int = 1) -> np.ndarray:
+    x = np.stack([0.3 * np.sin(2 * np.pi * (440 + 50 * c) * np.arange(RATE) / RATE) for c in range(channels)])
+    x[:, 4000:4160] = 0
+    return x
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_samples_of_arrays(kind: Callable) -> None:
+    x, shares = kind(holed(2)), list[float]()
+    mend = partial(audiomend.inpaint, x, RATE, model="wiener", steps=3)
+    found = mend(seed=4, samples=3, progress=shares.append)
+    assert type(found) is type(x)
+    assert found.shape == (3, 2, RATE)
+    assert found.dtype == x.dtype
+    values = np.asarray(found)
+    known = np.asarray(x) != 0
+    known[:, 4000:4160] = False
+    assert (values[:, known] == np.asarray(x)[known]).all()
+    assert (values[0] != values[1]).any()
+    again = np.asarray(mend(seed=5, samples=1))
+    np.testing.assert_array_equal(again[0], values[1])
+    walked = mend(seed=4, walk=DRAWING)
+    np.testing.assert_array_equal(np.asarray(walked), values[0])
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+# --- Watching -----------------------------------------------------------------------------------------------
+
+
+def test_a_watched_solver_does_the_same_and_tells_of_every_estimate() -> None:
+    levels, x = [3.0, 1.0, 0.3, 0.0], torch.from_numpy(normal(0, 0, 0, 0, 0, 40))[None].double()
+    told: list[tuple[int, int, Tensor]] = []
+    plain = first_order(0.5)
+
+    def noise(step: int, draw: int, start: int, stop: int) -> Tensor:
+        return torch.from_numpy(normal(1, 0, step, draw, start, stop)).double()
+
+    def steps(solver: Callable) -> list:
+        return list(
+            evaluations(lambda x, t, s, c=None: Estimate(x / (1 + t)), solver(EDM(), levels), State(x), noise)
+        )
+
+    expected = steps(plain)
+    found = steps(watched(plain, lambda *seen: told.append(seen), 17))
+    torch.testing.assert_close(found[-1].state.x, expected[-1].state.x, rtol=0, atol=0)
+    assert [(index, position) for index, position, _ in told] == [(0, 17), (1, 17), (2, 17)]
+    for (_, _, clean), step in zip(told, expected, strict=True):
+        torch.testing.assert_close(clean, step.estimate.clean, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("sampler", ["stream", "trajectory"])
+def test_previews_are_in_order_and_end_with_the_result(sampler: str) -> None:
+    """Two stretches apart, in a file at a level of its own; the last estimate is the result."""
+    samples = np.tile(holed(2), (1, 30))
+    samples[:, RATE:-RATE] += 1e-3
+    source = ArrayReader(samples, RATE)
+    gaps = ((4000, 4160), (29 * RATE + 4000, 29 * RATE + 4160))
+    damage = Gaps((gaps, gaps[:1]))
+    job = prepare(source, damage, 2.0, Options(model="wiener", steps=3, sampler=sampler, strength=0.5))
+    assert len(job.work) == 2
+    plain, sink = ArraySink(samples), ArraySink(samples)
+    previews = [ArraySink(samples) for _ in range(3)]
+    run(job, plain)
+    run(job, sink, previews=previews)
+    np.testing.assert_array_equal(sink.samples, plain.samples)
+    np.testing.assert_allclose(previews[-1].samples, sink.samples, atol=1e-7)
+    lost = np.zeros(samples.shape, bool)
+    for start, stop in gaps:
+        lost[0, start:stop] = True
+    lost[1, 4000:4160] = True
+    for preview in previews:
+        assert (preview.samples[~lost] == samples[~lost]).all()
+        assert (preview.samples[lost] != samples[lost]).mean() > 0.9
+    assert (previews[0].samples != previews[1].samples).any()
+
+
+def test_what_walks_without_a_solver_has_no_previews() -> None:
+    samples = holed()
+    job = prepare(
+        ArrayReader(samples, RATE), Gaps((((4000, 4160),),)), 1.0, Options(model="wiener", preset="daps")
+    )
+    with pytest.raises(UsageError, match="The sampler daps walks without a solver, so it has no previews"):
+        run(job, ArraySink(samples), previews=[ArraySink(samples)])
