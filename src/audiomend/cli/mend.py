@@ -70,7 +70,8 @@ def inpaint(
     """Fill gaps: dropouts, cuts, stretches that are lost.
 
     Samples outside the gaps stay as they are, to the bit. With --band, what a whistle or a cough
-    covers in one band is replaced, and the sound outside the band stays.
+    covers in one band is replaced, and the sound outside the band stays; name 10 ms more than it lasts on
+    either side, where the two are mixed.
     """
     _mend("inpaint", source, output, settings, gaps=tuple(gap or ()), bands=tuple(band or ()))
 

@@ -89,12 +89,19 @@ class BandGap:
     Attributes:
         band: B.
         weight: (time,) or (..., time) from 0, kept, to 1, lost.
-        epsilon: regularisation of pinv, above 0.
+        epsilon: regularisation of pinv and project, above 0.
+
+    Raises:
+        UsageError: epsilon out of range.
     """
 
     band: BandPass
     weight: Tensor
     epsilon: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if not self.epsilon > 0:
+            raise UsageError(f"BandGap: epsilon is {self.epsilon:g}; it must be above 0.")
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., time) to (..., time)."""

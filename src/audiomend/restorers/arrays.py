@@ -134,7 +134,8 @@ def inpaint(
     Args:
         gaps: (start, stop) in seconds; empty finds runs of digital silence inside the sound.
         band: (low, high) in Hz, one or more: only these bands are lost, in the gaps, or else in the regions;
-            what the audio holds in them there is replaced, and the rest stays, to 80 dB. Empty means all.
+            what the audio holds in them there is replaced, and the rest stays, to 80 dB. The two are mixed
+            in the first and last 10 ms. Empty means all.
 
     The other arguments, the result and the errors are those of `declip`.
     """
