@@ -147,6 +147,24 @@ def test_while_torch_is_loaded(
     check_interruption(process, tmp_path, number)
 
 
+def test_no_exception_passes_through_native_code_that_is_being_loaded(tmp_path: Path) -> None:
+    package = tmp_path / "torch"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "import os, signal, time\n"
+        "from audiomend.cli import interrupts\n"
+        "interrupts.arm()\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(9)\n"
+        "except KeyboardInterrupt:\n"
+        "    os._exit(7)\n"
+    )
+    loading = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import torch"
+    done = subprocess.run([sys.executable, "-c", loading], stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (interrupts.EXIT_CODE, b"Interrupted.\n")
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
 def test_inside_an_evaluation(delay: float, start: Callable, source: Path, tmp_path: Path) -> None:
     output, residue = tmp_path / "out" / "out.wav", tmp_path / "out" / "residue.wav"

@@ -103,7 +103,15 @@ def on_request() -> Generator[Callable[[], bool]]:
 
 def _interrupt(*_: object) -> None:
     disarm()  # a second one must not disturb the tidying up
+    if _loading("torch"):  # its native code aborts the process where an exception passes through it
+        leave()
     raise KeyboardInterrupt
+
+
+def _loading(module: str) -> bool:
+    """Whether its import has begun and not ended."""
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    return getattr(spec, "_initializing", False)
 
 
 def _watch(reader: int) -> None:
