@@ -65,8 +65,8 @@ def burg(x: Tensor, order: int, lengths: Tensor) -> Tensor:
 def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     """x with the missing samples that make the energy of a * x least, the sum going over the whole line.
 
-    They solve B_mm x_m = -B_mo x_o with B[i, j] = b[|i - j|] and b the autocorrelation of a (Janssen et al.,
-    eq. 12). The right side is the known part filtered twice, by two FFTs. Rows are solved together with
+    They solve B_mm x_m = -B_mo x_o with B[i, j] = b[|i - j|] and b the autocorrelation of a (Janssen et
+    al. 1986). The right side is the known part filtered twice, by two FFTs. Rows are solved together with
     those that miss about as many samples, each matrix filled up with ones on its diagonal.
 
     Args:

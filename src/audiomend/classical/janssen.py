@@ -1,8 +1,7 @@
 """Gaps of up to some 100 ms, interpolated one by one by an autoregressive model of what is around them.
 
-Mokrý, Balušík, Rajmic, "Janssen 2.0: Audio inpainting in the time-frequency domain" and the comparison of
-autoregressive methods by the same group (2024): the whole gap with 4096 samples on either side is one
-system, without windows or overlap.
+Janssen, Veldhuis, Vries (1986), gap by gap as in github.com/ondrejmokry/InpaintingAutoregressive (2024): the
+whole gap with 4096 samples on either side is one system, without windows or overlap.
 """
 
 from dataclasses import dataclass
