@@ -2,8 +2,7 @@
 
 Mokrý and Rajmic, "Regularized autoregressive modeling and its application to audio signal reconstruction"
 (2024), inpainting with unregularised coefficients: rectangular frames, the clipped signal as the start, and
-extrapolation from one iteration to the next. Consistency after each iteration as in generalised linear
-prediction (GLP, Atlas and Clark, US patent 8126578): what falls inside the clip level is reflected at it.
+extrapolation from one iteration to the next.
 """
 
 from dataclasses import dataclass
@@ -23,14 +22,12 @@ class ArDeclip:
         order: of the model, from 1 to half a frame.
         frame: in samples, even; frames begin half a frame apart.
         iterations: at least 1.
-        glp: reflect at the clip level between iterations.
         consistent: end with the nearest consistent signal, which is never farther from the true one.
     """
 
     order: int = 512
     frame: int = 8192
     iterations: int = 5
-    glp: bool = False
     consistent: bool = True
 
     def __post_init__(self) -> None:
@@ -80,8 +77,6 @@ def _restored(y: Tensor, sign: Tensor, settings: ArDeclip) -> Tensor:
         new = least_residual(x, sign != 0, lpc(x, settings.order))
         if 1 < i < last:
             new = new + (last - i) / (last - 1) * (new - x)
-        if settings.glp and i < last:
-            new = torch.where(sign != 0, y + sign * (new - y).abs(), y)
         x = new
     return x
 
