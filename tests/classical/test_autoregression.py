@@ -1,0 +1,154 @@
+"""Autoregressive restorers: exact on predictable signals, equal to published code, silent elsewhere."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audiomend.classical.ar_declip import PUBLISHED, ArDeclip, declipped
+from audiomend.classical.autoregression import burg, least_residual, lpc
+from audiomend.classical.janssen import Janssen, interpolated
+from audiomend.errors import UsageError
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "autoregressive.npz"
+
+
+def noise(*shape: int, seed: int = 3) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def sinusoids(time: int) -> torch.Tensor:
+    n = torch.arange(time, dtype=torch.float64)
+    return 0.5 * torch.sin(0.31 * n + 0.2) + 0.3 * torch.sin(0.83 * n + 1.0)
+
+
+def test_lpc_solves_the_normal_equations():
+    x, order = noise(2, 300).cumsum(-1) * 0.1 + noise(2, 300, seed=4), 12
+    a = lpc(x, order)
+    for row, coefficients in zip(x, a, strict=True):
+        r = torch.stack([(row[: 300 - k] * row[k:]).sum() for k in range(order + 1)])
+        lags = (torch.arange(order)[:, None] - torch.arange(order)).abs()
+        torch.testing.assert_close(
+            coefficients[1:], torch.linalg.solve(r[lags], -r[1:]), rtol=1e-9, atol=1e-12
+        )
+    assert (a[:, 0] == 1).all()
+
+
+def test_burg_finds_the_reflection_of_least_error_and_ignores_the_filling():
+    x = noise(1, 200)
+    long = torch.nn.functional.pad(x, (0, 50))
+    lengths = torch.tensor([200])
+    a = burg(x, 20, lengths)
+    torch.testing.assert_close(burg(long, 20, lengths), a, rtol=1e-12, atol=1e-12)
+    first = -2 * (x[:, 1:] * x[:, :-1]).sum() / (x[:, 1:].square().sum() + x[:, :-1].square().sum())
+    torch.testing.assert_close(burg(x, 1, lengths)[0, 1], first, rtol=1e-12, atol=0)
+
+
+def test_burg_finds_the_poles_of_sinusoids():
+    a = burg(sinusoids(4000)[None], 4, torch.tensor([4000]))[0]
+    residual = torch.nn.functional.conv1d(sinusoids(400)[None, None], a.flip(0)[None, None])
+    assert residual.abs().max() < 1e-3
+
+
+def test_silence_has_the_trivial_model():
+    zeros = torch.zeros(1, 50, dtype=torch.float64)
+    trivial = torch.eye(6, dtype=torch.float64)[:1]
+    assert torch.equal(lpc(zeros, 5), trivial)
+    assert torch.equal(burg(zeros, 5, torch.tensor([50])), trivial)
+
+
+def test_a_predictable_signal_is_interpolated_to_machine_precision():
+    """a * x = 0 inside, and the ends, where it is not, miss nothing: the residual's minimum is the signal."""
+    w, v = np.cos(0.31), np.cos(0.83)
+    a = torch.tensor(np.convolve([1, -2 * w, 1], [1, -2 * v, 1]))
+    x = sinusoids(400)[None]
+    missing = torch.zeros_like(x, dtype=torch.bool)
+    missing[0, 150:170] = missing[0, 230:240] = True
+    damaged = torch.where(missing, 7.0, x)
+    assert (least_residual(damaged, missing, a[None]) - x).abs().max() < 1e-8
+
+
+def test_rows_that_miss_different_numbers_equal_the_dense_least_squares():
+    x = noise(3, 60)
+    missing = torch.zeros(3, 60, dtype=torch.bool)
+    missing[0, 5:40:2] = missing[1, 20:37] = missing[2, 59] = True
+    a = torch.cat([torch.ones(3, 1), 0.4 * noise(3, 4, seed=5)], dim=-1).double()
+    restored = least_residual(x, missing, a)
+    assert torch.equal(restored[~missing], x[~missing])
+    for i in range(3):
+        filters = torch.zeros(64, 60, dtype=torch.float64)
+        for k in range(5):
+            filters[torch.arange(60) + k, torch.arange(60)] = a[i, k]
+        m = missing[i]
+        solution = torch.linalg.lstsq(filters[:, m], -(filters[:, ~m] @ x[i, ~m])).solution
+        torch.testing.assert_close(restored[i, m], solution, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("key", "settings"),
+    [("gaps_lpc512", Janssen(order=512, burg=False)), ("gaps_burg1024", Janssen())],
+)
+def test_gaps_equal_those_of_the_published_code(key: str, settings: Janssen):
+    golden = np.load(GOLDEN)
+    start, size = int(golden["gap_starts"][0]), int(golden["gap_samples"])
+    x = torch.tensor(golden["clean16"][start - 4096 : start + size + 4096] / 32768)
+    known = torch.ones(len(x), dtype=torch.bool)
+    known[4096 : 4096 + size] = False
+    restored = interpolated(x, known, settings)
+    assert np.abs(restored[~known].numpy() - golden[key][:size]).max() < 1e-6
+
+
+def test_clipping_equals_that_of_the_published_code():
+    golden = np.load(GOLDEN)
+    theta = float(golden["theta"])
+    x, frames = torch.tensor(golden["clean16"] / 32768), 16384
+    clipped = x[:frames].clamp(-theta, theta)
+    at = x[: frames - 8192].abs() > theta  # frames that begin there see the same samples
+    restored = declipped(clipped, -theta, theta, PUBLISHED)[: frames - 8192][at].numpy()
+    expected = golden["clipped16"][: int(at.sum())] / golden["scale"]
+    assert np.abs(restored - expected).max() < 3.2e-5
+
+
+def test_known_samples_stay_and_clipped_ones_are_consistent():
+    x = torch.stack([sinusoids(3000), 1.3 * sinusoids(3000)])
+    low, high = torch.tensor([[-0.5], [-0.4]]), torch.tensor([[0.4], [0.6]])
+    y = x.clamp(low, high).float()
+    settings = ArDeclip(order=32, frame=512)
+    restored = declipped(y, low, high, settings)
+    above, below = y >= high, y <= low
+    assert torch.equal(restored[~(above | below)], y[~(above | below)])
+    assert (restored >= y)[above].all()
+    assert (restored <= y)[below].all()
+    assert (restored - x).norm() < 0.2 * (y - x).norm()
+    for i in range(2):
+        alone = declipped(y[i], float(low[i]), float(high[i]), settings)
+        torch.testing.assert_close(restored[i], alone, rtol=0, atol=1e-6)
+
+
+def test_whole_hops_of_silence_before_shift_the_result():
+    x = torch.nn.functional.pad(sinusoids(2000).clamp(-0.5, 0.5), (600, 600))
+    settings = ArDeclip(order=16, frame=512)
+    shifted = declipped(torch.nn.functional.pad(x, (512, 0)), -0.5, 0.5, settings)
+    torch.testing.assert_close(shifted[512:], declipped(x, -0.5, 0.5, settings), rtol=0, atol=1e-9)
+
+
+def test_gaps_of_unlike_lengths_channels_and_ends():
+    x = torch.stack([sinusoids(3000), noise(3000) * 0.01 + sinusoids(3000)])
+    known = torch.ones(3000, dtype=torch.bool)
+    known[:5] = known[900:930] = known[2000:2100] = False
+    settings = Janssen(order=32, context=400)
+    restored = interpolated(x, known, settings)
+    assert torch.equal(restored[:, known], x[:, known])
+    torch.testing.assert_close(restored[1], interpolated(x[1], known, settings), rtol=0, atol=1e-9)
+    inner = ~known
+    inner[:5] = False  # the first samples have silence on their other side
+    assert (restored - x)[:, inner].norm() < 0.1 * x[:, inner].norm()
+    assert torch.equal(interpolated(x, known.new_ones(3000)), x)
+
+
+@pytest.mark.parametrize("wrong", [{"order": 0}, {"order": 5000}, {"iterations": 0}])
+def test_settings_out_of_range_are_named(wrong: dict[str, int]):
+    for kind in (Janssen, ArDeclip):
+        with pytest.raises(UsageError, match=str(*wrong.values())):
+            kind(**wrong)
