@@ -51,12 +51,10 @@ class SocialSparsity:
 
 
 PUBLISHED = SocialSparsity()
-DEFAULT = SocialSparsity(thresholds=20, steps=25, dtype=torch.float32)
+DEFAULT = SocialSparsity(thresholds=10, steps=50, rms=0.15, dtype=torch.float32)
 
 
-def ss_ew(
-    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT
-) -> tuple[Tensor, Tensor]:
+def ss_ew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
     """Social sparsity with empirical Wiener shrinkage.
 
     Args:
@@ -70,9 +68,7 @@ def ss_ew(
     return _restored(observation, clip, settings, ALONE)
 
 
-def ss_pew(
-    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT
-) -> tuple[Tensor, Tensor]:
+def ss_pew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
     """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise."""
     return _restored(observation, clip, settings, AROUND)
 
@@ -87,7 +83,7 @@ def analysis(x: Tensor, window: int) -> Tensor:
 
 
 def synthesis(z: Tensor) -> Tensor:
-    """(..., frames, window + 1) complex -> (..., time) real: the adjoint of `analysis`, and a left inverse."""
+    """(..., frames, window + 1) complex -> (..., time) real: `analysis`' adjoint and a left inverse."""
     window = z.shape[-1] - 1
     frames = torch.fft.irfft(z, n=2 * window, norm="ortho")[..., :window]
     return circular_overlap_add(frames * _taper(frames, window), window // OVERLAPS)

@@ -2,10 +2,10 @@
 
 Each windowed frame is moved, by turns, to the nearest signal whose spectrum has k pairs of bins and to the
 nearest one that agrees with the clipped frame; k grows until the two meet (Kitić, Bertin, Gribonval,
-"Sparsity and cosparsity for audio declipping: a flexible non-convex approach", LVA/ICA 2015). A-SPADE compares
-them as spectra, S-SPADE as signals (Záviška, Rajmic, Mokrý, Průša, "A proper version of synthesis-based sparse
-audio declipper", ICASSP 2019). The spectrum is a unitary transform of twice the frame's length, so that
-synthesis, the first half of the inverse, is the adjoint and the inverse of analysis.
+"Sparsity and cosparsity for audio declipping: a flexible non-convex approach", LVA/ICA 2015). A-SPADE
+compares them as spectra, S-SPADE as signals (Záviška, Rajmic, Mokrý, Průša, "A proper version of
+synthesis-based sparse audio declipper", ICASSP 2019). The spectrum is a unitary transform of twice the
+frame's length, so that synthesis, the first half of the inverse, is analysis' adjoint and a left inverse.
 """
 
 import math
@@ -52,7 +52,7 @@ class Spade:
 
 
 PUBLISHED = Spade()
-DEFAULT = Spade(step=4, dtype=torch.float32, untouched=False)
+DEFAULT = Spade(step=8, rms=0.15, dtype=torch.float32, untouched=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,9 @@ def hard_threshold(spectrum: Tensor, k: int) -> Tensor:
 
 def spectral_norm(spectrum: Tensor) -> Tensor:
     """(..., bins) half spectra to the 2-norms of the whole ones."""
-    return (2 * _norm(spectrum).square() - spectrum[..., 0].abs().square() - spectrum[..., -1].abs().square()).sqrt()
+    return (
+        2 * _norm(spectrum).square() - spectrum[..., 0].abs().square() - spectrum[..., -1].abs().square()
+    ).sqrt()
 
 
 def _kth_largest(x: Tensor, k: int) -> Tensor:
@@ -160,7 +162,7 @@ def _restored(observation: Tensor, clip: HardClip, settings: Spade, form: _Form)
     best = (y * window).flatten(0, -2)
     iterations = torch.zeros(len(best), dtype=torch.int64, device=best.device)
     bounds = [torch.where(x.isinf(), x, x * window).flatten(0, -2) for x in (lowest, highest)]
-    for some in rows.split(BATCH):
+    for some in rows.split(BATCH) if len(rows) else ():
         best[some], iterations[some] = _solve(best[some], bounds[0][some], bounds[1][some], settings, form)
     signal = circular_overlap_add(best.view(*shape, -1) * (window / HANN_POWER), hop) / gain
     signal = signal[..., : observation.shape[-1]].to(observation.dtype)
@@ -175,9 +177,7 @@ def _gain(observation: Tensor, settings: Spade) -> Tensor:
     return torch.where(rms > 0, settings.rms / rms, 1)
 
 
-def _solve(
-    y: Tensor, lower: Tensor, upper: Tensor, settings: Spade, form: _Form
-) -> tuple[Tensor, Tensor]:
+def _solve(y: Tensor, lower: Tensor, upper: Tensor, settings: Spade, form: _Form) -> tuple[Tensor, Tensor]:
     """Frames (rows, window), and the bounds of each sample, to the best iterates and the iterations (rows,).
 
     Rows go on by themselves; those that are done leave the batch.
