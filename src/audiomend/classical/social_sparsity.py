@@ -173,7 +173,7 @@ def _descend(
         z = z + analysis(pad(misfit(x, y, low, high), (0, more)), settings.window)
         g, last_g = shrunk(z, schedule[stage, None, None], around), g
         signal, last_signal = synthesis(g)[..., :time], signal
-        momentum = (k / (k + 6)).to(y.dtype)[:, None]
+        momentum = (k.to(y.dtype) / (k + 6))[:, None]
         z = g + momentum[..., None] * (g - last_g)
         x = signal + momentum * (signal - last_signal)  # synthesis(z), since it is linear
 
