@@ -92,8 +92,9 @@ def test_confidence_is_the_share_of_flat_tops_in_their_neighbourhood():
 
 
 def test_clipping_starts_at_a_confidence_of_three_quarters():
-    assert find_clipping(tops(33, 1000))[0].high == 1.0
-    assert find_clipping(tops(32, 1000))[0].high == math.inf
+    certain, doubtful = find_clipping(tops(33, 1000))[0], find_clipping(tops(32, 1000))[0]
+    assert (certain.high, certain.clipped) == (1.0, 66)
+    assert (doubtful.high, doubtful.clipped) == (math.inf, 0)
 
 
 def test_lower_values_within_three_widths_speak_against_a_top():
@@ -316,6 +317,15 @@ def test_gaps_by_blocks_are_the_gaps_by_definition(seed):
     assert in_blocks(GapDetector(2, RATE), x, seed) == find_gaps(x, RATE)
 
 
+def test_a_gap_whose_edge_ends_with_a_block_is_found_once():
+    x = tone(2000)
+    x[0, 1000:1100] = 0
+    detector = GapDetector(1, RATE)
+    for block in np.split(x, [1119, 1120, 1121], axis=1):
+        detector.add(block)
+    assert detector.result() == find_gaps(x, RATE)
+
+
 def test_endless_silence_takes_no_memory():
     detector = GapDetector(1, RATE)
     detector.add(tone(100))
@@ -350,6 +360,13 @@ def test_the_cutoff_of_a_low_pass(rate, cutoff):
     found = find_bandwidth(LowPass(cutoff, rate).forward(clean).numpy(), rate)
     assert found.cutoff_hz == pytest.approx(cutoff, rel=0.015)
     assert (found.rule, found.confidence) == ("edge", 1.0)
+
+
+@pytest.mark.parametrize("edge_hz", [150, 300])
+def test_an_edge_may_lie_few_bins_above_zero(edge_hz):
+    found = find_bandwidth(shaped([edge_hz], [0, -60]), 44100)
+    assert found.rule == "edge"
+    assert found.cutoff_hz == pytest.approx(edge_hz, abs=1.5 * 44100 / 4096)
 
 
 def test_the_cutoff_of_a_resampler():

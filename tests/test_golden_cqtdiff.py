@@ -25,8 +25,10 @@ from audiomend.operators.stft_magnitude import StftMagnitude
 from audiomend.processes.edm import EDM
 from audiomend.samplers.trajectory import evaluations
 from audiomend.schedules import karras
-from audiomend.solvers.base import State
-from audiomend.solvers.heun import churn_factors, heun
+from audiomend.solvers.base import Solver, State
+from audiomend.solvers.churn import churn_factors, churned
+from audiomend.solvers.first_order import first_order
+from audiomend.solvers.heun import heun
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEDULE = np.load(GOLDEN / "cqtdiff_schedule.npz")
@@ -36,6 +38,7 @@ SIGMA_DATA = 0.057
 STEPS = 8
 LEVELS = karras(STEPS, 1e-4, 1, rho=13)
 NOISE = torch.from_numpy(SAMPLER["noise"])
+HEUN = heun(churn=5, denominator=STEPS + 1)
 
 
 def test_schedules_are_the_published_ones():
@@ -64,9 +67,8 @@ def denoise(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
     return Estimate(SIGMA_DATA**2 / total * x + t * SIGMA_DATA / total**0.5 * output)
 
 
-def returned(denoise: Denoiser, churn: float, draws: Tensor) -> Tensor:
-    stages = heun(churn, denominator=STEPS + 1)(EDM(), LEVELS)
-    assert len(stages) == 2 * STEPS - 1
+def returned(denoise: Denoiser, solver: Solver, draws: Tensor) -> Tensor:
+    stages = solver(EDM(), LEVELS)
     *_, last = evaluations(denoise, stages, State(LEVELS[0] * draws[0]), lambda step, *_: draws[step])
     return last.state.x
 
@@ -77,17 +79,18 @@ def inpainting(dtype: torch.dtype) -> Denoiser:
 
 
 @pytest.mark.parametrize(
-    ("key", "guided", "churn", "float32_error"),
+    ("key", "guided", "solver", "float32_error"),
     [
-        ("uncond", lambda dtype: denoise, 5, 7.5e-7),
-        ("uncond_det", lambda dtype: denoise, 0, 5.3e-7),
-        ("inpaint_dc", inpainting, 5, 6.8e-7),
+        ("uncond", lambda dtype: denoise, HEUN, 7.5e-7),
+        ("uncond_det", lambda dtype: denoise, heun(), 5.3e-7),
+        ("uncond_euler_churn10", lambda dtype: denoise, churned(first_order(), 10, STEPS + 1), 4.4e-7),
+        ("inpaint_dc", inpainting, HEUN, 6.8e-7),
     ],
 )
-def test_sampler_returns_what_the_published_one_does(key, guided, churn, float32_error):
+def test_sampler_returns_what_the_published_one_does(key, guided, solver, float32_error):
     expected = torch.from_numpy(SAMPLER[f"out_{key}"])
     for dtype, limit in ((torch.float32, 10 * float32_error), (torch.float64, 1e-12)):
-        result = returned(guided(dtype), churn, NOISE.to(dtype)).double()
+        result = returned(guided(dtype), solver, NOISE.to(dtype)).double()
         assert (result - expected).abs().max() < limit * expected.abs().max()
 
 
@@ -171,5 +174,5 @@ def test_guided_sampler_returns_what_the_published_one_does(key, xi, limit, floa
     expected = torch.from_numpy(GUIDED[f"out_{key}"])
     damage, way = key.split("_")[:2]
     for dtype, most in ((torch.float32, 10 * float32_error), (torch.float64, 1e-12)):
-        result = returned(guided(damage, xi, "dc" in way, limit, dtype), 5, NOISE.to(dtype)).double()
+        result = returned(guided(damage, xi, "dc" in way, limit, dtype), HEUN, NOISE.to(dtype)).double()
         assert (result - expected).abs().max() < most * expected.abs().max()

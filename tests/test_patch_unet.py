@@ -1,9 +1,8 @@
 """The prior's network: equal to its plain form, and to the Wiener estimate before training."""
 
-import importlib.util
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -14,16 +13,6 @@ from audiomend.networks.wiener_gain import wiener_gain
 from audiomend.transforms.stft import Stft
 
 SMALL = Architecture(length=16_384, widths=(8, 16, 24), window=256, hop=64, long_window=1024)
-
-
-def plain_form() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "plain_prior.py"
-    spec = importlib.util.spec_from_file_location("plain_prior", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def filled(architecture: Architecture = SMALL, scale: float = 0.3) -> PatchUnet:
@@ -57,11 +46,14 @@ def seen(batch: int = 3, length: int = SMALL.length) -> Seen:
 
 
 @pytest.mark.parametrize(("conditioned", "depth"), [(False, 1), (True, 1), (True, 3)])
-def test_equals_its_plain_form(conditioned: bool, depth: int) -> None:
+def test_equals_its_plain_form(
+    conditioned: bool, depth: int, benchmark_file: Callable[[str], ModuleType]
+) -> None:
     network = filled(replace(SMALL, depth=depth))
     knowledge = seen() if conditioned else None
     fast = network(*inputs(), knowledge)
-    plain = plain_form().plain_prior(dict(network.state_dict()), network.architecture, *inputs(), knowledge)
+    plain_form = benchmark_file("plain_prior").plain_prior
+    plain = plain_form(dict(network.state_dict()), network.architecture, *inputs(), knowledge)
     assert (fast - plain).abs().max() < 2e-5 * plain.abs().max()
     assert plain.std() > 0.1
 

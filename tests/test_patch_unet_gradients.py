@@ -1,7 +1,7 @@
 """The gradients that are written out by hand equal those of the network's plain form."""
 
-import importlib.util
-from pathlib import Path
+from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 import torch
@@ -9,7 +9,6 @@ import torch
 from audiomend.networks.patch_unet import Architecture, PatchUnet, Seen
 
 SMALL = Architecture(length=4096, widths=(8, 16), window=128, hop=32, long_window=512)
-PLAIN = Path(__file__).parents[1] / "benchmarks" / "plain_prior.py"
 
 
 def signals(seed: int) -> torch.Tensor:
@@ -28,13 +27,10 @@ def knowledge() -> Seen:
 
 
 @pytest.mark.parametrize("conditioned", [False, True])
-def test_gradients_equal_those_of_the_plain_form(conditioned: bool):
-    spec = importlib.util.spec_from_file_location("plain_prior", PLAIN)
-    assert spec is not None
-    assert spec.loader is not None
-    plain = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(plain)
-
+def test_gradients_equal_those_of_the_plain_form(
+    conditioned: bool, benchmark_file: Callable[[str], ModuleType]
+):
+    plain = benchmark_file("plain_prior")
     torch.manual_seed(0)
     network = PatchUnet(SMALL)
     with torch.no_grad():

@@ -2,8 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,9 @@ from audiomend.denoisers.windowed import Windows
 from audiomend.errors import UsageError
 from audiomend.guidance.projection import projected
 from audiomend.noise import normal
+from audiomend.processes.base import Along, Process, combine
 from audiomend.processes.edm import EDM
+from audiomend.processes.ouve import OUVE
 from audiomend.processes.sbve import SBVE
 from audiomend.samplers.base import Signal, Walk, begin, seeded, silence
 from audiomend.samplers.stream import stream
@@ -23,6 +25,8 @@ from audiomend.samplers.timeline import Timeline
 from audiomend.samplers.trajectory import evaluations, trajectory
 from audiomend.schedules import karras
 from audiomend.solvers.base import State
+from audiomend.solvers.bridge import bridge_ode, bridge_sde
+from audiomend.solvers.churn import churned
 from audiomend.solvers.dpm import dpm_pp_2m
 from audiomend.solvers.dpm_3m import dpm_pp_3m
 from audiomend.solvers.euler_maruyama import euler_maruyama
@@ -46,6 +50,7 @@ SOLVERS = {
     "unipc": unipc(),
     "momentum": momentum(0.7, 0.4),
     "euler-maruyama": euler_maruyama(),
+    "churned": churned(first_order(0.3), churn=2),
     "corrected": predictor_corrector(euler_maruyama(), snr=0.2),
     "repaint": repainted(unipc(), 1),
 }
@@ -219,22 +224,60 @@ def test_a_walk_can_be_left_at_any_time_and_looks_no_further_ahead_than_it_must(
     assert read <= (5 + 1) * 64 + 10
 
 
-def test_a_process_with_an_anchor_is_refused_by_the_pipeline():
-    @dataclass(frozen=True)
-    class Anchored(EDM):
-        anchor: Tensor = field(default_factory=lambda: torch.zeros(2, 8))
+def along_the_file(process: Callable[[Tensor], Process], signal: Signal = file) -> Along:
+    """A process whose anchor is the damaged file."""
+    return lambda start, stop: process(signal(start, stop))
 
+
+ANCHORED = {"ouve": (OUVE, [1.0, 0.7, 0.4, 0.2, 0.0]), "bridge": (SBVE, [1.0, 0.8, 0.5, 0.2, 0.0])}
+BRIDGES_ONLY = {"published ode": bridge_ode(), "published sde": bridge_sde()}
+FROM_ITS_END = ("ddim", "fresh", "ancestral", "heun", "2m", "2m sde", "3m", "unipc", "momentum", "repaint")
+ALONG = [("ouve", name) for name in SOLVERS] + [("bridge", name) for name in (*FROM_ITS_END, *BRIDGES_ONLY)]
+
+
+@pytest.mark.parametrize(("batch", "keep_noise"), [(1, False), (3, True)])
+@pytest.mark.parametrize(("name", "solver"), ALONG)
+def test_stream_equals_trajectory_for_processes_with_an_anchor(name, solver, batch, keep_noise):
+    anchored, levels = ANCHORED[name]
+    walk = replace(WALK, levels=levels, solver=(SOLVERS | BRIDGES_ONLY)[solver], batch=batch)
     timeline = Timeline(channels=2)
-    with pytest.raises(UsageError, match="anchor"):
-        next(stream([], timeline, Toy(timeline.read), replace(WALK, process=Anchored()), silence(2)))
+    toy = Toy(timeline.read, keep_noise)
+    piecewise = replace(walk, process=along_the_file(anchored, timeline.read))
+    result = torch.cat(list(stream(blocks(100), timeline, toy, piecewise, toy.observation)), dim=-1)
+    expected = whole(replace(walk, process=along_the_file(anchored), batch=1), keep_noise)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-4)
+    assert (expected - file(0, LENGTH)).abs().max() > 0.03
+
+
+@pytest.mark.parametrize("name", ANCHORED)
+def test_a_walk_in_one_window_is_the_walk_of_the_process_with_its_whole_anchor(name):
+    anchored, levels = ANCHORED[name]
+    windows = Windows(1500, 1500)
+    process = anchored(file(0, 1500))
+    denoise = projected(network, lambda x, y: torch.where(y > 0, y, x), file(0, 1500), EDM())
+
+    walk = replace(WALK, levels=levels, windows=windows, solver=SOLVERS["fresh"])
+    start = State(combine(process, process.coefficients(levels[0]), file(0, 1500), walk.noise(0, 0, 0, 1500)))
+    *_, plain = evaluations(denoise, walk.solver(process, levels), start, walk.noise)
+    result = whole(replace(walk, process=along_the_file(anchored)), keep_noise=True)
+    torch.testing.assert_close(result, plain.state.x[:, :LENGTH], rtol=0, atol=1e-5)
+
+
+def test_a_process_that_is_bound_to_its_anchor_has_no_positions_and_is_refused():
+    walk, timeline = replace(WALK, process=SBVE(torch.zeros(2, 8))), Timeline(channels=2)
+    for refused in (
+        lambda: next(stream([], timeline, Toy(timeline.read), walk, silence(2))),
+        lambda: next(trajectory(Toy(file), walk, file, LENGTH)),
+    ):
+        with pytest.raises(UsageError, match="function of the position"):
+            refused()
 
 
 @pytest.mark.parametrize("name", ["ddim", "ancestral", "heun", "2m", "3m", "unipc", "2m sde"])
 def test_a_bridge_walks_a_file_from_its_anchor(name):
-    """The anchor covers the windows, which reach beyond the file; known samples stay as they are in it."""
-    anchor = file(*WALK.windows.span(WALK.windows.count(LENGTH)))
+    """The anchor is the file, and 0 where the windows reach beyond it; known samples stay as they are."""
     levels = [1.0, 0.8, 0.5, 0.2, 0.0]
-    result = whole(replace(WALK, process=SBVE(anchor), levels=levels, solver=SOLVERS[name]))
+    result = whole(replace(WALK, process=along_the_file(SBVE), levels=levels, solver=SOLVERS[name]))
     observed = file(0, LENGTH)
     torch.testing.assert_close(result[observed > 0], observed[observed > 0], rtol=1e-6, atol=0)
     assert (result - observed).abs().max() > 0.1

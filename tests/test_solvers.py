@@ -20,11 +20,12 @@ from audiomend.samplers.trajectory import evaluations
 from audiomend.schedules import karras, linear
 from audiomend.solvers.base import Solver, Stage, State
 from audiomend.solvers.bridge import bridge_ode, bridge_sde
+from audiomend.solvers.churn import churn_factors, churned
 from audiomend.solvers.dpm import dpm_pp_2m, half_log_snr, lambda_steps
 from audiomend.solvers.dpm_3m import dpm_pp_3m
 from audiomend.solvers.euler_maruyama import euler_maruyama
 from audiomend.solvers.first_order import first_order
-from audiomend.solvers.heun import churn_factors, heun
+from audiomend.solvers.heun import heun
 from audiomend.solvers.momentum import momentum
 from audiomend.solvers.predictor_corrector import predictor_corrector
 from audiomend.solvers.repaint import repainted
@@ -202,6 +203,7 @@ def test_truncation_error_at_8_to_64_evaluations(name, published):
     [
         *ODE_SOLVERS.values(),
         heun(churn=8),
+        churned(first_order(0.5), 8),
         momentum(0.7, 0.4, 1.5),
         first_order(1),
         first_order("ancestral"),
@@ -245,8 +247,8 @@ def test_stages_tell_where_they_evaluate_and_where_they_go(solver, evaluated):
     for stage in stages:
         assert stage.s == levels[stage.step + 1]
     first_of_each = [next(stage for stage in stages if stage.step == step) for step in range(5)]
-    churned = 1.0 if evaluated == 5 or solver(EDM(), levels)[0].t == levels[0] else 1 + min(3 / 5, 2**0.5 - 1)
-    assert [stage.t for stage in first_of_each] == pytest.approx([churned * t for t in levels[:-1]])
+    higher = 1.0 if evaluated == 5 or solver(EDM(), levels)[0].t == levels[0] else 1 + min(3 / 5, 2**0.5 - 1)
+    assert [stage.t for stage in first_of_each] == pytest.approx([higher * t for t in levels[:-1]])
     if evaluated == 9:  # the second evaluation of a step is at its end
         assert [stage.t for stage in stages[1::2]] == levels[1:-1]
 
@@ -326,6 +328,32 @@ def test_churn_raises_the_state_to_the_noisier_marginal(process):
     kept, fresh = entered(1, 0), entered(0, 1)
     torch.testing.assert_close(kept, torch.full((2,), before.s * after.a / before.a).double())
     torch.testing.assert_close(kept**2 + (fresh / s_noise) ** 2, torch.full((2,), after.s**2).double())
+
+
+@pytest.mark.parametrize("inner", [first_order(0.4), dpm_pp_2m(), heun()])
+def test_churn_begins_each_step_of_any_solver_higher(inner):
+    levels = karras(4, 0.1, 3)
+    gammas = churn_factors(levels, 0.9, s_tmax=2.0)
+    assert gammas[0] == 0 < gammas[1]
+    stages = churned(inner, 0.9, s_tmax=2.0)(EDM(), levels)
+    expected = [
+        (step, stage.t, stage.s)
+        for step, gamma in enumerate(gammas)
+        for stage in inner(EDM(), [(1 + gamma) * levels[step], levels[step + 1]])
+    ]
+    assert [(stage.step, stage.t, stage.s) for stage in stages] == expected
+    places = []
+
+    def noise(step: int, draw: int, *_: int) -> Tensor:
+        places.append((step, draw))
+        return torch.zeros(2).double()
+
+    *_, last = evaluations(gaussian(EDM()), stages, State(vector(1.0, -3.0)), noise)
+    assert len(places) == len(set(places))  # churn and freshness draw apart
+    x = vector(1.0, -3.0)
+    for step, gamma in enumerate(gammas):  # a multistep solver starts anew
+        x = solved(gaussian(EDM()), EDM(), inner, [(1 + gamma) * levels[step], levels[step + 1]], x)
+    torch.testing.assert_close(last.state.x, x)
 
 
 def test_churn_factors_are_those_of_the_paper_unless_told_otherwise():

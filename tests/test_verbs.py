@@ -213,6 +213,25 @@ def test_the_longest_gap_decides_how_it_is_filled(gap: tuple[int, int], solver: 
     np.testing.assert_array_equal(usual, audiomend.inpaint(holed(gap), RATE, walk={"solver": solver}, **FAST))
 
 
+def test_given_gaps_are_stated_in_seconds_and_the_longest_counts() -> None:
+    from audiomend.restorers.locate import Given, search
+
+    found = search("inpaint", Given(gaps=((800, 1000), (2000, 2100))), 8000, 2).conclude()
+    assert found.facts == {"gaps_s": [[0.1, 0.125], [0.25, 0.2625]]}
+    assert found.summary == "2 gaps, 0.037 s together, as given"
+    assert found.damage is not None
+    assert found.damage.severity == 0.025
+
+
+def test_the_clean_sound_of_extend_reaches_up_to_nyquist() -> None:
+    from audiomend.restorers.locate import Given, search
+
+    found = search("extend", Given(cutoff_hz=3000.0), 16000, 1).conclude()
+    assert found.damage is not None
+    assert found.damage.bandwidth_hz == 8000
+    assert found.facts == {"cutoff_hz": 3000.0}
+
+
 @pytest.mark.parametrize("frames", [1, 100, 101, 350])
 def test_the_search_sees_every_sample_once(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
     from audiomend.restorers import arrays, locate

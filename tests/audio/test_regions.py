@@ -110,6 +110,12 @@ def test_label_file(tmp_path):
     assert parse_intervals([str(labels)], RATE, 9000) == [(250, 500), (1000, 1500), (3500, 4000)]
 
 
+def test_a_label_may_span_the_whole_file(tmp_path):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("0.0\t9.0\tall\n")
+    assert parse_intervals([str(labels)], RATE, 9000) == [(0, 9000)]
+
+
 def test_label_file_of_windows(tmp_path):
     labels = tmp_path / "labels.txt"
     labels.write_bytes(b"\xef\xbb\xbf1.0\t1.5\t\xe4\r\n")

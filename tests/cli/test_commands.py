@@ -224,6 +224,15 @@ def test_evaluate_gives_the_figures_of_the_library(cli: Callable, write: Callabl
     assert (said["damaged_samples"], said["rate"]) == (mask.sum(), RATE)
 
 
+def test_evaluate_takes_a_long_file_together(
+    cli: Callable, write: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 1000)
+    paths = [write(f"{level}.wav", noise(level=level), RATE, "DOUBLE") for level in (0.2, 0.1)]
+    figures = cli("evaluate", *paths, "--json").json["figures"]
+    assert figures == pytest.approx(evaluate(noise(level=0.2), noise(level=0.1), RATE))
+
+
 def test_evaluate_prints_a_table(cli: Callable, write: Callable) -> None:
     clean, estimate = noise(), 0.5 * noise()
     paths = [write("a.wav", clean, RATE, "DOUBLE"), write("b.wav", estimate, RATE, "DOUBLE")]

@@ -64,6 +64,10 @@ def test_warnings_are_those_of_input_and_output() -> None:
     ]
 
 
+def test_an_output_at_its_level_gets_no_warning() -> None:
+    assert summary.of_assembly("out.wav", Assembly(Format("FLAC", "PCM_24"), 1.0, 0, ())) == []
+
+
 def test_as_data() -> None:
     said = summary.as_json(REQUEST, OUTCOME)
     assert said["input"] == {

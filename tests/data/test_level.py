@@ -43,6 +43,12 @@ def test_bandwidth_of_band_limited_noise_is_its_edge_and_the_reach_of_the_window
     assert bandwidth(band_limited_noise(edge)) == pytest.approx(edge + 270, abs=30)
 
 
+@pytest.mark.parametrize("place", [300, 1000])
+def test_the_bandwidth_of_a_sine_reaches_half_the_smoothing_and_the_window_beyond_it(place: int):
+    x = np.sin(2 * np.pi * place / 4096 * np.arange(RATE)).astype(np.float32)
+    assert bandwidth(x) == pytest.approx((place + 9 + 2) * RATE / 4096)  # 200 Hz are 19 bins
+
+
 def test_bandwidth_counts_what_is_above_the_floor_and_not_what_is_below():
     time = np.arange(2 * RATE) / RATE
     low, high = np.sin(2 * np.pi * 1000 * time), np.sin(2 * np.pi * 15000 * time)

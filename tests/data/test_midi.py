@@ -49,6 +49,12 @@ def test_times_follow_tempo_changes_of_another_track(tmp_path: Path):
     np.testing.assert_allclose(read.beats, [0, 1, 2, 2.25])
 
 
+@pytest.mark.parametrize(("end", "beats"), [(199, [0, 0.5]), (200, [0, 0.5, 1])])
+def test_beats_end_with_the_last_event(tmp_path: Path, end: int, beats: list[float]):
+    read = read_midi(save(tmp_path / "a.mid", [[on(60, 80, 0), off(60, end)]]))
+    assert read.beats.tolist() == beats
+
+
 def test_velocity_zero_is_key_up(tmp_path: Path):
     read = read_midi(
         save(tmp_path / "a.mid", [[on(60, 80, 0), on(60, 0, 100), on(60, 70, 100), off(60, 100)]])

@@ -126,8 +126,13 @@ def test_hands_can_be_divided_instead():
 
 def test_drums_join_in_three_of_ten():
     piece = score([60, 64, 67], [0, 0.5, 1, 1.5])
-    drummed = [any(channel == 9 for channel, _, _ in orchestrate(piece, rng(seed))) for seed in range(1000)]
-    assert np.mean(drummed) == pytest.approx(0.3, abs=0.045)
+    kits = [
+        [program for channel, program, _ in orchestrate(piece, rng(seed)) if channel == 9]
+        for seed in range(1000)
+    ]
+    assert np.mean([len(kit) for kit in kits]) == pytest.approx(0.3, abs=0.045)
+    # of General MIDI level 2: standard, room, power, jazz, brush
+    assert {program for kit in kits for program in kit} == {0, 8, 16, 32, 40}
 
 
 def test_without_beats_there_are_no_drums():

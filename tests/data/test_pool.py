@@ -62,7 +62,10 @@ def test_stored_values_come_back_within_half_a_step():
     assert error.max() <= 0.5001 * item.full_scale / 32767 + 1e-7
 
 
-@pytest.mark.parametrize("bad", [np.zeros(SECOND, np.float32), np.full(SECOND, np.nan, np.float32)])
+@pytest.mark.parametrize(
+    "bad",
+    [np.zeros(SECOND, np.float32), np.full(SECOND, np.nan, np.float32), np.array([1, np.inf, 1], np.float32)],
+)
 def test_silent_and_broken_signals_are_not_stored(bad: np.ndarray):
     with pytest.raises(TrainingError, match="a is silent or not finite"):
         encode(origin(), bad, 0)

@@ -42,12 +42,10 @@ def test_the_tail_is_darkened_by_one_pole_at_the_cutoff():
 def test_reverberation_is_convolution_cut_to_the_dry_length():
     generator = rng()
     x, h = (
-        generator.standard_normal((2, 500)).astype(np.float32),
+        generator.standard_normal(500).astype(np.float32),
         generator.standard_normal(90).astype(np.float32),
     )
-    expected = np.stack([np.convolve(row, h)[:500] for row in x])
-    np.testing.assert_allclose(reverberate(x, h), expected, atol=1e-4)
-    np.testing.assert_allclose(reverberate(x[0], h), expected[0], atol=1e-4)
+    np.testing.assert_allclose(reverberate(x, h), np.convolve(x, h)[:500], atol=1e-4)
 
 
 def test_the_room_is_a_function_of_the_generator():

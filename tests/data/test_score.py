@@ -85,6 +85,23 @@ def test_random_scores_have_a_pedal_in_two_thirds():
     assert np.mean(pedalled) == pytest.approx(2 / 3, abs=0.09)
 
 
+def test_random_tempi_fill_50_to_160_beats_a_minute():
+    beats = [random_score(3.0, np.random.default_rng(seed)).beats for seed in range(600)]
+    tempi = [60 / (times[1] - times[0]) for times in beats]
+    assert 50 <= min(tempi) < 50.6
+    assert 159 < max(tempi) <= 160
+
+
+def test_random_melodies_begin_at_the_middle_of_the_scale_and_no_step_above_the_eighth_from_its_top():
+    for seed in range(60):
+        made = random_score(30.0, np.random.default_rng(seed))
+        degrees = {key % 12 for key in made.key.tolist()}
+        scale = [key for key in range(36, 97) if key % 12 in degrees]
+        if len(degrees) in (5, 7):  # otherwise the scale was not played out
+            first = scale.index(int(made.key[made.track == 0][0]))
+            assert len(scale) // 2 - 3 <= first <= len(scale) - 9 + 3
+
+
 def test_random_scores_hold_chords_of_three_on_every_other_beat():
     made = random_score(20.0, np.random.default_rng(0))
     chords = made.track == 1

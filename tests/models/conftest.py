@@ -4,6 +4,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,17 +16,6 @@ from torch import Tensor, nn
 from audiomend.networks import cqtdiff_plus, sashimi
 
 ROWS, WIDTHS = 290, (4, 8)
-PLUS = cqtdiff_plus.Architecture(
-    rate=22050,
-    length=4096,
-    octaves=4,
-    bins=8,
-    widths=(8, 8, 16, 16),
-    dilations=(1, 2, 2, 3),
-    attention=(False, False, True, True, True),
-    embedding=32,
-    heads=2,
-)
 SASHIMI = sashimi.Architecture(width=8, layers=2, pool=(4, 2), embedding=(16, 32))
 
 
@@ -122,9 +112,9 @@ def configuration() -> object:
     return made
 
 
-def _plus() -> Checkpoint:
-    raw = _filled(cqtdiff_plus.CqtDiffPlus(PLUS), 3)
-    averages = _filled(cqtdiff_plus.CqtDiffPlus(PLUS), 4)
+def _plus(architecture: cqtdiff_plus.Architecture) -> Checkpoint:
+    raw = _filled(cqtdiff_plus.CqtDiffPlus(architecture), 3)
+    averages = _filled(cqtdiff_plus.CqtDiffPlus(architecture), 4)
     content = {
         "it": 850_000,
         "network": raw,
@@ -144,13 +134,16 @@ def _sashimi() -> Checkpoint:
 
 
 @pytest.fixture
-def checkpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Checkpoint]:
+def checkpoint(
+    monkeypatch: pytest.MonkeyPatch, narrow_plus: cqtdiff_plus.Architecture
+) -> Callable[[str], Checkpoint]:
     """A small checkpoint of a layout."""
     package, module = ModuleType("omegaconf"), ModuleType("omegaconf.dictconfig")
     module.DictConfig = type("DictConfig", (), {"__module__": module.__name__})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "omegaconf", package)
     monkeypatch.setitem(sys.modules, "omegaconf.dictconfig", module)
-    return lambda layout: {"cqtdiff": _cqtdiff, "cqtdiff-plus": _plus, "sashimi": _sashimi}[layout]()
+    made = {"cqtdiff": _cqtdiff, "cqtdiff-plus": partial(_plus, narrow_plus), "sashimi": _sashimi}
+    return lambda layout: made[layout]()
 
 
 @pytest.fixture

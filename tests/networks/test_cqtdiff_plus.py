@@ -15,17 +15,6 @@ from audiomend.networks.cqtdiff_plus import Architecture, CqtDiffPlus
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cqtdiff_plus_network.npz"
 STORED = np.load(GOLDEN)
-NARROW = Architecture(
-    rate=22050,
-    length=4096,
-    octaves=4,
-    bins=8,
-    widths=(8, 8, 16, 16),
-    dilations=(1, 2, 2, 3),
-    attention=(False, False, True, True, True),
-    embedding=32,
-    heads=2,
-)
 
 
 def rule(name: str, z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -42,16 +31,17 @@ def rule(name: str, z: NDArray[np.float64]) -> NDArray[np.float64]:
     return z / math.sqrt(math.prod(z.shape[1:]))
 
 
-def filled(drawn: ModuleType) -> CqtDiffPlus:
-    network = CqtDiffPlus(NARROW)
+@pytest.fixture
+def filled(drawn: ModuleType, narrow_plus: Architecture) -> CqtDiffPlus:
+    network = CqtDiffPlus(narrow_plus)
     sums = drawn.fill(network, 91, rule, ("kernel",))
     assert list(sums) == STORED["names"].tolist()
     np.testing.assert_allclose(list(sums.values()), STORED["sums"], rtol=1e-12)
     return network
 
 
-def test_output_and_gradient(drawn: ModuleType) -> None:
-    network = filled(drawn).double()
+def test_output_and_gradient(drawn: ModuleType, filled: CqtDiffPlus) -> None:
+    network = filled.double()
     x = drawn.normal(92, 2, 4096).double().requires_grad_()
     y = network(x, torch.from_numpy(STORED["level"]).double())
     assert drawn.deviation("output", y, GOLDEN) < 1e-12
@@ -60,8 +50,8 @@ def test_output_and_gradient(drawn: ModuleType) -> None:
     assert drawn.deviation("gradient", x.grad, GOLDEN) < 1e-12
 
 
-def test_output_in_float32(drawn: ModuleType) -> None:
-    y = filled(drawn)(drawn.normal(92, 2, 4096), torch.from_numpy(STORED["level"]))
+def test_output_in_float32(drawn: ModuleType, filled: CqtDiffPlus) -> None:
+    y = filled(drawn.normal(92, 2, 4096), torch.from_numpy(STORED["level"]))
     assert drawn.deviation("output", y, GOLDEN) < 10 * 1.5e-6  # 10 times the published code's in float32
 
 
@@ -103,8 +93,8 @@ def test_published_sizes(architecture: Architecture, parameters: int) -> None:
     )
 
 
-def test_a_new_network_barely_uses_its_convolutions() -> None:
-    network = CqtDiffPlus(NARROW)
+def test_a_new_network_barely_uses_its_convolutions(narrow_plus: Architecture) -> None:
+    network = CqtDiffPlus(narrow_plus)
     for name, parameter in network.named_parameters():
         if "gate" in name:
             assert parameter.abs().max() < 1e-6, name
@@ -112,6 +102,6 @@ def test_a_new_network_barely_uses_its_convolutions() -> None:
             assert not parameter.any(), name
 
 
-def test_octaves_that_do_not_double_are_refused() -> None:
+def test_octaves_that_do_not_double_are_refused(narrow_plus: Architecture) -> None:
     with pytest.raises(UsageError, match=r"\(4, 4, 4, 8\) columns"):
-        CqtDiffPlus(replace(NARROW, length=64))
+        CqtDiffPlus(replace(narrow_plus, length=64))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from audiomend.errors import UsageError
+from audiomend.operators.band_gap import BandGap, BandPass
 from audiomend.operators.compose import ComposeLinear
 from audiomend.operators.convolution import Convolution
 from audiomend.operators.decimate import Decimate
@@ -35,6 +36,11 @@ def spectrogram_mask(time):
     return TimeFrequencyMask(weight.double().round(decimals=1), window=32)
 
 
+def band_gap(time):
+    weight = torch.rand(time, generator=torch.Generator().manual_seed(9)).double()
+    return BandGap(BandPass(((0, 300), (1000, 2500)), RATE), weight)
+
+
 EXACT = {
     "random samples": lambda time: Mask.random(time, 0.4, torch.Generator().manual_seed(6)),
     "decimate": lambda time: Decimate(3, time),
@@ -50,6 +56,7 @@ REGULARISED = {
     "down": lambda time: Resample(11, 5, time),
     "up": lambda time: Resample(200, 300, time),
     "time-frequency": spectrogram_mask,
+    "band gap": band_gap,
     "one after another": lambda time: ComposeLinear(
         (Mixture((1.0, -0.5, 2.0)), biquad_low_pass(1000, RATE), Decimate(2, time))
     ),

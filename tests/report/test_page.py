@@ -220,6 +220,12 @@ def test_the_picture_stands_under_its_axes() -> None:
     assert float(outlines[0].attrib["height"].rstrip("%")) == pytest.approx(ticks["1 kHz"], abs=0.002)
 
 
+@pytest.mark.parametrize(("seconds", "count"), [(0.0149, 0), (0.0151, 2)])
+def test_a_stretch_is_outlined_from_0_015_of_the_width(seconds: float, count: int) -> None:
+    root = parsed(page_with(intervals=[Region(0.5, 0.5 + seconds)]))
+    assert len([e for e in root.iter("rect") if e.get("class") == "outline"]) == count
+
+
 def test_controls_have_names_and_keys() -> None:
     root = parsed(page_with("Clean"))
     picks = [e for e in root.iter("button") if e.get("class") == "pick"]

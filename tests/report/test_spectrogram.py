@@ -114,7 +114,9 @@ def test_the_blocks_of_the_computation_do_not_show(monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(spectrogram.levels(audio, RATE, 21, 30), whole)
 
 
-@pytest.mark.parametrize(("peaks", "top"), [((-17.3, -60.0), -15), ((-15.0,), -15), ((-80.0, 1.0), 5)])
+@pytest.mark.parametrize(
+    ("peaks", "top"), [((-17.3, -60.0), -15), ((-9.9,), -5), ((-15.0,), -15), ((-80.0, 1.0), 5), ((4.9,), 5)]
+)
 def test_the_range_begins_at_the_loudest_point_of_all_pictures(peaks: tuple[float, ...], top: float) -> None:
     assert spectrogram.top_of([np.array([[peak, -200.0]]) for peak in peaks]) == top
 
@@ -164,6 +166,13 @@ def test_frequency_ticks_keep_their_distance() -> None:
     labels = ["200 Hz", "500 Hz", "1 kHz", "2 kHz", "5 kHz", "10 kHz"]
     values = [200, 500, 1000, 2000, 5000, 10_000]
     assert spectrogram.frequency_ticks(44_100) == list(zip(values, labels, strict=True))
+
+
+@pytest.mark.parametrize("rate", [96_000, 768_000])
+def test_frequency_ticks_stand_at_what_they_say(rate: float) -> None:
+    for hz, label in spectrogram.frequency_ticks(rate):
+        number, unit = label.split()
+        assert hz == int(number) * {"Hz": 1, "kHz": 1000}[unit]
 
 
 def test_frequency_ticks_of_a_low_rate() -> None:

@@ -1,6 +1,7 @@
 """The page about a mended file tells what was found, done and invented, and shows where it changed most."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,25 @@ def test_runs_of_change_do_not_depend_on_the_blocks(block: int) -> None:
     pairs = [(before[:, at : at + block], after[:, at : at + block]) for at in range(0, 100, block)]
     assert verb.changed_runs(pairs, 0.5, 4) == [(3, 15), (40, 41), (99, 100)]
     assert verb.changed_runs(pairs, 0.4, 3) == [(3, 5), (9, 10), (14, 15), (40, 41), (60, 61), (99, 100)]
+
+
+@pytest.mark.parametrize("block", [7, 1000])
+def test_a_change_beyond_the_excerpt_is_divided_at_its_ends(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Memory:
+        def __init__(self, *changed: slice) -> None:
+            self.samples, self.frames, self.rate = np.zeros((1, 100)), 100, RATE
+            for run in changed:
+                self.samples[0, run] = 0.5
+
+        def read(self, start: int, stop: int) -> np.ndarray:
+            return self.samples[:, start:stop]
+
+    monkeypatch.setattr(verb, "BLOCK_FRAMES", block)
+    changes = partial(verb._changes, Memory(), tolerance=0.1, gain=0.5, excerpt=(40, 60))  # pyright: ignore
+    assert changes(after=Memory(slice(30, 80))) == [(30, 40), (40, 60), (60, 80)]
+    assert changes(after=Memory(slice(5, 9), slice(41, 44), slice(90, 95))) == [(5, 9), (41, 44), (90, 95)]
 
 
 def test_long_findings_are_cut() -> None:

@@ -68,6 +68,15 @@ def test_the_bandwidth_is_dropped_at_random(recipe: Recipe, pool: Path):
     assert abs(dropped - 0.25) < 0.07
 
 
+def test_the_bandwidth_told_is_that_of_the_item_moved_with_the_pitch(recipe: Recipe, tmp_path: Path):
+    noise = (0.1 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
+    write_shard(tmp_path, [(Origin("dull", "music", "s", "CC0", 0.25 * RATE, "train"), noise)])
+    batches = pool_batches(Pool(tmp_path), replace(recipe, batch=100, bandwidth_dropped=0.0))
+    told = batches(0).bandwidth
+    assert 0.4 < (told == 0.5).float().mean() < 0.6
+    assert 0.84 * 0.5 <= told.min() < told.max() <= 1.19 * 0.5
+
+
 def test_new_shards_are_taken_in_now_and_then(recipe: Recipe, pool: Path):
     audio = Pool(pool)
     batches = pool_batches(audio, recipe)

@@ -114,6 +114,13 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     assert names(tmp_path) == ["step-00000001.safetensors"]
 
 
+def test_a_folder_that_is_gone_is_named(tmp_path: Path):
+    with pytest.raises(
+        TrainingError, match=r"absent/step-00000002.safetensors cannot be written: No such file"
+    ):
+        checkpoint.save(tmp_path / "absent", 2, TENSORS, {})
+
+
 def test_a_checkpoint_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     seen: list[list[str]] = []
     sync = os.fsync

@@ -116,7 +116,8 @@ def test_the_card_says_what_went_in(run: Run, recipe: Recipe):
         "EDM",
         "EDM",
     )
-    assert card.arguments == {"length": 1024, "widths": [8, 8], "window": 64, "hop": 16, "long_window": 256}
+    sizes = {"length": 1024, "widths": [8, 8], "window": 64, "hop": 16, "long_window": 256, "depth": 1}
+    assert card.arguments == sizes
     assert (card.rate, card.sigma_data, card.conditioned) == (44100, 0.1, True)
     assert card.segments == 60
     assert card.training_data == [FREE]

@@ -83,6 +83,13 @@ def test_sizes_that_do_not_fit_are_refused(sizes: dict[str, Any], message: str):
     assert message in str(caught.value)
 
 
+def test_the_ends_of_the_ranges_are_taken():
+    edge = replace(find_recipe("prior"), bandwidth_dropped=1.0, lowest_level=2.0, highest_level=2.0)
+    assert edge.lowest_level == edge.highest_level
+    dense = replace(edge.architecture, hop=1, widths=(8, 8))
+    assert replace(edge, architecture=dense).architecture.hop == 1
+
+
 def test_sizes_that_are_taken_make_a_network():
     small = Architecture(length=16384, widths=(8, 8, 8, 8, 8))
     assert replace(find_recipe("prior"), architecture=small).architecture is small

@@ -93,9 +93,9 @@ def test_missing_entries_take_their_defaults():
 
 def test_an_unknown_entry_is_refused():
     with pytest.raises(
-        UsageError, match="Architecture has no entry depth; this version knows length, widths"
+        UsageError, match="Architecture has no entry heads; this version knows length, widths"
     ):
-        from_plain(Recipe, {"name": "x", "architecture": {"depth": 3}})
+        from_plain(Recipe, {"name": "x", "architecture": {"heads": 3}})
 
 
 def test_differences_name_the_fields():

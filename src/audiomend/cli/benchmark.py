@@ -19,8 +19,10 @@ EXAMPLE = (
 
 def benchmark(
     task: Annotated[
-        Literal["declip", "inpaint", "extend"],
-        typer.Argument(metavar="TASK", help="declip, inpaint or extend.", show_default=False),
+        Literal["declip", "inpaint", "band", "extend"],
+        typer.Argument(
+            metavar="TASK", help="declip, inpaint, band (gaps from 2 to 6 kHz) or extend.", show_default=False
+        ),
     ],
     data: Annotated[
         Path,
@@ -70,7 +72,7 @@ def benchmark(
         typer.Option(
             "--severity",
             metavar="NUMBER",
-            help="Input SDR in dB (declip), gap in ms (inpaint) or cut-off in Hz (extend); repeatable.",
+            help="Input SDR in dB (declip), gap in ms (inpaint, band) or cut-off in Hz (extend); repeatable.",
             show_default="those of the published tables",
         ),
     ] = None,

@@ -12,6 +12,8 @@ from audiomend.errors import UsageError
 
 if TYPE_CHECKING:
     from audiomend.audio.reader import SoundReader
+    from audiomend.restorers.bands import Band
+    from audiomend.restorers.regions import Interval
 
 EXAMPLE = "Example:  audiomend degrade clip clean.wav clipped.wav --sdr-db 5"
 BLOCK_FRAMES = 1 << 18
@@ -105,7 +107,10 @@ def lowpass(
     _degrade(source, output, clip_mode, force, plan)
 
 
-@app.command(epilog="Example:  audiomend degrade gap clean.wav holed.wav --gap 1.20-1.45 --gap 3-3.05")
+@app.command(
+    epilog="Examples:\n\n  audiomend degrade gap clean.wav holed.wav --gap 1.20-1.45 --gap 3-3.05\n\n"
+    "  audiomend degrade gap clean.wav holed.wav --band 2k-6k --gap 1.2-1.8"
+)
 def gap(
     source: Source,
     output: Output,
@@ -117,27 +122,62 @@ def gap(
             "file; repeatable.",
         ),
     ],
+    band: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LOW-HIGH",
+            help="Take away only this band, in Hz (300-3400) or kHz (2k-6k); repeatable.",
+            show_default="all of the sound",
+        ),
+    ] = None,
     force: Force = False,
 ) -> None:
-    """Put digital silence in the place of stretches."""
+    """Put digital silence in the place of stretches, or take a band out of them."""
 
     def plan(clean: "SoundReader") -> tuple[Damaged, str]:
         import torch
 
         from audiomend.operators.mask import Mask
+        from audiomend.restorers.bands import parse_bands
         from audiomend.restorers.regions import parse_intervals
 
         gaps = parse_intervals(gap, clean.rate, clean.frames)
+        seconds = sum(end - first for first, end in gaps) / clean.rate
+        description = f"{summary.plural(len(gaps), 'gap')}, {seconds:.3f} s together"
+        if band:
+            return _emptied(
+                clean, parse_bands(band), gaps
+            ), f"{description}, of the band {' and '.join(band)} only"
 
         def damaged(start: int, stop: int) -> Any:
             near = [(first, end) for first, end in gaps if first < stop and end > start]
             samples = torch.from_numpy(clean.read(start, stop))
             return Mask.from_gaps(near, start, stop).forward(samples).numpy()
 
-        seconds = sum(end - first for first, end in gaps) / clean.rate
-        return damaged, f"{summary.plural(len(gaps), 'gap')}, {seconds:.3f} s together"
+        return damaged, description
 
     _degrade(source, output, "rescale", force, plan)
+
+
+def _emptied(clean: "SoundReader", bands: "tuple[Band, ...]", stretches: "list[Interval]") -> Damaged:
+    """The bands taken out of the stretches, with fades inside their ends."""
+    import numpy as np
+    import torch
+
+    from audiomend.operators.band_gap import BandPass
+    from audiomend.restorers.damage import Boxes
+    from audiomend.restorers.memory import read_padded
+
+    boxes = Boxes(BandPass(bands, clean.rate), tuple(stretches))
+
+    def signal(start: int, stop: int) -> torch.Tensor:
+        return torch.from_numpy(read_padded(clean, start, stop))
+
+    def damaged(start: int, stop: int) -> Any:
+        samples = clean.read(start, stop)
+        return np.where(boxes.lost(start, samples), boxes.warm(signal, start, stop).numpy(), samples)
+
+    return damaged
 
 
 def _blocks(frames: int) -> Iterator[tuple[int, int]]:

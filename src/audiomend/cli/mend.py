@@ -10,7 +10,7 @@ import typer
 from audiomend.cli import interrupts, summary
 from audiomend.cli.console import Bar, print_json, progress_bar, say, warn
 from audiomend.cli.offline import forbid_network
-from audiomend.cli.options import WHERE, Gap, Output, Settings, Source, takes
+from audiomend.cli.options import WHERE, Bands, Gap, Output, Settings, Source, takes
 from audiomend.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         epilog="Examples:\n\n"
         "  audiomend inpaint dropouts.wav mended.wav\n\n"
-        "  audiomend inpaint tape.wav mended.wav --gap 1.20-1.45 --gap 0:01:23.4-0:01:23.6"
+        "  audiomend inpaint tape.wav mended.wav --gap 1.20-1.45 --gap 0:01:23.4-0:01:23.6\n\n"
+        "  audiomend inpaint whistle.wav mended.wav --band 2k-6k --region 1.2-1.8"
     )(inpaint)
     app.command(
         epilog="Examples:\n\n"
@@ -63,12 +64,16 @@ def declip(
 
 
 @takes(Settings)
-def inpaint(source: Source, output: Output, *, settings: Settings, gap: Gap = None) -> None:
+def inpaint(
+    source: Source, output: Output, *, settings: Settings, gap: Gap = None, band: Bands = None
+) -> None:
     """Fill gaps: dropouts, cuts, stretches that are lost.
 
-    Samples outside the gaps stay as they are, to the bit.
+    Samples outside the gaps stay as they are, to the bit. With --band, what a whistle or a cough
+    covers in one band is replaced, and the sound outside the band stays; name 10 ms more than it lasts on
+    either side, where the two are mixed.
     """
-    _mend("inpaint", source, output, settings, gaps=tuple(gap or ()))
+    _mend("inpaint", source, output, settings, gaps=tuple(gap or ()), bands=tuple(band or ()))
 
 
 @takes(Settings)
@@ -102,6 +107,7 @@ def _mend(
     *,
     clip_level: float | None = None,
     gaps: tuple[str, ...] = (),
+    bands: tuple[str, ...] = (),
     cutoff_hz: float | None = None,
 ) -> None:
     if settings.offline:
@@ -109,11 +115,12 @@ def _mend(
     with interrupts.scratch():
         _check(source, output, settings)
         with progress_bar(f"Opening {source}") as bar:
+            from audiomend.restorers.bands import parse_bands
             from audiomend.restorers.files import mend_file
             from audiomend.restorers.frame import threads
             from audiomend.restorers.locate import Given
 
-            given = Given(clip_level=clip_level, cutoff_hz=cutoff_hz)
+            given = Given(clip_level=clip_level, bands=parse_bands(bands), cutoff_hz=cutoff_hz)
             request = _request(verb, source, output, settings, given, gaps)
             bar.show(f"Reading {source}")
             with threads(settings.threads):

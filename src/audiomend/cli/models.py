@@ -1,15 +1,29 @@
-"""models list, models show, models import."""
+"""models list, models show, models import, models fetch."""
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from audiomend.cli.console import print_json, tell
+from audiomend.cli import interrupts
+from audiomend.cli.console import print_json, progress_bar, tell
+from audiomend.cli.offline import forbid_network
 from audiomend.cli.options import JsonResult
+from audiomend.errors import UsageError
+from audiomend.models.sources import SOURCES
+
+if TYPE_CHECKING:
+    from audiomend.models.published import Imported
 
 FACTS = "What no checkpoint states"
+Weights = Annotated[
+    Literal["ema", "raw"] | None,
+    typer.Option(
+        help="Averages over the training, or the weights as the training left them.",
+        show_default="ema, where the file has them",
+    ),
+]
 
 app = typer.Typer(
     help="Show the models in the package, and make models of published checkpoints.",
@@ -82,13 +96,7 @@ def import_model(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder to be written.", show_default="./NAME")
     ] = None,
-    weights: Annotated[
-        Literal["ema", "raw"] | None,
-        typer.Option(
-            help="Averages over the training, or the weights as the training left them.",
-            show_default="ema, where FILE has them",
-        ),
-    ] = None,
+    weights: Weights = None,
     rate: Annotated[
         int | None,
         typer.Option(
@@ -139,9 +147,80 @@ def import_model(
         result = {"folder": str(made.folder), "weights": made.taken, "offered": list(made.offered)}
         print_json("import", {**result, "card": dataclasses.asdict(made.card)})
         return
+    tell(_imported(made, source))
+
+
+@app.command(
+    "fetch",
+    epilog="Examples:\n\n  audiomend models fetch cqtdiff\n\n"
+    "  audiomend models fetch cqtdiff-plus-maestro --out ./maestro --weights raw",
+)
+def fetch_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(SOURCES)}.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to be written.", show_default="./NAME")
+    ] = None,
+    weights: Weights = None,
+    force: Annotated[bool, typer.Option("--force", metavar="", help="Replace DIR if it exists.")] = False,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline", metavar="", help="Ask no network: only what was fetched before is imported."
+        ),
+    ] = False,
+    json: JsonResult = False,
+) -> None:
+    """Fetch a published checkpoint and make a model's folder of it, for --model.
+
+    No publisher states a hash: the file that comes first is trusted, its SHA-256 is printed and kept, and
+    another file is refused later. No code in it is ever run.
+    """
+    from audiomend.models.fetch import cache, fetch
+    from audiomend.models.sources import source_of
+
+    source, folder = source_of(name), out or Path(name)
+    if offline:
+        forbid_network()
+    if folder.exists() and not force:
+        raise UsageError(f"{folder} exists; --force replaces it")
+    with interrupts.scratch(), progress_bar(f"Fetching {source.address}") as bar:
+        fetched = fetch(source, cache(), offline=offline, progress=bar.advance)
+        bar.show(f"Reading {fetched.path}")
+        from audiomend.models.published import import_model
+
+        made = import_model(
+            fetched.path,
+            source.layout,
+            folder,
+            name=name,
+            weights=weights,
+            sha256=fetched.sha256,
+            licence=source.licence,
+            force=force,
+        )
+    if json:
+        result = {
+            "folder": str(made.folder),
+            "weights": made.taken,
+            "offered": list(made.offered),
+            "checkpoint": {
+                "path": str(fetched.path),
+                "address": source.address,
+                "sha256": fetched.sha256,
+                "known": fetched.known,
+            },
+        }
+        print_json("fetch", {**result, "card": dataclasses.asdict(made.card)})
+        return
+    trusted = "as known" if fetched.known else "trusted, since it came first, and kept for the next time"
+    tell(f"{fetched.path} has SHA-256 {fetched.sha256}, {trusted}. Licence: {source.licence}.")
+    tell(_imported(made, fetched.path))
+
+
+def _imported(made: "Imported", source: Path) -> str:
     others = [f"--weights {other} takes the other ones" for other in made.offered if other != made.taken]
     kind = {"ema": "averages (ema)", "raw": "raw weights"}[made.taken]
-    tell(f"{made.folder} has the {kind} of {source}; {others[0] if others else 'it holds no others'}.")
+    return f"{made.folder} has the {kind} of {source}; {others[0] if others else 'it holds no others'}."
 
 
 def _text(value: object) -> str:

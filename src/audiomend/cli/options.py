@@ -66,6 +66,18 @@ Gap = Annotated[
 ]
 
 
+Bands = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LOW-HIGH",
+        help="Only this band is lost, in Hz (300-3400) or kHz (2k-6k), where --gap or --region says; "
+        "repeatable.",
+        show_default="all of the sound",
+        rich_help_panel=WHERE,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a user may choose for every verb that mends."""

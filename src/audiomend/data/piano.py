@@ -135,7 +135,7 @@ def _shifted(piano: Piano, sample: Sample, cents: float) -> Signal:
 
     Samples that begin or end away from zero would click, so both ends are faded for 3 ms.
     """
-    place = (sample.path, round(cents, 3))
+    place = (sample.path, cents)
     if place not in piano.cache:
         try:
             audio, rate = soundfile.read(sample.path, dtype="float32", always_2d=True)

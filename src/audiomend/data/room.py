@@ -28,6 +28,5 @@ def response(rt60: float, level_db: float, cutoff_hz: float, generator: np.rando
 
 
 def reverberate(x: Signal, impulse_response: Signal) -> Signal:
-    """Convolve (..., T) with a response (L,), cut to the length T of the dry signal."""
-    h = impulse_response.reshape((1,) * (x.ndim - 1) + (-1,))
-    return oaconvolve(x, h, axes=-1)[..., : x.shape[-1]].astype(np.float32)
+    """Convolve (T,) with a response (L,), cut to the length T of the dry signal."""
+    return oaconvolve(x, impulse_response)[: len(x)].astype(np.float32)

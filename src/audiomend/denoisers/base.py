@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from audiomend.processes.base import Process, centred
+from audiomend.processes.base import Coefficients, Process, centred
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,12 @@ class Denoiser(Protocol):
 
 def implied_noise(process: Process, x: Tensor, t: float, clean: Tensor) -> Tensor:
     """e = (x - a x_0 - b anchor) / s: the noise in x (..., time) if x_0 is `clean`; none where s(t) = 0."""
-    c = process.coefficients(t)
-    return (centred(process, x, t) - c.a * clean) / c.s if c.s > 0 else torch.zeros_like(x)
+    return noise_beside(process.coefficients(t), centred(process, x, t), clean)
+
+
+def noise_beside(c: Coefficients, x: Tensor, clean: Tensor) -> Tensor:
+    """The same for a state x (..., time) without its anchor at a time whose coefficients are c."""
+    return (x - c.a * clean) / c.s if c.s > 0 else torch.zeros_like(x)
 
 
 def noise_of(process: Process, x: Tensor, t: float, estimate: Estimate) -> Tensor:

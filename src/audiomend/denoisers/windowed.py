@@ -7,14 +7,15 @@ context.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from audiomend.denoisers.base import Denoiser, Estimate, implied_noise, noise_of
+from audiomend.denoisers.base import Denoiser, Estimate, implied_noise, noise_beside, noise_of
 from audiomend.errors import UsageError
-from audiomend.processes.base import Process
+from audiomend.processes.base import Along, Process, along, centred
 
 
 class Problem(Protocol):
@@ -92,14 +93,14 @@ class Faded:
     carry: object
 
 
-def windowed(problem: Problem, windows: Windows, process: Process, batch: int) -> Denoiser:
+def windowed(problem: Problem, windows: Windows, process: Process | Along, batch: int) -> Denoiser:
     """The denoiser of a whole state (channels, time) that covers windows.span(n) for some n.
 
     Before the first and after the last window the estimate is silence.
 
     batch: number of windows denoised at once. The carry is the list of the batches' carries.
     """
-    size, overlap = batch * windows.hop, windows.overlap
+    size, overlap, bound = batch * windows.hop, windows.overlap, along(process)
 
     def denoise(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
         stretches = [x[:, start : start + size + overlap] for start in range(0, x.shape[-1] - overlap, size)]
@@ -107,11 +108,13 @@ def windowed(problem: Problem, windows: Windows, process: Process, batch: int) -
         estimates: list[Estimate] = []
         tail = None
         for place, (stretch, carried) in enumerate(zip(stretches, carries, strict=True)):
-            part = faded(problem, windows, process, place * size - overlap, stretch, t, s, carried)
+            first = place * size - overlap
+            here = bound(first, first + stretch.shape[-1])
+            part = faded(problem, windows, here, first, stretch, t, s, carried)
             held = overlap if place + 1 < len(stretches) else 0
-            estimate, tail = finished(process, stretch, t, part, tail, held)
+            estimate, tail = finished(here, stretch, t, part, tail, held)
             estimates.append(estimate)
-        return _concatenated(process, x, t, estimates)
+        return _concatenated(bound, -overlap, x, t, estimates)
 
     return denoise
 
@@ -128,9 +131,10 @@ def faded(
 ) -> Faded:
     """Denoise the windows that cover the state x (channels, time) from position `first` on, as one batch.
 
+    process: bound to this stretch.
     Idle channels of a window are not evaluated: their estimate is the observation.
     """
-    tiles = x.unfold(-1, windows.length, windows.hop).transpose(0, 1)  # (windows, channels, length)
+    tiles = _tiles(x, windows)
     starts = [first + place * windows.hop for place in range(len(tiles))]
     rows = _active(problem, starts, windows.length)
     clean, surplus = torch.empty_like(tiles), None
@@ -141,7 +145,9 @@ def faded(
         clean[rows], carry = estimate.clean, estimate.carry
         if estimate.noise is not None:
             surplus = torch.zeros_like(tiles)
-            surplus[rows] = estimate.noise - implied_noise(process, tiles[rows], t, estimate.clean)
+            without_anchor = _tiles(centred(process, x, t), windows)[rows]
+            implied = noise_beside(process.coefficients(t), without_anchor, estimate.clean)
+            surplus[rows] = estimate.noise - implied
             surplus = _overlap_add(surplus, windows)
     return Faded(_overlap_add(clean, windows), surplus, carry)
 
@@ -150,6 +156,8 @@ def finished(
     process: Process, x: Tensor, t: float, part: Faded, tail: Faded | None, held: int
 ) -> tuple[Estimate, Faded]:
     """Add the tail of the windows before, and hold back the last `held` samples as the tail for the next.
+
+    process: bound to the stretch of x.
 
     Returns:
         the estimate at x (channels, time) but for the samples held back, and the new tail.
@@ -172,14 +180,15 @@ def _added(x: Tensor, start: Tensor) -> Tensor:
     return x + torch.nn.functional.pad(start, (0, x.shape[-1] - start.shape[-1]))
 
 
-def _concatenated(process: Process, x: Tensor, t: float, estimates: Sequence[Estimate]) -> Estimate:
-    """The estimate at x (channels, time) from those at its consecutive pieces."""
+def _concatenated(bound: Along, first: int, x: Tensor, t: float, estimates: Sequence[Estimate]) -> Estimate:
+    """The estimate at x (channels, time), which begins at `first`, from those at its consecutive pieces."""
     clean = torch.cat([estimate.clean for estimate in estimates], dim=-1)
     noise = None
     if any(estimate.noise is not None for estimate in estimates):
-        pieces = x.split([estimate.clean.shape[-1] for estimate in estimates], dim=-1)
+        ends = list(accumulate((estimate.clean.shape[-1] for estimate in estimates), initial=0))
         noise = [
-            noise_of(process, piece, t, estimate) for piece, estimate in zip(pieces, estimates, strict=True)
+            noise_of(bound(first + start, first + stop), x[..., start:stop], t, estimate)
+            for (start, stop), estimate in zip(pairwise(ends), estimates, strict=True)
         ]
         noise = torch.cat(noise, dim=-1)
     return Estimate(clean, noise, [estimate.carry for estimate in estimates])
@@ -190,6 +199,11 @@ def _active(problem: Problem, starts: Sequence[int], length: int) -> Tensor:
     none = torch.zeros(problem.channels, dtype=torch.bool)
     idle = [problem.idle(start, start + length) for start in starts]
     return ~torch.stack([none if known is None else known.to(none) for known in idle])
+
+
+def _tiles(x: Tensor, windows: Windows) -> Tensor:
+    """(channels, time) -> (windows, channels, length)."""
+    return x.unfold(-1, windows.length, windows.hop).transpose(0, 1)
 
 
 def _overlap_add(tiles: Tensor, windows: Windows) -> Tensor:

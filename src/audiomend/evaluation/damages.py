@@ -1,4 +1,4 @@
-"""Seeded damages of the benchmark: clipping, gaps, low-pass, each described by plain numbers.
+"""Seeded damages of the benchmark: clipping, gaps, gaps in a band, low-pass, each described by plain numbers.
 
 A `Damage` says everything that `damage` needs, so a manifest of them reproduces every observation to the bit.
 """
@@ -12,19 +12,23 @@ import torch
 from numpy.typing import NDArray
 
 from audiomend.errors import UsageError
+from audiomend.operators.band_gap import BandGap, BandPass
 from audiomend.operators.hard_clip import HardClip, threshold_for_sdr
 from audiomend.operators.low_pass import LowPass
+from audiomend.restorers.regions import region_fade
 
 Clip = NDArray[np.float32]  # (channels, time)
-Task = Literal["declip", "inpaint", "extend"]
+Task = Literal["declip", "inpaint", "band", "extend"]
 
 SEVERITIES: dict[Task, tuple[float, ...]] = {
     "declip": (3.0, 5.0, 10.0),
     "inpaint": (50.0, 100.0, 400.0),
+    "band": (200.0, 600.0),
     "extend": (3000.0, 8000.0),
 }
-UNITS: dict[Task, str] = {"declip": "dB", "inpaint": "ms", "extend": "Hz"}
+UNITS: dict[Task, str] = {"declip": "dB", "inpaint": "ms", "band": "ms", "extend": "Hz"}
 
+BAND_HZ = (2000.0, 6000.0)  # what the task "band" takes out: where a whistle or a phone rings
 ACTIVE_RANGE_DB = 30.0  # a stretch this far below the clip's loudest one counts as a pause: no gap goes there
 GAP_PERIOD_S = 1.0  # about one gap a second,
 GAP_SHARE = 0.25  # but at most this share of the clip
@@ -41,9 +45,9 @@ class Damage:
 
     Attributes:
         task: the verb that mends it.
-        severity: input SDR in dB (declip), length of a gap in ms (inpaint), cut-off in Hz (extend).
+        severity: input SDR in dB (declip), length of a gap in ms (inpaint, band), cut-off in Hz (extend).
         clip_level: declip: samples beyond +- this level are clipped to it; 0 otherwise.
-        gaps: inpaint: (start, stop) in samples, in order, zeroed in all channels.
+        gaps: (start, stop) in samples, in order, zeroed in all channels (inpaint) or without BAND_HZ (band).
     """
 
     task: Task
@@ -65,7 +69,9 @@ def plan(task: Task, severity: float, clip: Clip, rate: int, seed: int) -> Damag
         raise NotApplicableError("the clip is silent")
     if task == "declip":
         return Damage(task, severity, clip_level=clip_level_for(clip, severity))
-    if task == "inpaint":
+    if task == "band" and BAND_HZ[1] > BAND_SHARE * rate / 2:
+        raise NotApplicableError(f"the band up to {BAND_HZ[1]:g} Hz is not there at {rate} Hz")
+    if task in ("inpaint", "band"):
         length = round(severity / 1000 * rate)
         return Damage(task, severity, gaps=place_gaps(clip, length, rate, seed))
     if severity > BAND_SHARE * rate / 2:
@@ -80,6 +86,10 @@ def damage(clip: Clip, rate: int, how: Damage) -> Clip:
         return HardClip(-how.clip_level, how.clip_level).forward(x).numpy()
     if how.task == "inpaint":
         return np.where(damaged_samples(clip, how), np.float32(0), clip)
+    if how.task == "band":
+        weight = torch.from_numpy(region_fade(how.gaps, 0, clip.shape[1], rate))
+        emptied = BandGap(BandPass((BAND_HZ,), rate), weight).forward(x.double())
+        return np.where(damaged_samples(clip, how), emptied.float().numpy(), clip)
     return LowPass(how.severity, rate).forward(x.double()).float().numpy()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiomend.errors import UsageError
-from audiomend.evaluation.damages import Clip, Damage
+from audiomend.evaluation.damages import BAND_HZ, Clip, Damage
 from audiomend.restorers.presets import PRESETS
 
 UNPROCESSED = "damaged"
@@ -54,8 +54,12 @@ def restore(method: Method, observation: Clip, rate: int, how: Damage, seed: int
         return observation
     import audiomend
 
-    known = {"gaps": [(start / rate, stop / rate) for start, stop in how.gaps]} if how.gaps else {}
-    verb = getattr(audiomend, how.task)
+    known: dict[str, object] = {}
+    if how.gaps:
+        known["gaps"] = [(start / rate, stop / rate) for start, stop in how.gaps]
+    if how.task == "band":
+        known["band"] = [BAND_HZ]
+    verb = getattr(audiomend, "inpaint" if how.task == "band" else how.task)
     walk = {key: value for key, value in method.options if key in WALK}
     options = {key: value for key, value in method.options if key not in WALK} | (
         {"walk": walk} if walk else {}

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from audiomend.evaluation.damages import Clip, Damage, Task, damaged_samples
+from audiomend.evaluation.damages import BAND_HZ, Clip, Damage, Task, damaged_samples
 from audiomend.evaluation.metrics import (
     LIMIT_DB,
     Signal,
@@ -17,6 +18,7 @@ from audiomend.evaluation.metrics import (
     split_bands,
     storable,
 )
+from audiomend.operators.band_gap import BandPass
 
 AGREEMENT_SHARE = 0.95  # of the cut-off: where the low-pass begins to fall, the end of what was measured
 
@@ -34,6 +36,9 @@ FIGURES: dict[str, Figure] = {
     "gap_sdr_db": Figure("SDR in the gap, dB", "higher"),
     "gap_lsd_db": Figure("log-spectral distance in the gap, dB", "lower"),
     "gap_level_error_db": Figure("level error in the gap, dB", "nearer 0"),
+    "box_lsd_db": Figure("log-spectral distance in the box, dB", "lower"),
+    "box_level_error_db": Figure("level error in the box, dB", "nearer 0"),
+    "agreement_beside_db": Figure("agreement with the input beside the band, dB", "higher"),
     "above_lsd_db": Figure("log-spectral distance above the cut-off, dB", "lower"),
     "agreement_below_db": Figure("agreement with the input below the cut-off, dB", "higher"),
     "above_level_error_db": Figure("level error above the cut-off, dB", "nearer 0"),
@@ -51,6 +56,8 @@ def shown_figures(task: Task, severity: float) -> tuple[str, ...]:
         return ("clipped_sdr_db", "si_sdr_db")
     if task == "inpaint":
         return ("gap_sdr_db",) if severity <= SHORT_GAP_MS else ("gap_lsd_db", "gap_level_error_db")
+    if task == "band":
+        return ("box_lsd_db", "box_level_error_db", "agreement_beside_db")
     return ("above_lsd_db", "agreement_below_db", "lsd_db", "si_sdr_db")
 
 
@@ -61,9 +68,11 @@ def score(
 
     declip: SDR over the clipped samples. inpaint: per gap the SDR, the log-spectral distance of the gap with
     half a frame on either side (so every frame's centre lies in the gap), and the level error; means over
-    gaps. extend: log-spectral distance and level error above the cut-off, and as agreement the SDR of the
-    estimate against the *damaged* clip below 0.95 of the cut-off: what was measured should stay; and the
-    log-spectral distance of all bands. All: SDR and SI-SDR of the whole clip.
+    gaps. band: the last two in the band, and as agreement the SDR of the estimate against the *damaged* gap
+    further from the band than 5 % of its edges. extend: log-spectral distance and level error above the
+    cut-off, and as agreement the SDR of the estimate against the *damaged* clip below 0.95 of the cut-off:
+    what was measured should stay; and the log-spectral distance of all bands. All: SDR and SI-SDR of the
+    whole clip.
     """
     r, y, e = (np.asarray(x, dtype=np.float64) for x in (reference, observation, estimate))
     whole = {"sdr_db": storable(sdr(r, e)), "si_sdr_db": storable(si_sdr(r, e))}
@@ -77,6 +86,8 @@ def score(
             "gap_lsd_db": _mean_over_gaps(lambda a, b: log_spectral_distance(a, b, rate), r, e, how, margin),
             "gap_level_error_db": _mean_over_gaps(level_error, r, e, how),
         } | whole
+    if how.task == "band":
+        return _in_boxes(r, y, e, rate, how) | whole
     kept_y, _ = split_bands(y, rate, AGREEMENT_SHARE * how.severity)
     kept_e, _ = split_bands(e, rate, AGREEMENT_SHARE * how.severity)
     _, above_r = split_bands(r, rate, how.severity)
@@ -87,6 +98,29 @@ def score(
         "above_level_error_db": storable(level_error(above_r, above_e)),
         "lsd_db": storable(log_spectral_distance(r, e, rate)),
     } | whole
+
+
+def _in_boxes(r: Signal, y: Signal, e: Signal, rate: int, how: Damage) -> dict[str, float | None]:
+    low, high = BAND_HZ
+    inner = BandPass((BAND_HZ,), rate)
+    wider = BandPass(((AGREEMENT_SHARE * low, min(high / AGREEMENT_SHARE, rate / 2)),), rate)
+    margin = frame_size(rate) // 2
+
+    def beside(x: Signal) -> Signal:
+        return x - _passed(wider, x)
+
+    def distance(a: Signal, b: Signal) -> float:
+        return log_spectral_distance(a, b, rate, low_hz=low, high_hz=high)
+
+    return {
+        "box_lsd_db": _mean_over_gaps(distance, r, e, how, margin),
+        "box_level_error_db": _mean_over_gaps(level_error, _passed(inner, r), _passed(inner, e), how),
+        "agreement_beside_db": _mean_over_gaps(sdr, beside(y), beside(e), how),
+    }
+
+
+def _passed(band: BandPass, x: Signal) -> Signal:
+    return band.forward(torch.from_numpy(x)).numpy()
 
 
 def _mean_over_gaps(

@@ -10,7 +10,12 @@ from audiomend.evaluation.metrics import LIMIT_DB
 from audiomend.evaluation.scoring import FIGURES, shown_figures
 from audiomend.evaluation.summary import ALL_SETS, Row
 
-_TITLES: dict[Task, str] = {"declip": "input SDR", "inpaint": "gaps of", "extend": "low-pass at"}
+_TITLES: dict[Task, str] = {
+    "declip": "input SDR",
+    "inpaint": "gaps of",
+    "band": "gaps from 2 to 6 kHz of",
+    "extend": "low-pass at",
+}
 
 
 def severity_title(task: Task, severity: float) -> str:

@@ -5,9 +5,8 @@ the published value unless the caller knows better. A file is read by `audiomend
 of it runs, and every tensor is compared by name, type and shape with what the network has before it is read.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -113,6 +112,7 @@ def import_model(
     weights: str | None = None,
     facts: Facts = Facts(),
     sha256: str | None = None,
+    licence: str = "not stated in the checkpoint: that of its publisher",
     force: bool = False,
 ) -> Imported:
     """Read a published checkpoint and write it as a model's folder.
@@ -125,6 +125,7 @@ def import_model(
         weights: ema, raw, or None for the averages where the file has them.
         facts: what the file does not hold.
         sha256: that the file must have.
+        licence: of the weights, for its card.
         force: replace a folder that is there.
 
     Raises:
@@ -152,7 +153,7 @@ def import_model(
             ) from None
         step = content.get(chosen.step)
         about = _about(source, file.sha256, taken, tuple(sets), step if type(step) is int else None)
-    card = _card(name, chosen, sizes, taken, about)
+    card = replace(_card(name, chosen, sizes, taken, about), weights_licence=licence)
     return Imported(folder, write_model(card, to_bytes(tensors), folder), taken, tuple(sets))
 
 
@@ -273,7 +274,7 @@ def _card(name: str, layout: _Layout, sizes: _Sizes, taken: str, about: Mapping[
         cpu_hours=0.0,
         training_data=[dict(about)],
         withheld=[],
-        weights_licence="not stated in the checkpoint: that of its publisher",
+        weights_licence="",
         figures={},
         limits=[
             "Imported, not measured here.",
@@ -287,7 +288,7 @@ def _card(name: str, layout: _Layout, sizes: _Sizes, taken: str, about: Mapping[
 def _filled(facts: Facts, published: Facts) -> Facts:
     """What the caller said, and else what was published."""
     said = {name: value for name, value in vars(facts).items() if value is not None}
-    return dataclasses.replace(published, **said)
+    return replace(published, **said)
 
 
 def _count(shapes: Shapes, pattern: str) -> int:

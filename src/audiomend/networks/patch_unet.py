@@ -44,18 +44,18 @@ class Architecture:
     Attributes:
         length: samples of one input, a multiple of `long_hop` times 2 ** (levels - 1).
         widths: channels per level; each level halves time and frequency.
-        depth: blocks per level on the way down and on the way up; the last level has two in any case.
         window, hop: first transform; `window` / 2 bins are used.
         long_window: second transform, whose hop is twice `hop` and whose lowest quarter of `window` bins
             is used.
+        depth: blocks per level on the way down and on the way up; the last level has two in any case.
     """
 
     length: int = 131072
     widths: tuple[int, ...] = (32, 64, 96, 160, 256)
-    depth: int = 1
     window: int = 2048
     hop: int = 512
     long_window: int = 8192
+    depth: int = 1
 
 
 class PatchUnet(nn.Module):

@@ -1,8 +1,9 @@
 """What every Gaussian process here has in common: x_t = a(t) x_0 + b(t) anchor + s(t) e, e ~ N(0, I)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -27,6 +28,7 @@ class Sde:
     g2: float
 
 
+@runtime_checkable
 class Process(Protocol):
     """A process bound to its anchor.
 
@@ -46,6 +48,26 @@ class Process(Protocol):
     def derivatives(self, t: float) -> Coefficients:
         """da/dt, db/dt, ds/dt at time t, where s(t) > 0."""
         ...
+
+
+Along = Callable[[int, int], Process]
+"""(start, stop) -> the process bound to this stretch of its anchor, by absolute position in samples."""
+
+
+def along(process: Process | Along) -> Along:
+    """The process of each stretch of a file; without an anchor it is the same one everywhere.
+
+    Raises:
+        UsageError: a process that is bound to an anchor already, which has no positions.
+    """
+    if not isinstance(process, Process):
+        return process
+    if process.anchor is not None:
+        raise UsageError(
+            "A process with an anchor walks a file as a function of the position: "
+            "(start, stop) -> the process bound to that stretch."
+        )
+    return lambda start, stop: process
 
 
 def sde(process: Process, t: float) -> Sde:

@@ -13,6 +13,7 @@ from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
+from audiomend.restorers.bands import Band
 from audiomend.restorers.drawing import draws, part
 from audiomend.restorers.frame import Options, Progress, prepare, run, threads
 from audiomend.restorers.locate import Given, search
@@ -109,6 +110,7 @@ def inpaint(
     sample_rate: int,
     *,
     gaps: Sequence[Seconds] = (),
+    band: Sequence[Band] = (),
     method: str = "auto",
     model: str | None = None,
     quality: str | None = None,
@@ -131,11 +133,16 @@ def inpaint(
 
     Args:
         gaps: (start, stop) in seconds; empty finds runs of digital silence inside the sound.
+        band: (low, high) in Hz, one or more: only these bands are lost, in the gaps, or else in the regions;
+            what the audio holds in them there is replaced, and the rest stays, to 80 dB. The two are mixed
+            in the first and last 10 ms. Empty means all.
 
     The other arguments, the result and the errors are those of `declip`.
     """
     frames = audio.shape[-1] if audio.ndim else 0
-    given = Given(gaps=tuple(_intervals(gaps, sample_rate, frames, "gap")))
+    bands = tuple((float(low), float(high)) for low, high in band)
+    where = gaps or regions if bands else gaps
+    given = Given(gaps=tuple(_intervals(where, sample_rate, frames, "gap")), bands=bands)
     options = Options(
         method,
         model,

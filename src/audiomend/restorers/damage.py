@@ -13,9 +13,11 @@ from audiomend.classical.clip_level import WINDOW_S, gaussian_rms, held
 from audiomend.classical.replication import reach, replicated
 from audiomend.conditions import Condition
 from audiomend.operators import Operator
+from audiomend.operators.band_gap import BandGap, BandPass
 from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.low_pass import LowPass
 from audiomend.operators.mask import Mask
+from audiomend.restorers.regions import region_fade
 from audiomend.samplers.base import Signal
 
 Bools = NDArray[np.bool_]
@@ -26,7 +28,7 @@ class Damage(Protocol):
 
     @property
     def verb(self) -> str:
-        """declip, inpaint or extend: which settings fit."""
+        """declip, inpaint, inpaint-band or extend: which settings fit."""
         ...
 
     @property
@@ -181,6 +183,47 @@ class Gaps:
 
 
 @dataclass(frozen=True)
+class Boxes:
+    """Stretches in which some bands hold a sound that does not belong there, or none.
+
+    Attributes:
+        band: passes what is lost there.
+        stretches: (first, end) in samples, sorted, not touching.
+        severity: seconds of the longest.
+    """
+
+    band: BandPass
+    stretches: tuple[tuple[int, int], ...]
+    severity: float = 0.0
+    clean_rms: float = 0.0
+    bandwidth_hz: float | None = None
+    verb: str = "inpaint-band"
+    guess: str = "the damaged signal without the bands"
+
+    def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
+        return np.broadcast_to(self._weight(start, start + samples.shape[1]).numpy() > 0, samples.shape)
+
+    def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
+        del samples
+        return mended
+
+    def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
+        margin = self.band.reach
+        x = damaged(start - margin, stop + margin)
+        emptied = BandGap(self.band, self._weight(start - margin, stop + margin)).forward(x)
+        return emptied[..., margin : margin + stop - start]
+
+    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "_Replaced":
+        del gain
+        weights = torch.stack([self._weight(start, start + length) for start in starts])
+        return _Replaced(BandGap(self.band, weights[:, None].expand(-1, rows.shape[1], -1)[rows]))
+
+    def _weight(self, start: int, stop: int) -> Tensor:
+        """(stop - start,) float64, 1 in the stretches with fades inside their ends."""
+        return torch.from_numpy(region_fade(self.stretches, start, stop, round(self.band.sample_rate)))
+
+
+@dataclass(frozen=True)
 class Dull:
     """Nothing above a cut-off.
 
@@ -209,34 +252,34 @@ class Dull:
         band = replicated(x, self.low_pass.sample_rate, self.low_pass.cutoff_hz, start - margin)
         return (x + band)[..., margin : margin + stop - start]
 
-    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "_KeepBand":
+    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "_Replaced":
         del starts, length, rows, gain
-        return _KeepBand(self.low_pass)
+        return _Replaced(self.low_pass)
 
 
 @dataclass(frozen=True)
-class _KeepBand:
-    """The low-pass with its band replaced instead of inverted: the file's filter is only guessed.
+class _Replaced:
+    """A filter with its band replaced instead of inverted: the file's own filter is only guessed.
 
-    So it counts as the projection that it nearly is, its own transpose and pseudo-inverse.
+    So it counts as the projection that it nearly is, its own pseudo-inverse.
     """
 
-    low_pass: LowPass
+    filter: LowPass | BandGap
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.low_pass.forward(x)
+        return self.filter.forward(x)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self.low_pass.forward(y)
+        return self.filter.adjoint(y)
 
     def pinv(self, y: Tensor) -> Tensor:
-        return self.low_pass.forward(y)
+        return self.filter.forward(y)
 
     def project(self, x: Tensor, observation: Tensor) -> Tensor:
-        return self.low_pass.replace_band(x, observation)
+        return self.filter.replace_band(x, observation)
 
     def condition(self, observation: Tensor) -> Condition:
-        return self.low_pass.condition(observation)
+        return self.filter.condition(observation)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ class Request:
         verb: declip, inpaint or extend.
         source, output: paths; "-" is a WAV on a pipe.
         options: as for arrays; its regions are filled from `regions`.
-        given: what the user knows of the damage; its gaps are filled from `gaps`.
+        given: what the user knows of the damage; its gaps are filled from `gaps`, or else, where bands are
+            given, from `regions`.
         regions, gaps: spans or Audacity label files, as `parse_intervals` takes them.
         clip_mode: what happens to restored peaks that the format cannot hold.
         residue: path of input minus output.
@@ -201,7 +202,8 @@ def _survey(request: Request, sound: Sound, level: ActiveLevel) -> tuple[Found, 
         frames = survey(
             sound
         ).frames  # spans are checked against the frames that are there, before any search
-        given = replace(given, gaps=tuple(parse_intervals(request.gaps, sound.rate, frames)))
+        where = request.gaps or request.regions if given.bands else request.gaps
+        given = replace(given, gaps=tuple(parse_intervals(where, sound.rate, frames)))
     looking = search(request.verb, given, sound.rate, sound.channels)
     counted = survey(sound, [level, *looking.accumulators])
     return looking.conclude(), counted

@@ -16,13 +16,12 @@ from audiomend.models.prior import Prior, load
 from audiomend.restorers.damage import Damage, Within
 from audiomend.restorers.diffusion import Stretch, mend, stretches, windows_for
 from audiomend.restorers.guiding import check
-from audiomend.restorers.regions import Interval
+from audiomend.restorers.regions import Interval, region_fade
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import LONGEST_S, SAMPLERS, streamed
 from audiomend.restorers.way import MEASURING, Way
 
 Array = NDArray[Any]
-REGION_FADE_S = 0.01  # at the edges of a region, inside it, where every sample may change
 
 METHODS = ("auto", "diffusion")
 
@@ -198,16 +197,6 @@ def _place(job: Job, sink: Sink, start: int, mended: Array) -> None:
         weight *= region_fade(job.options.regions, start, start + mended.shape[1], job.source.rate)
     mended = before + weight * (mended - before)
     sink.add(start, mended, job.damage.lost(start, before) & (mended != before))
-
-
-def region_fade(regions: Sequence[Interval], start: int, stop: int, rate: int) -> Array:
-    """(stop - start,) 1 inside the regions with raised cosines inside their edges, 0 outside."""
-    weight = np.zeros(stop - start)
-    place = np.arange(start, stop)
-    for first, last in regions:
-        edge = np.minimum(place - first, last - 1 - place) + 0.5
-        weight += np.sin(np.pi / 2 * np.clip(edge / (REGION_FADE_S * rate), 0, 1)) ** 2
-    return weight
 
 
 @contextlib.contextmanager

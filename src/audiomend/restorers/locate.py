@@ -12,8 +12,10 @@ from audiomend.detect.bandwidth import BandwidthDetector
 from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.gaps import GapDetector
 from audiomend.errors import UsageError
+from audiomend.operators.band_gap import BandPass
 from audiomend.operators.low_pass import LowPass
-from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
+from audiomend.restorers.bands import Band
+from audiomend.restorers.damage import Boxes, Clipped, Damage, Dull, Gaps
 from audiomend.restorers.regions import Interval, merge
 
 Array = NDArray[Any]
@@ -29,11 +31,13 @@ class Given:
     Attributes:
         clip_level: samples whose magnitude reaches it are clipped; full scale 1.
         gaps: half-open sample intervals.
+        bands: (low, high) in Hz, all that is lost in the gaps; empty means everything.
         cutoff_hz: where the sound ends.
     """
 
     clip_level: float | None = None
     gaps: tuple[Interval, ...] = ()
+    bands: tuple[Band, ...] = ()
     cutoff_hz: float | None = None
 
 
@@ -68,6 +72,8 @@ def search(verb: str, given: Given, rate: int, channels: int) -> Search:
     """
     if verb == "declip":
         return _search_clipping(given.clip_level, rate, channels)
+    if verb == "inpaint" and given.bands:
+        return _search_boxes(given.bands, given.gaps, rate)
     if verb == "inpaint":
         return _search_gaps(given.gaps, rate, channels)
     if verb == "extend":
@@ -154,6 +160,24 @@ def _search_gaps(gaps: tuple[Interval, ...], rate: int, channels: int) -> Search
         return found(tuple(rows), "digital silence")
 
     return Search((detector,), conclude)
+
+
+def _search_boxes(bands: tuple[Band, ...], gaps: tuple[Interval, ...], rate: int) -> Search:
+    if not gaps:
+        raise UsageError("A band is filled where it is lost; a region or a gap must say where that is.")
+    intervals = merge(gaps)
+    damage = Boxes(
+        BandPass(bands, rate), tuple(intervals), max(stop - start for start, stop in intervals) / rate
+    )
+    named = " and ".join(f"{low:,.0f} to {high:,.0f} Hz" for low, high in bands)
+    count = f"{len(intervals)} stretch{'es' if len(intervals) > 1 else ''}"
+    seconds = sum(stop - start for start, stop in intervals) / rate
+    facts = {
+        "bands_hz": [list(band) for band in bands],
+        "gaps_s": [[start / rate, stop / rate] for start, stop in intervals],
+    }
+    found = Found(damage, f"{named} in {count}, {seconds:.3f} s together, as given", facts)
+    return Search((), lambda: found)
 
 
 def _search_cutoff(cutoff_hz: float | None, rate: int, channels: int) -> Search:

@@ -8,12 +8,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from audiomend.errors import UsageError
 
 Interval = tuple[int, int]
 Span = tuple[float, float]  # seconds
 
 LARGEST_LABEL_FILE = 16 << 20  # bytes
+REGION_FADE_S = 0.01  # at the edges of a region, inside it, where every sample may change
 
 _COUNT = r"\d{1,9}"
 _SECONDS = rf"{_COUNT}(?:\.\d*)?|\.\d+"
@@ -61,6 +65,21 @@ def merge(intervals: Iterable[Interval]) -> list[Interval]:
         else:
             merged.append((start, stop))
     return merged
+
+
+def region_fade(regions: Sequence[Interval], start: int, stop: int, rate: int) -> NDArray[np.float64]:
+    """(stop - start,) 1 inside the regions with raised cosines inside their edges, 0 outside.
+
+    The cosines last 10 ms, in a region of less than 40 ms a quarter of it.
+    """
+    weight = np.zeros(stop - start)
+    place = np.arange(start, stop)
+    for first, last in regions:
+        if first < stop and last > start:
+            edge = np.minimum(place - first, last - 1 - place) + 0.5
+            fade = min(REGION_FADE_S * rate, (last - first) / 4)
+            weight += np.sin(np.pi / 2 * np.clip(edge / fade, 0, 1)) ** 2
+    return weight
 
 
 def _spans(text: str) -> Iterator[tuple[Span, str]]:

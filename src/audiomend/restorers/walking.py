@@ -8,6 +8,7 @@ from torch import Tensor
 from audiomend.denoisers.base import Denoiser
 from audiomend.denoisers.windowed import Problem, windowed
 from audiomend.operators import Operator
+from audiomend.processes.base import along
 from audiomend.restorers.way import MEASURING, Way
 from audiomend.samplers.base import Noise, Reached, Signal, Walk, begin
 from audiomend.samplers.daps import daps
@@ -57,7 +58,7 @@ def annealed(problem: Stretched, walk: Walk, start: Signal, length: int) -> Iter
     first, stop, denoise, noise = _whole(problem, walk, length)
     *_, last = daps(
         denoise,
-        walk.process,
+        along(walk.process)(first, stop),
         begin(walk, start, first, stop).x,
         walk.levels,
         problem.operator(first, stop).forward,
@@ -75,7 +76,7 @@ def fitted(problem: Stretched, walk: Walk, start: Signal, length: int) -> Iterat
     first, stop, denoise, noise = _whole(problem, walk, length)
     *_, last = red_diff(
         denoise,
-        walk.process,
+        along(walk.process)(first, stop),
         start(first, stop),
         walk.levels[:-1],
         problem.operator(first, stop).forward,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from audiomend.denoisers.windowed import Windows
 from audiomend.noise import normal
-from audiomend.processes.base import Process, combine
+from audiomend.processes.base import Along, Process, along, combine
 from audiomend.solvers.base import Draw, Solver, Stage, State
 
 Noise = Callable[[int, int, int, int], Tensor]
@@ -28,7 +28,7 @@ class Walk:
     """How a file is walked.
 
     Attributes:
-        process: the process of the denoiser.
+        process: the process of the denoiser; with an anchor, a function of the stretch.
         levels: its times from the first to the last, which is 0 for a clean result.
         solver: what makes stages of them.
         noise: the source of all noise.
@@ -36,7 +36,7 @@ class Walk:
         batch: number of windows denoised at once: memory and latency against speed.
     """
 
-    process: Process
+    process: Process | Along
     levels: Sequence[float]
     solver: Solver
     noise: Noise
@@ -75,9 +75,9 @@ def silence(channels: int) -> Signal:
 
 def begin(walk: Walk, start: Signal, first: int, stop: int) -> State:
     """The state at the first time on the stretch [first, stop) if the clean signal were `start`."""
-    clean = start(first, stop)
+    clean, process = start(first, stop), along(walk.process)(first, stop)
     noise = walk.noise(0, 0, first, stop).to(clean)
-    return State(combine(walk.process, walk.process.coefficients(walk.levels[0]), clean, noise))
+    return State(combine(process, process.coefficients(walk.levels[0]), clean, noise))
 
 
 def draws(noise: Noise, stage: Stage, first: int, like: Tensor) -> Draw:

@@ -6,7 +6,7 @@ batches) at any length.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from audiomend.denoisers.windowed import Faded, Problem, faded, finished
 from audiomend.errors import UsageError
+from audiomend.processes.base import Process, along
 from audiomend.samplers.base import Signal, Walk, begin, draws
 from audiomend.samplers.timeline import Timeline
 from audiomend.solvers.base import Stage, State
@@ -31,15 +32,14 @@ def stream(
         the mended signal in pieces, (channels, n); together as long as the blocks.
 
     Raises:
-        UsageError: if the process has an anchor, which the stages would need in pieces, or the solver takes
-            norms of the whole signal.
+        UsageError: a process that is bound to its anchor instead of a function of the position, or a solver
+            that takes norms of the whole signal.
     """
-    stages = walk.solver(walk.process, walk.levels)
-    if walk.process.anchor is not None:
-        raise UsageError("A process with an anchor cannot be walked as a pipeline.")
+    bound = _bound(walk)
+    _, stages = bound(0, 0)
     if any(stage.whole for stage in stages):
         raise UsageError("A solver that takes norms of the whole signal cannot be walked as a pipeline.")
-    pipeline = [_Pipe(problem, walk, stage) for stage in stages]
+    pipeline = [_Pipe(problem, walk, bound, index) for index in range(len(stages))]
     for first, stop, last in _stretches(blocks, timeline, walk):
         pieces = [_Piece(first, begin(walk, start, first, stop), None, last)]
         for pipe in pipeline:
@@ -47,6 +47,23 @@ def stream(
         for piece in pieces:
             yield piece.state.x[:, max(-piece.first, 0) : timeline.end - piece.first]
         timeline.forget(pipeline[-1].first)
+
+
+Bound = Callable[[int, int], tuple[Process, list[Stage]]]
+"""(start, stop) -> the process of this stretch and the solver's stages for it."""
+
+
+def _bound(walk: Walk) -> Bound:
+    process = along(walk.process)
+    if isinstance(walk.process, Process):  # the same everywhere
+        everywhere = walk.process, walk.solver(walk.process, walk.levels)
+        return lambda start, stop: everywhere
+
+    def bound(start: int, stop: int) -> tuple[Process, list[Stage]]:
+        here = process(start, stop)
+        return here, walk.solver(here, walk.levels)
+
+    return bound
 
 
 def _stretches(blocks: Iterable[Tensor], timeline: Timeline, walk: Walk) -> Iterator[tuple[int, int, bool]]:
@@ -75,16 +92,17 @@ class _Piece:
 class _Pipe:
     """One stage at work: takes the pieces of the stage before it, leaves pieces for the one after it."""
 
-    def __init__(self, problem: Problem, walk: Walk, stage: Stage) -> None:
-        self.problem, self.walk, self.stage = problem, walk, stage
+    def __init__(self, problem: Problem, walk: Walk, bound: Bound, index: int) -> None:
+        self.problem, self.walk, self.bound, self.index = problem, walk, bound, index
         self.first = -walk.windows.overlap  # position of the first sample that waits
         self.waiting = State(torch.empty(problem.channels, 0))
         self.carries: deque[object] = deque()
         self.tail: Faded | None = None  # of the windows evaluated last
 
     def push(self, piece: _Piece) -> Iterator[_Piece]:
-        draw = draws(self.walk.noise, self.stage, piece.first, piece.state.x)
-        self.waiting = _joined(self.waiting, self.stage.enter(piece.state, draw))
+        _, stage = self._on(piece.first, piece.state.x.shape[-1])
+        draw = draws(self.walk.noise, stage, piece.first, piece.state.x)
+        self.waiting = _joined(self.waiting, stage.enter(piece.state, draw))
         self.carries.append(piece.carry)
         whole = self.walk.batch * self.walk.windows.hop + self.walk.windows.overlap
         while (length := self.waiting.x.shape[-1]) > whole or (length == whole and not piece.last):
@@ -94,15 +112,21 @@ class _Pipe:
 
     def _evaluate(self, length: int, last: bool) -> _Piece:
         """Evaluate the batch of windows that covers the first `length` samples."""
-        process, windows, stage, first = self.walk.process, self.walk.windows, self.stage, self.first
+        windows, first = self.walk.windows, self.first
+        process, stage = self._on(first, length)
         x, carry = self.waiting.x[:, :length], self.carries.popleft()
         part = faded(self.problem, windows, process, first, x, stage.t, stage.s, carry)
         held = 0 if last else windows.overlap
         estimate, self.tail = finished(process, x, stage.t, part, self.tail, held)
         state, self.waiting = _split(self.waiting, length - held)
         self.first += length - held
+        _, stage = self._on(first, length - held)
         left = stage.leave(state, estimate, draws(self.walk.noise, stage, first, state.x))
         return _Piece(first, left, estimate.carry, last)
+
+    def _on(self, first: int, length: int) -> tuple[Process, Stage]:
+        process, stages = self.bound(first, first + length)
+        return process, stages[self.index]
 
 
 def _joined(a: State, b: State) -> State:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from audiomend.denoisers.base import Denoiser, Estimate
 from audiomend.denoisers.windowed import Problem, windowed
+from audiomend.processes.base import along
 from audiomend.samplers.base import Noise, Signal, Walk, begin, draws
 from audiomend.solvers.base import Stage, State
 
@@ -46,14 +47,19 @@ def evaluations(
 def trajectory(problem: Problem, walk: Walk, start: Signal, length: int) -> Iterator[Step]:
     """Walk a file of `length` samples, all of it at once.
 
-    start: the walk starts from a(t) start + s(t) e: problem.observation for a warm start, silence for a cold.
+    start: the walk starts from a(t) start + b(t) anchor + s(t) e: problem.observation for a warm start,
+        silence for a cold.
 
     Yields:
         a Step per evaluation; its tensors are (channels, length).
+
+    Raises:
+        UsageError: a process that is bound to its anchor instead of a function of the position.
     """
     first, stop = walk.windows.span(walk.windows.count(length))
-    denoise = windowed(problem, walk.windows, walk.process, walk.batch)
-    stages = walk.solver(walk.process, walk.levels)
+    process = along(walk.process)
+    denoise = windowed(problem, walk.windows, process, walk.batch)
+    stages = walk.solver(process(first, stop), walk.levels)
     for step in evaluations(denoise, stages, begin(walk, start, first, stop), walk.noise, first):
         yield _cut(step, slice(-first, length - first))
 

@@ -92,4 +92,4 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
 def remove_leftovers(folder: Path) -> None:
     """Delete half-written checkpoints of a run that was killed."""
     for path in folder.glob("*.part"):
-        path.unlink(missing_ok=True)
+        path.unlink()

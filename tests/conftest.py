@@ -1,0 +1,42 @@
+"""What tests of several folders need."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from audiomend.networks import cqtdiff_plus
+
+
+@pytest.fixture(scope="session")
+def benchmark_file() -> Callable[[str], ModuleType]:
+    """Loads a file of benchmarks/, where the plain forms and the parameters of the goldens are."""
+
+    def load(name: str) -> ModuleType:
+        path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def narrow_plus() -> cqtdiff_plus.Architecture:
+    """A CQT-Diff+ of the size of its golden."""
+    return cqtdiff_plus.Architecture(
+        rate=22050,
+        length=4096,
+        octaves=4,
+        bins=8,
+        widths=(8, 8, 16, 16),
+        dilations=(1, 2, 2, 3),
+        attention=(False, False, True, True, True),
+        embedding=32,
+        heads=2,
+    )
