@@ -51,7 +51,7 @@ class SocialSparsity:
 
 
 PUBLISHED = SocialSparsity()
-DEFAULT = SocialSparsity(thresholds=10, steps=50, rms=0.15, dtype=torch.float32)
+DEFAULT = SocialSparsity(thresholds=10, steps=100, rms=0.15, dtype=torch.float32)
 
 
 def ss_ew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
