@@ -35,7 +35,7 @@ class Stft:
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., time) real -> (..., time / hop, bins) complex."""
-        frames = _frames(x, self.window, self.hop) * _window(self.window, self.hop, x.dtype, x.device)
+        frames = circular_frames(x, self.window, self.hop) * _window(self.window, self.hop, x.dtype, x.device)
         spectrum = torch.fft.rfft(frames)[..., : self.bins]
         return spectrum * self._rotation(spectrum)
 
@@ -44,7 +44,7 @@ class Stft:
         spectrum = spectrum * self._rotation(spectrum).conj()
         frames = torch.fft.irfft(spectrum, n=self.window)
         weighted = frames * (_window(self.window, self.hop, frames.dtype, frames.device) * (self.hop / 2))
-        return _overlap_add(weighted, self.hop)
+        return circular_overlap_add(weighted, self.hop)
 
     def _rotation(self, spectrum: Tensor) -> Tensor:
         table = _rotation_table(self.window, self.hop, self.bins, spectrum.dtype, spectrum.device)
@@ -69,7 +69,7 @@ def _rotation_table(window: int, hop: int, bins: int, dtype: torch.dtype, device
     return torch.polar(torch.ones_like(turns), -2 * math.pi * (turns % 1.0)).to(dtype).to(device)
 
 
-def _frames(x: Tensor, window: int, hop: int) -> Tensor:
+def circular_frames(x: Tensor, window: int, hop: int) -> Tensor:
     """(..., time) -> (..., time / hop, window): frame n is centred on sample n * hop, circular."""
     half = window // 2
     padded = torch.cat((x[..., -half:], x, x[..., : window - half - hop]), dim=-1)
@@ -92,8 +92,9 @@ class _OverlapAdd(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _frames(grads[0], ctx.window, ctx.hop), None
+        return circular_frames(grads[0], ctx.window, ctx.hop), None
 
 
-def _overlap_add(frames: Tensor, hop: int) -> Tensor:
+def circular_overlap_add(frames: Tensor, hop: int) -> Tensor:
+    """(..., time / hop, window) -> (..., time): the adjoint of `circular_frames`."""
     return _OverlapAdd.apply(frames, hop)  # pyright: ignore[reportReturnType]

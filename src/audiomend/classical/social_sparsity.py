@@ -1,0 +1,189 @@
+"""Declipping by social sparsity: each bin of a tight transform is shrunk by what its neighbours hold.
+
+ISTA with momentum and a falling threshold (Siedenburg, Kowalski, Dörfler, "Audio declipping with social
+sparsity", ICASSP 2014). SS-EW shrinks each bin by itself (empirical Wiener), SS-PEW by the mean power around
+it (persistent empirical Wiener). Constants and stopping rule are those of the survey by Záviška, Rajmic,
+Ozerov, Rencker, "A survey and an extensive evaluation of popular audio declipping methods", 2021.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from audiomend.operators.hard_clip import HardClip
+from audiomend.transforms.stft import circular_frames, circular_overlap_add
+
+OVERLAPS = 4  # hops of a window
+HANN_POWER = 1.5  # sum of the squared windows that cover a sample
+AROUND = 7, 3  # frames and bins whose power PEW averages
+ALONE = 1, 1
+
+
+@dataclass(frozen=True)
+class SocialSparsity:
+    """How the descent runs; as it stands, as published for 44.1 kHz.
+
+    Attributes:
+        window: frame length in samples, a multiple of 4; the transform has twice as many channels.
+        first, last: greatest and least threshold.
+        thresholds: how many there are, evenly spaced in their logarithm.
+        steps: most steps at each.
+        tolerance: a threshold is done when the 2-norm of the signal's change is below this.
+        rms: level the observation is brought to before, since thresholds are absolute; None leaves it.
+        dtype: number format of all arithmetic.
+    """
+
+    window: int = 8192
+    first: float = 1e-1
+    last: float = 1e-4
+    thresholds: int = 20
+    steps: int = 500
+    tolerance: float = 1e-4
+    rms: float | None = None
+    dtype: torch.dtype = torch.float64
+
+    def schedule(self) -> Tensor:
+        ends = math.log10(self.first), math.log10(self.last)
+        return torch.logspace(*ends, self.thresholds, dtype=torch.float64).to(self.dtype)
+
+
+PUBLISHED = SocialSparsity()
+DEFAULT = SocialSparsity(thresholds=10, steps=100, rms=0.15, dtype=torch.float32)
+
+
+def ss_ew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
+    """Social sparsity with empirical Wiener shrinkage.
+
+    Args:
+        observation: (..., time) real, clipped.
+        clip: its levels.
+
+    Returns:
+        The restored signal, (..., time) of the observation's dtype, near the observation between the levels
+        but not equal to it; and (..., thresholds) how many steps each threshold took.
+    """
+    return _restored(observation, clip, settings, ALONE)
+
+
+def ss_pew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
+    """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise."""
+    return _restored(observation, clip, settings, AROUND)
+
+
+def analysis(x: Tensor, window: int) -> Tensor:
+    """(..., time) real, circular, time a multiple of 2 window -> (..., frames, window + 1) complex.
+
+    A tight Gabor frame: hop window / 4, 2 window channels, a Hann window.
+    """
+    frames = circular_frames(x, window, window // OVERLAPS) * _taper(x, window)
+    return torch.fft.rfft(frames, n=2 * window, norm="ortho")
+
+
+def synthesis(z: Tensor) -> Tensor:
+    """(..., frames, window + 1) complex -> (..., time) real: `analysis`' adjoint and a left inverse."""
+    window = z.shape[-1] - 1
+    frames = torch.fft.irfft(z, n=2 * window, norm="ortho")[..., :window]
+    return circular_overlap_add(frames * _taper(frames, window), window // OVERLAPS)
+
+
+def shrunk(z: Tensor, threshold: Tensor, around: tuple[int, int]) -> Tensor:
+    """z max(0, 1 - threshold² / p), p the mean power over (frames, bins) around each bin, mirrored at edges.
+
+    Args:
+        z: (..., frames, bins) complex.
+        threshold: broadcast against it.
+        around: odd numbers, at most the numbers of frames and bins; (1, 1) is empirical Wiener.
+    """
+    power = z.real.square().addcmul_(z.imag, z.imag)
+    if around != ALONE:
+        power = local_mean(local_mean(power, around[0], -2), around[1], -1)
+    return z * (1 - threshold.square() / power.clamp(min=torch.finfo(power.dtype).tiny)).clamp_(min=0)
+
+
+def local_mean(x: Tensor, size: int, dim: int) -> Tensor:
+    """The mean of an odd number of neighbours; the edges are mirrored and count twice."""
+    half, length = size // 2, x.shape[dim]
+    ends = x.narrow(dim, 0, half).flip(dim), x.narrow(dim, length - half, half).flip(dim)
+    wide = torch.cat((ends[0], x, ends[1]), dim)
+    total = wide.narrow(dim, 0, length).clone()
+    for place in range(1, size):
+        total += wide.narrow(dim, place, length)
+    return total.div_(size)
+
+
+def _taper(like: Tensor, window: int) -> Tensor:
+    hann = torch.hann_window(window, dtype=torch.float64, device=like.device)
+    return (hann / math.sqrt(HANN_POWER)).to(like.dtype)
+
+
+def _restored(
+    observation: Tensor, clip: HardClip, settings: SocialSparsity, around: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    low, high = (level.expand_as(observation) for level in clip.levels(observation))
+    gain = _gain(observation, settings)
+    y, lower, upper = (
+        (part * gain).to(settings.dtype).reshape(-1, part.shape[-1]) for part in (observation, low, high)
+    )
+    signal, steps = _descend(y, lower, upper, settings, around)
+    return (
+        (signal.view_as(observation) / gain).to(observation.dtype),
+        steps.view(*observation.shape[:-1], settings.thresholds),
+    )
+
+
+def _gain(observation: Tensor, settings: SocialSparsity) -> Tensor:
+    """(..., 1) what brings each row to the settings' level; 1 for silence."""
+    if settings.rms is None:
+        return observation.new_ones(())
+    rms = observation.square().mean(-1, keepdim=True).sqrt()
+    return torch.where(rms > 0, settings.rms / rms, 1)
+
+
+def misfit(x: Tensor, y: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """What is missing of the observation: 0 where a clipped sample is louder than its level, of either sign.
+
+    That a clipped sample of the wrong sign passes too is as published.
+    """
+    level = torch.where(y >= high, high, -low)
+    fine = ((y >= high) | (y <= low)) & (x.abs() > level)
+    return torch.where(fine, 0, y - x)
+
+
+def _descend(
+    y: Tensor, low: Tensor, high: Tensor, settings: SocialSparsity, around: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """(rows, time) to the restored rows and the steps at each threshold, (rows, thresholds).
+
+    Rows go on by themselves; those that are done leave the batch.
+    """
+    time = y.shape[-1]
+    more = -time % (2 * settings.window)
+    schedule = settings.schedule().to(y.device)
+    steps = torch.zeros(len(y), settings.thresholds, dtype=torch.int64, device=y.device)
+    outcome, rows = torch.empty_like(y), torch.arange(len(y), device=y.device)
+    stage, k = torch.zeros_like(rows), torch.zeros_like(rows)
+
+    x, signal = torch.zeros_like(y), y
+    z = analysis(pad(x, (0, more)), settings.window)
+    g = z
+    while len(rows):
+        z = z + analysis(pad(misfit(x, y, low, high), (0, more)), settings.window)
+        g, last_g = shrunk(z, schedule[stage, None, None], around), g
+        signal, last_signal = synthesis(g)[..., :time], signal
+        momentum = (k.to(y.dtype) / (k + 6))[:, None]
+        z = g + momentum[..., None] * (g - last_g)
+        x = signal + momentum * (signal - last_signal)  # synthesis(z), since it is linear
+
+        k = k + 1
+        over = (k == settings.steps) | ((signal - last_signal).norm(dim=-1) < settings.tolerance)
+        steps[rows[over], stage[over]] = k[over]
+        stage, k = stage + over, torch.where(over, 0, k)
+        done = stage == settings.thresholds
+        if done.any():
+            outcome[rows[done]] = signal[done]
+            state = (x, y, z, g, signal, low, high, stage, k, rows)
+            x, y, z, g, signal, low, high, stage, k, rows = (part[~done] for part in state)
+    return outcome, steps

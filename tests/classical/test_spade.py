@@ -1,0 +1,217 @@
+"""SPADE: its transform, its threshold, and the loop against a plain form of the papers' algorithms."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiomend.classical.spade import (
+    DEFAULT,
+    PUBLISHED,
+    Spade,
+    a_spade,
+    analysis,
+    hard_threshold,
+    s_spade,
+    spectral_norm,
+    synthesis,
+)
+from audiomend.operators.hard_clip import HardClip
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SMALL = Spade(window=64)
+FORMS = pytest.mark.parametrize("form", [a_spade, s_spade])
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def tones(time: int, seed: int = 0) -> Tensor:
+    places = torch.arange(time, dtype=torch.float64)
+    return (places * 0.31 + seed).sin() + 0.5 * (places * 0.83).sin() + 0.02 * noise(time, seed=seed)
+
+
+def plain(y: Tensor, low: float, high: float, a_form: bool, settings: Spade) -> tuple[Tensor, list[int]]:
+    """Sample by sample and frame by frame as printed, with two-sided spectra: (signal, iterations)."""
+    w, a = settings.window, settings.window // 4
+    size = math.ceil(len(y) / a) * a + 3 * a
+    padded = np.zeros(size)
+    padded[: len(y)] = y.numpy()
+    hann = 0.5 + 0.5 * np.cos(2 * np.pi * (np.arange(w) - w // 2) / w)
+    out, counts = np.zeros(size), []
+    for n in range(size // a):
+        at = (n * a + np.arange(w) - w // 2) % size
+        top, bottom = padded[at] >= high, padded[at] <= low
+        frame, count = plain_frame(padded[at] * hann, top, bottom, a_form, settings)
+        out[at] += frame * hann / 1.5
+        counts.append(count)
+    return torch.from_numpy(out[: len(y)]), counts
+
+
+def plain_frame(
+    y: NDArray[np.float64], top: NDArray[np.bool_], bottom: NDArray[np.bool_], a_form: bool, settings: Spade
+) -> tuple[NDArray[np.float64], int]:
+    w = len(y)
+
+    def forward(x: NDArray[np.float64]) -> NDArray[np.complex128]:
+        return np.fft.fft(x, 2 * w) / math.sqrt(2 * w)
+
+    def backward(z: NDArray[np.complex128]) -> NDArray[np.float64]:
+        return (np.fft.ifft(z) * math.sqrt(2 * w)).real[:w]
+
+    def threshold(z: NDArray[np.complex128], k: int) -> NDArray[np.complex128]:
+        magnitude = abs(z[: w + 1])
+        magnitude[0] /= 2
+        kept = np.argsort(-magnitude, kind="stable")[:k]
+        out = np.zeros_like(z)
+        out[kept], out[-kept] = z[kept], z[-kept]
+        return out
+
+    def project(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(top, np.maximum(x, y), np.where(bottom, np.minimum(x, y), y))
+
+    x, k, best, result = y, settings.step, math.inf, y
+    u = forward(0 * y) if a_form else 0 * y
+    for count in range(1, settings.most_iterations + 1):
+        if a_form:
+            z = forward(x)
+            zb = threshold(z + u, k)
+            distance = np.linalg.norm(z - zb)
+        else:
+            zb = backward(threshold(forward(x - u), k))
+            distance = np.linalg.norm(zb - x)
+        if distance <= best:
+            best, result = distance, x
+        if distance <= settings.tolerance:
+            return result, count - 1
+        if a_form:
+            x = project(backward(zb - u))
+            u = u + forward(x) - zb
+        else:
+            x = project(zb + u)
+            u = u + zb - x
+        if (count + 1) % settings.every == 0:
+            k += settings.step
+    return result, settings.most_iterations
+
+
+def test_synthesis_is_the_inverse_and_the_adjoint_of_analysis_which_keeps_energy() -> None:
+    x, z = noise(3, 64), torch.fft.rfft(noise(3, 128, seed=1), norm="ortho")
+    torch.testing.assert_close(synthesis(analysis(x)), x)
+    torch.testing.assert_close(spectral_norm(analysis(x)), x.norm(dim=-1))
+    whole = torch.fft.fft(torch.nn.functional.pad(x, (0, 64)), norm="ortho")
+    torch.testing.assert_close(analysis(x), whole[:, :65])
+    difference = analysis(x) - z
+    inner = (x.square().sum(-1) + spectral_norm(z) ** 2 - spectral_norm(difference) ** 2) / 2
+    torch.testing.assert_close((x * synthesis(z)).sum(-1), inner)
+
+
+@pytest.mark.parametrize("k", [1, 2, 17, 64, 65, 80])
+def test_the_hard_threshold_keeps_the_k_largest(k: int) -> None:
+    z = torch.complex(noise(5, 65), noise(5, 65, seed=1))
+    kept = hard_threshold(z, k)
+    chosen = kept != 0
+    assert torch.equal(kept[chosen], z[chosen])
+    assert (chosen.sum(-1) == min(k, 65)).all()
+    magnitude = z.abs()
+    magnitude[:, 0] /= 2
+    least = torch.where(chosen, magnitude, math.inf).amin(-1)
+    most = torch.where(chosen, 0, magnitude).amax(-1)
+    assert (least >= most).all()
+
+
+def test_of_equal_bins_the_lower_are_kept_and_bin_0_counts_half() -> None:
+    z = torch.tensor([[3.0, 2, 1, 2, 2], [1, 1, 1, 1, 1], [5, 1, 2, 2, 2]], dtype=torch.complex128)
+    expected = torch.tensor([[0.0, 2, 0, 2, 0], [0, 1, 1, 0, 0], [5, 0, 2, 0, 0]], dtype=z.dtype)
+    assert torch.equal(hard_threshold(z, 2), expected)
+
+
+@FORMS
+@pytest.mark.parametrize(("step", "every"), [(1, 2), (2, 3)])
+def test_all_frames_at_once_are_the_plain_form(form, step: int, every: int) -> None:
+    settings = replace(SMALL, step=step, every=every)
+    y, clip = tones(240).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
+    signal, iterations = form(y, clip, settings)
+    expected, counts = plain(y, -0.9, 0.7, form is a_spade, settings)
+    assert iterations.tolist() == counts
+    assert len(set(counts)) > 4
+    torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+
+
+@FORMS
+def test_where_the_two_points_never_meet_the_best_is_kept(form) -> None:
+    settings = replace(SMALL, tolerance=0.0, step=8)
+    y, clip = (tones(100) + noise(100)).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
+    assert settings.most_iterations == 17  # 65 * 2 / 8, rounded up
+    signal, iterations = form(y, clip, settings)
+    expected, counts = plain(y, -0.9, 0.7, form is a_spade, settings)
+    assert iterations.tolist() == counts
+    torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+
+
+@FORMS
+@pytest.mark.parametrize("settings", [SMALL, replace(DEFAULT, window=64)])
+def test_known_samples_are_untouched_and_clipped_ones_go_beyond_the_level(form, settings: Spade) -> None:
+    x = torch.stack([tones(500), tones(500, 1)]).float()
+    clip = HardClip(torch.tensor([[-0.8], [-1.0]]), torch.tensor([[0.7], [math.inf]]))
+    y = clip.forward(x)
+    signal, _ = form(y, clip, settings)
+    assert signal.dtype == torch.float32
+    assert torch.equal(clip.forward(signal), y)
+    clipped = y != x
+    assert (signal - x)[clipped].norm() < 0.75 * (y - x)[clipped].norm()
+
+
+@FORMS
+def test_a_batch_is_each_of_its_rows(form) -> None:
+    x = torch.stack([tones(300), 3 * tones(300, 1)])[:, None].expand(2, 3, 300) * noise(1, 3, 1, seed=3)
+    y, clip = x.clamp(-0.5, 0.5), HardClip(-0.5, 0.5)
+    signal, iterations = form(y, clip, replace(DEFAULT, window=64))
+    assert iterations.shape == (2, 3, math.ceil(300 / 16) + 3)
+    for place in np.ndindex(2, 3):
+        alone, counts = form(y[place], clip, replace(DEFAULT, window=64))
+        assert torch.equal(iterations[place], counts)
+        torch.testing.assert_close(signal[place], alone, rtol=1e-5, atol=1e-5)
+
+
+@FORMS
+def test_the_default_does_not_depend_on_the_level_and_skips_what_is_whole(form) -> None:
+    x = torch.cat([0.5 * tones(300), tones(300)])
+    y, settings = x.clamp(-1, 1), replace(DEFAULT, window=64)
+    signal, iterations = form(y, HardClip(-1, 1), settings)
+    quiet, counts = form(y / 64, HardClip(-1 / 64, 1 / 64), settings)
+    assert torch.equal(iterations, counts)
+    torch.testing.assert_close(quiet * 64, signal, rtol=0, atol=1e-6)
+    assert not iterations[:16].any()
+    assert iterations.any()
+    whole, counts = form(x, HardClip(-5, 5), SMALL)
+    assert torch.equal(whole, x)
+    assert counts.any()  # as published, frames without a clipped sample run too
+    silence, counts = form(torch.zeros(300), HardClip(-1, 1), settings)
+    assert not silence.any()
+    assert not counts.any()
+
+
+def test_published_settings_are_those_of_the_survey() -> None:
+    assert Spade(8192, 1, 2, 0.1, None, torch.float64, True) == PUBLISHED
+    assert PUBLISHED.most_iterations == 16386
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("form", "key"), [(a_spade, "aspade"), (s_spade, "sspade")])
+def test_the_published_code_takes_as_many_iterations_to_the_same_signal(form, key: str) -> None:
+    golden = np.load(GOLDEN / "declip_piano.npz")
+    level = float(golden["level"])
+    x = torch.from_numpy(golden["clean"]).double() / 32768
+    signal, iterations = form(x.clamp(-level, level), HardClip(-level, level), PUBLISHED)
+    assert iterations.tolist() == golden[f"{key}_iterations"].tolist()
+    expected = torch.from_numpy(golden[f"{key}_signal"]).double()
+    torch.testing.assert_close(signal, expected, rtol=0, atol=1e-6)
+    fast, _ = form(x.clamp(-level, level), HardClip(-level, level))
+    assert (fast - x).norm() < 10 ** (0.5 / 20) * (signal - x).norm()
