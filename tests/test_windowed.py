@@ -10,7 +10,9 @@ from torch import Tensor
 from audiomend.denoisers.base import Denoiser, Estimate, implied_noise
 from audiomend.denoisers.windowed import Windows, windowed
 from audiomend.errors import UsageError
+from audiomend.processes.base import along
 from audiomend.processes.edm import EDM
+from audiomend.processes.ouve import OUVE
 
 LAYOUTS = [Windows(12, 8), Windows(16, 8), Windows(8, 8), Windows(9, 8), Windows(15, 11)]
 
@@ -156,8 +158,13 @@ def test_idle_channels_are_not_evaluated_and_keep_the_observation():
     torch.testing.assert_close(clean[0, 20:-4], observed[0, 20:-4])
 
 
+CLOSE = {"rtol": 0, "atol": 2e-5}  # fades are float32
+PROCESSES = [EDM(), lambda start, stop: OUVE(2 * ramp(start, stop) + 1)]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("batch", [1, 2, 3, 5])
-def test_noise_that_a_guidance_keeps_is_cross_faded_beside_the_implied_noise_of_idle_rows(batch):
+def test_noise_that_a_guidance_keeps_is_cross_faded_beside_the_implied_noise_of_idle_rows(batch, process):
     windows, t = Windows(12, 8), 0.5
     x = state(windows, 5)
 
@@ -167,18 +174,19 @@ def test_noise_that_a_guidance_keeps_is_cross_faded_beside_the_implied_noise_of_
     def own_noise(starts: Sequence[int], rows: Tensor, x: Tensor, t: float) -> Estimate:
         return Estimate(torch.tanh(x), noise=3 * x)
 
-    estimate = windowed(Toy(own_noise, idle), windows, EDM(), batch)(x, t, 0.1)
+    estimate = windowed(Toy(own_noise, idle), windows, process, batch)(x, t, 0.1)
     inner = slice(4, 40)
-    torch.testing.assert_close(estimate.noise[0, inner], 3 * x[0, inner])
-    torch.testing.assert_close(estimate.noise[1, 4:16], 3 * x[1, 4:16])
-    implied = implied_noise(EDM(), x, t, ramp(-4, 40))
-    torch.testing.assert_close(estimate.noise[1, 20:40], implied[1, 20:40])
+    torch.testing.assert_close(estimate.noise[0, inner], 3 * x[0, inner], **CLOSE)
+    torch.testing.assert_close(estimate.noise[1, 4:16], 3 * x[1, 4:16], **CLOSE)
+    implied = implied_noise(along(process)(-4, 40), x, t, ramp(-4, 40))
+    torch.testing.assert_close(estimate.noise[1, 20:40], implied[1, 20:40], **CLOSE)
 
 
+@pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize(("own", "implied"), [(slice(4, 16), slice(20, 40)), (slice(20, 40), slice(4, 16))])
 def test_noise_that_a_guidance_keeps_in_some_windows_only_stands_beside_the_implied_noise(
-    batch, own, implied
+    batch, own, implied, process
 ):
     windows, t = Windows(12, 8), 0.5
     x = state(windows, 5)
@@ -186,10 +194,10 @@ def test_noise_that_a_guidance_keeps_in_some_windows_only_stands_beside_the_impl
     def sometimes(starts: Sequence[int], rows: Tensor, x: Tensor, t: float) -> Estimate:
         return Estimate(torch.tanh(x), noise=3 * x if (starts[0] < 10) == (own.start < 10) else None)
 
-    estimate = windowed(Toy(sometimes), windows, EDM(), batch)(x, t, 0.1)
-    torch.testing.assert_close(estimate.noise[:, own], 3 * x[:, own])
-    theirs = implied_noise(EDM(), x, t, torch.tanh(x))
-    torch.testing.assert_close(estimate.noise[:, implied], theirs[:, implied])
+    estimate = windowed(Toy(sometimes), windows, process, batch)(x, t, 0.1)
+    torch.testing.assert_close(estimate.noise[:, own], 3 * x[:, own], **CLOSE)
+    theirs = implied_noise(along(process)(-4, 40), x, t, torch.tanh(x))
+    torch.testing.assert_close(estimate.noise[:, implied], theirs[:, implied], **CLOSE)
 
 
 def test_each_batch_of_windows_sees_its_own_carry_again():

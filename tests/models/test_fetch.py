@@ -113,6 +113,8 @@ def test_another_file_under_the_same_address_is_refused(server: Server, tmp_path
 def test_a_stated_hash_makes_the_first_file_known(server: Server, tmp_path: Path) -> None:
     fetched = fetch(source(server, SHA256), tmp_path)
     assert (fetched.sha256, fetched.known) == (SHA256, True)
+    (tmp_path / "mine.sha256").write_text("0" * 64)  # what was kept before the publisher stated one
+    assert not fetch(source(server, SHA256), tmp_path).asked
 
 
 def test_a_server_that_does_not_say_how_much_there_is_will_do(server: Server, tmp_path: Path) -> None:
@@ -156,6 +158,9 @@ def test_more_than_any_checkpoint_has_is_refused(
     with pytest.raises(ModelError, match="more than 1,000 bytes"):
         fetch(source(server), tmp_path)
     assert held(tmp_path) == []
+    server.content, server.stated = b"1", 1001
+    with pytest.raises(ModelError, match="more than 1,000 bytes"):
+        fetch(source(server), tmp_path)
     server.content, server.stated = b"1" * 1000, None
     assert fetch(source(server), tmp_path).path.stat().st_size == 1000
 

@@ -123,10 +123,12 @@ def test_a_replaced_box_has_the_band_of_one_signal_and_all_else_of_the_other() -
 
 
 def test_the_network_is_shown_the_emptied_box_and_told_where_it_is() -> None:
-    x = noise(2, LENGTH)
-    condition = GAP.condition(x)
-    torch.testing.assert_close(condition.observation, GAP.forward(x))
-    assert torch.equal(condition.unknown, (WEIGHT > 0).double().expand(2, -1))
+    x, fading = noise(2, LENGTH), WEIGHT.clone()
+    fading[3000:3100] = torch.linspace(0.01, 1, 100)
+    gap = BandGap(GAP.band, fading)
+    condition = gap.condition(x)
+    torch.testing.assert_close(condition.observation, gap.forward(x))
+    assert torch.equal(condition.unknown, WEIGHT.expand(2, -1))
     assert not condition.clip.any()
     assert condition.cutoff_hz.tolist() == [math.inf, math.inf]
 

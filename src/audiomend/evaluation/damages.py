@@ -23,7 +23,7 @@ Task = Literal["declip", "inpaint", "band", "extend"]
 SEVERITIES: dict[Task, tuple[float, ...]] = {
     "declip": (3.0, 5.0, 10.0),
     "inpaint": (50.0, 100.0, 400.0),
-    "band": (200.0, 600.0),
+    "band": (200.0, 500.0),
     "extend": (3000.0, 8000.0),
 }
 UNITS: dict[Task, str] = {"declip": "dB", "inpaint": "ms", "band": "ms", "extend": "Hz"}

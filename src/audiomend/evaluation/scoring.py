@@ -20,6 +20,7 @@ from audiomend.evaluation.metrics import (
 )
 from audiomend.operators.band_gap import BandPass
 
+BESIDE_SHARE = 0.9  # of a band's lower edge: two filters there, of 5 % on either side, do not meet
 AGREEMENT_SHARE = 0.95  # of the cut-off: where the low-pass begins to fall, the end of what was measured
 
 
@@ -69,7 +70,7 @@ def score(
     declip: SDR over the clipped samples. inpaint: per gap the SDR, the log-spectral distance of the gap with
     half a frame on either side (so every frame's centre lies in the gap), and the level error; means over
     gaps. band: the last two in the band, and as agreement the SDR of the estimate against the *damaged* gap
-    further from the band than 5 % of its edges. extend: log-spectral distance and level error above the
+    further from the band than a sixth of its edges. extend: log-spectral distance and level error above the
     cut-off, and as agreement the SDR of the estimate against the *damaged* clip below 0.95 of the cut-off:
     what was measured should stay; and the log-spectral distance of all bands. All: SDR and SI-SDR of the
     whole clip.
@@ -103,7 +104,7 @@ def score(
 def _in_boxes(r: Signal, y: Signal, e: Signal, rate: int, how: Damage) -> dict[str, float | None]:
     low, high = BAND_HZ
     inner = BandPass((BAND_HZ,), rate)
-    wider = BandPass(((AGREEMENT_SHARE * low, min(high / AGREEMENT_SHARE, rate / 2)),), rate)
+    wider = BandPass(((BESIDE_SHARE * low, min(high / BESIDE_SHARE, rate / 2)),), rate)
     margin = frame_size(rate) // 2
 
     def beside(x: Signal) -> Signal:
