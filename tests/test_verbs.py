@@ -139,6 +139,7 @@ def test_blocks_of_any_size_give_the_same() -> None:
         ({"method": "magic"}, "magic.*auto, diffusion"),
         ({"strength": 1.5}, "1.5.*between 0 and 1"),
         ({"seed": -1}, "-1"),
+        ({"seed": 2**64}, "18446744073709551616"),
         ({"precision": "int8"}, "int8"),
         ({"device": "tpu"}, "tpu"),
         ({"clip_level": -0.1}, "-0.1"),
