@@ -1,4 +1,4 @@
-"""The machine that reads pickles: numbers of every type arrive, and its limits are where they are said to be."""
+"""The machine that reads pickles: numbers of every type arrive, limits are where they are said to be."""
 
 import hashlib
 from pathlib import Path
