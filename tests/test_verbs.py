@@ -151,6 +151,12 @@ def test_bad_arguments_are_named(arguments: dict, said: str) -> None:
         audiomend.declip(clipped(), **{"sample_rate": RATE, **FAST, **arguments})
 
 
+def test_a_seed_beyond_64_bits_is_refused_before_there_is_anything_to_mend() -> None:
+    with pytest.raises(UsageError, match="The seed 18446744073709551616"):
+        audiomend.declip(np.zeros(100), RATE, seed=2**64, **FAST)
+    assert not audiomend.declip(np.zeros(100), RATE, seed=2**64 - 1, **FAST).any()
+
+
 @pytest.mark.parametrize(
     ("audio", "said"),
     [

@@ -169,7 +169,7 @@ def test_every_line_says_on_what_it_was_measured(run: Any, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "denoise"}, "'denoise'.*declip, inpaint, extend"),
+        ({"task": "denoise"}, "'denoise'.*declip, inpaint, band, extend"),
         ({"methods": ("a", "a")}, "a name of its own"),
         ({"methods": ("a@b",)}, "not a method"),
         ({"peers": ("x",)}, "not a peer"),

@@ -123,5 +123,6 @@ def test_each_table_shows_figures_of_its_task() -> None:
 
 def test_every_figure_has_a_label() -> None:
     clip = clip_of(40_000)
-    hows = (Damage("declip", 5.0, clip_level=1.0), GAPS, LOW_PASS)
+    box = Damage("band", 200.0, gaps=((8000, 11_200),))
+    hows = (Damage("declip", 5.0, clip_level=1.0), GAPS, box, LOW_PASS)
     assert {name for how in hows for name in score(clip, clip, clip, RATE, how)} == set(FIGURES)

@@ -170,3 +170,11 @@ def test_levels_lie_anywhere_in_their_share():
     shares = torch.distributions.Normal(0, 1).cdf(torch.cat(levels))
     assert shares.mean().item() == pytest.approx(0.5, abs=0.05)
     assert shares.std().item() == pytest.approx(1 / math.sqrt(12), abs=0.03)
+
+
+def test_levels_are_a_function_of_the_generator():
+    one, same, other = (
+        draw_levels(8, -1.0, 1.8, 1e-3, 30.0, torch.Generator().manual_seed(seed)) for seed in (4, 4, 5)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
