@@ -31,7 +31,7 @@ _WAYS = {
         0.01, 0.001, 5.0, "2m", warm=True, conditioned=True, m=0.0, stride=1.0, kappa=1.0, steps=16
     ),
 }
-_WAYS["inpaint-band"] = replace(_WAYS["inpaint"], start=3.0, solver="2m", conditioned=True)
+_WAYS["inpaint-band"] = replace(_WAYS["inpaint"], start=1.0, solver="2m", conditioned=True)
 _LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)
 
 
