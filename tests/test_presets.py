@@ -239,7 +239,8 @@ def noisy_state(rows: int, length: int) -> Tensor:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("guidance", [name for name in GUIDANCE if name != "none"])
+# rg-printed divides by the norm of its gradient, so that a small one is mostly rounding
+@pytest.mark.parametrize("guidance", [name for name in GUIDANCE if name not in ("none", "rg-printed")])
 def test_guidance_of_many_windows_is_that_of_each(guidance: str, verb: str) -> None:
     chosen = way(verb, None, 4, {"guidance": guidance, "xi": 50.0 if guidance == "dps" else 0.3})
     if verb == "declip" and guidance in ("ddnm+", "proximal", "pigdm-noisy"):
