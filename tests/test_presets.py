@@ -260,7 +260,7 @@ def test_guidance_of_many_windows_is_that_of_each(guidance: str, verb: str) -> N
             one[0, row % 2] = True
             alone.append(problem.denoiser([starts[row // 2]], length, one)(x[row : row + 1], 0.2, 0.1).clean)
     assert (together.clean - plain.clean).abs().max() > 1e-4
-    torch.testing.assert_close(together.clean, torch.cat(alone), rtol=0, atol=3e-6)
+    torch.testing.assert_close(together.clean, torch.cat(alone), rtol=3e-6, atol=3e-6)
 
 
 def denoise(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
