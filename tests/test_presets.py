@@ -239,8 +239,7 @@ def noisy_state(rows: int, length: int) -> Tensor:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-# rg-printed divides by the norm of its gradient, so that a small one is mostly rounding
-@pytest.mark.parametrize("guidance", [name for name in GUIDANCE if name not in ("none", "rg-printed")])
+@pytest.mark.parametrize("guidance", [name for name in GUIDANCE if name != "none"])
 def test_guidance_of_many_windows_is_that_of_each(guidance: str, verb: str) -> None:
     chosen = way(verb, None, 4, {"guidance": guidance, "xi": 50.0 if guidance == "dps" else 0.3})
     if verb == "declip" and guidance in ("ddnm+", "proximal", "pigdm-noisy"):
@@ -261,7 +260,10 @@ def test_guidance_of_many_windows_is_that_of_each(guidance: str, verb: str) -> N
             one[0, row % 2] = True
             alone.append(problem.denoiser([starts[row // 2]], length, one)(x[row : row + 1], 0.2, 0.1).clean)
     assert (together.clean - plain.clean).abs().max() > 1e-4
-    torch.testing.assert_close(together.clean, torch.cat(alone), rtol=1e-5, atol=1e-5)
+    each = torch.cat(alone)
+    error = (together.clean - each).abs().amax(dim=-1) / each.abs().amax(dim=-1).clamp(min=1)
+    # rg-printed divides by its gradient: of 3e-5 here, on which the rounding of a sum of products shows
+    assert error.max() < (1e-3 if guidance == "rg-printed" else 1e-5)
 
 
 def denoise(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
