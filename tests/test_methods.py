@@ -19,9 +19,9 @@ DECLIP = pytest.mark.parametrize("method", METHODS["declip"])
 
 
 def sung(seconds: float = 1.0, seed: int = 0) -> np.ndarray:
-    """Partials of a voice that slides, with a little noise."""
+    """Partials of a voice with some vibrato, and a little noise."""
     t = np.arange(round(seconds * RATE)) / RATE
-    phase = 2 * np.pi * (180 * t + 15 * np.sin(5 * t + seed))
+    phase = 2 * np.pi * (180 * t + 0.05 * np.sin(5 * t + seed))
     tone = sum(np.sin(k * phase + k * seed) / k for k in range(1, 9))
     return 0.3 * tone + 0.001 * np.random.default_rng(seed).standard_normal(len(t))
 
@@ -67,6 +67,7 @@ def test_only_regions_change_and_strength_is_a_share() -> None:
     [
         {"steps": 4},
         {"quality": "best"},
+        {"model": "wiener"},
         {"preset": "cqtdiff"},
         {"solver": "heun"},
         {"walk": {"start": 1.0}},
@@ -78,6 +79,17 @@ def test_what_only_a_walk_obeys_is_refused(options: dict) -> None:
     _, y = clipped(seconds=0.2)
     with pytest.raises(UsageError, match="The method ar evaluates no network, so it takes no"):
         audiomend.declip(y, RATE, method="ar", **options)
+
+
+def test_auto_is_the_blend_unless_a_walk_is_asked_for() -> None:
+    _, y = clipped()
+    mended = audiomend.declip(y, RATE)
+    np.testing.assert_array_equal(mended, audiomend.declip(y, RATE, method="blend", quality="balanced"))
+    for quality in ("fast", "best"):
+        assert (mended != audiomend.declip(y, RATE, quality=quality)).any()
+    walked = audiomend.declip(y, RATE, steps=2, model="wiener")
+    expected = audiomend.declip(y, RATE, method="diffusion", steps=2, model="wiener")
+    np.testing.assert_array_equal(walked, expected)
 
 
 def test_a_method_of_another_verb_is_refused() -> None:
@@ -139,7 +151,7 @@ def test_a_method_sees_its_margin_at_the_common_level_and_only_damaged_channels(
     ((start, piece),) = restored(source, damage, method, 0.25, work, lambda _: None)
     (excerpt,) = seen
     assert (start, piece.shape, excerpt.start, excerpt.rate) == (950, (2, 50), 900, RATE)
-    expected = np.concatenate([samples[0, 900:], np.zeros(50)]) * 0.25
+    expected = samples[0, 900:] * 0.25
     np.testing.assert_allclose(excerpt.observation[0], expected, rtol=1e-6)
     assert isinstance(excerpt.operator, HardClip)
     np.testing.assert_allclose(excerpt.operator.high, [[0.225]], rtol=1e-6)

@@ -53,6 +53,8 @@ class SocialSparsity:
 PUBLISHED = SocialSparsity()
 DEFAULT = SocialSparsity(thresholds=10, steps=100, rms=0.15, dtype=torch.float32)
 DEFAULT_EW = replace(DEFAULT, thresholds=20)  # a finer descent, which shrinkage without neighbours needs
+WARM = replace(DEFAULT, first=1e-2, last=1e-3, thresholds=3, steps=30)  # for a good start
+WARM_FINE = replace(DEFAULT, first=1e-2, thresholds=6, steps=50)
 
 
 def ss_ew(
@@ -71,9 +73,14 @@ def ss_ew(
     return _restored(observation, clip, settings, ALONE)
 
 
-def ss_pew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
-    """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise."""
-    return _restored(observation, clip, settings, AROUND)
+def ss_pew(
+    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT, start: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise.
+
+    start: (..., time) the signal that the descent begins at; None is silence, as published.
+    """
+    return _restored(observation, clip, settings, AROUND, start)
 
 
 def analysis(x: Tensor, window: int) -> Tensor:
@@ -123,14 +130,20 @@ def _taper(like: Tensor, window: int) -> Tensor:
 
 
 def _restored(
-    observation: Tensor, clip: HardClip, settings: SocialSparsity, around: tuple[int, int]
+    observation: Tensor,
+    clip: HardClip,
+    settings: SocialSparsity,
+    around: tuple[int, int],
+    start: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     low, high = (level.expand_as(observation) for level in clip.levels(observation))
     gain = _gain(observation, settings)
-    y, lower, upper = (
-        (part * gain).to(settings.dtype).reshape(-1, part.shape[-1]) for part in (observation, low, high)
-    )
-    signal, steps = _descend(y, lower, upper, settings, around)
+
+    def rows(x: Tensor) -> Tensor:
+        return (x * gain).to(settings.dtype).reshape(-1, x.shape[-1])
+
+    begun = None if start is None else rows(start)
+    signal, steps = _descend(rows(observation), rows(low), rows(high), settings, around, begun)
     return (
         (signal.view_as(observation) / gain).to(observation.dtype),
         steps.view(*observation.shape[:-1], settings.thresholds),
@@ -156,7 +169,12 @@ def misfit(x: Tensor, y: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def _descend(
-    y: Tensor, low: Tensor, high: Tensor, settings: SocialSparsity, around: tuple[int, int]
+    y: Tensor,
+    low: Tensor,
+    high: Tensor,
+    settings: SocialSparsity,
+    around: tuple[int, int],
+    start: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """(rows, time) to the restored rows and the steps at each threshold, (rows, thresholds).
 
@@ -169,7 +187,7 @@ def _descend(
     outcome, rows = torch.empty_like(y), torch.arange(len(y), device=y.device)
     stage, k = torch.zeros_like(rows), torch.zeros_like(rows)
 
-    x, signal = torch.zeros_like(y), y
+    x, signal = (torch.zeros_like(y), y) if start is None else (start, start)
     z = analysis(pad(x, (0, more)), settings.window)
     g = z
     while len(rows):

@@ -48,7 +48,9 @@ _METHOD = typer.Option(
     rich_help_panel=HOW,
 )
 Method = Annotated[Literal["auto", "diffusion"], _METHOD]
-DeclipMethod = Annotated[Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar"], _METHOD]
+DeclipMethod = Annotated[
+    Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar", "blend"], _METHOD
+]
 Json = Annotated[
     bool,
     typer.Option(
