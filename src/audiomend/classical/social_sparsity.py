@@ -32,6 +32,8 @@ class SocialSparsity:
         thresholds: how many there are, evenly spaced in their logarithm.
         steps: most steps at each.
         tolerance: a threshold is done when the 2-norm of the signal's change is below this.
+        apart: windows, at least, between the end of the signal and its circular continuation. With 0, as
+            published, its end can sound into its beginning.
         rms: level the observation is brought to before, since thresholds are absolute; None leaves it.
         dtype: number format of all arithmetic.
     """
@@ -42,6 +44,7 @@ class SocialSparsity:
     thresholds: int = 20
     steps: int = 500
     tolerance: float = 1e-4
+    apart: int = 0
     rms: float | None = None
     dtype: torch.dtype = torch.float64
 
@@ -51,7 +54,7 @@ class SocialSparsity:
 
 
 PUBLISHED = SocialSparsity()
-DEFAULT = SocialSparsity(thresholds=10, steps=100, rms=0.15, dtype=torch.float32)
+DEFAULT = SocialSparsity(thresholds=10, steps=100, apart=1, rms=0.15, dtype=torch.float32)
 DEFAULT_EW = replace(DEFAULT, thresholds=20)  # a finer descent, which shrinkage without neighbours needs
 WARM = replace(DEFAULT, first=1e-2, last=1e-3, thresholds=3, steps=30)  # for a good start
 WARM_FINE = replace(DEFAULT, first=1e-2, thresholds=6, steps=50)
@@ -181,7 +184,8 @@ def _descend(
     Rows go on by themselves; those that are done leave the batch.
     """
     time = y.shape[-1]
-    more = -time % (2 * settings.window)
+    more = settings.apart * settings.window
+    more += -(time + more) % (2 * settings.window)
     schedule = settings.schedule().to(y.device)
     steps = torch.zeros(len(y), settings.thresholds, dtype=torch.int64, device=y.device)
     outcome, rows = torch.empty_like(y), torch.arange(len(y), device=y.device)

@@ -122,7 +122,7 @@ def _blend(settings: blend.Blend, **qualities: Method) -> Method:
         steps = settings.descent.thresholds * settings.descent.steps
         return f"A-SPADE in frames of {frames}, {steps} steps of social sparsity"
 
-    return Method(mend, words, frame_at, margin_s=1.0, longest_s=8.0, qualities=qualities)
+    return Method(mend, words, frame_at, margin_s=0.5, longest_s=8.0, qualities=qualities)
 
 
 def _at_level(excerpt: Excerpt, rms: float | None, restore: Callable[[Tensor, HardClip], Tensor]) -> Tensor:
