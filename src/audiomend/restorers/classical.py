@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from audiomend.audio.reader import SoundReader
 from audiomend.restorers.damage import Damage
-from audiomend.restorers.diffusion import busy_channels
-from audiomend.restorers.memory import read_padded
 from audiomend.restorers.methods import Excerpt, Method
 
 Done = Callable[[int], None]
@@ -43,7 +41,7 @@ def parts(source: SoundReader, damage: Damage, method: Method) -> list[Part]:
     inside = False
     for cell in range(ceil(source.frames / grid)):
         start, stop = cell * grid, min((cell + 1) * grid, source.frames)
-        rows = busy_channels(damage, start, source.read(start, stop), source.frames)
+        rows = damage.lost(start, source.read(start, stop)).any(axis=1)
         if rows.any() and inside:
             runs[-1].append(rows)
         elif rows.any():
@@ -76,12 +74,12 @@ def restored(
     grid = method.grid(source.rate)
     margin = ceil(method.margin_s * source.rate / grid) * grid
     for part in work:
-        start, stop = part.start - margin, part.stop + margin
-        samples = read_padded(source, start, stop)
+        start, stop = max(part.start - margin, 0), min(part.stop + margin, source.frames)
+        samples = source.read(start, stop).astype(np.float64)
         rows = torch.tensor(part.rows)
         observation = torch.from_numpy(samples.astype(np.float32) * np.float32(gain))[rows]
         operator = damage.operator([start], stop - start, rows[None], gain)
         mended = method.mend(Excerpt(observation, operator, start, source.rate))
         samples[np.array(part.rows)] = mended.double().numpy() / gain
-        yield part.start, samples[:, margin : margin + part.stop - part.start]
+        yield part.start, samples[:, part.start - start : part.stop - start]
         done(part.size)

@@ -1,7 +1,7 @@
 """Methods that mend without a prior, by verb and name: functions of a damaged excerpt."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf, log2
 from typing import cast
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from audiomend.audio.level import SIGMA_DATA
-from audiomend.classical import ar_declip, janssen, similarity, social_sparsity, spade, spain
+from audiomend.classical import ar_declip, blend, janssen, similarity, social_sparsity, spade, spain
 from audiomend.operators import Operator
 from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.mask import Mask
@@ -28,7 +28,7 @@ class Excerpt:
     Attributes:
         observation: (rows, n) float32, the channels that are damaged here.
         operator: what happened to them, as `Damage.operator` gives it: a `HardClip`, a `Mask`.
-        start: position in the file of the first sample; zeros stand for what lies outside the file.
+        start: position in the file of the first sample.
         rate: in Hz.
     """
 
@@ -47,9 +47,10 @@ class Method:
         words: rate -> its settings, for people.
         grid: rate -> samples; excerpts begin at multiples of it, so that frames fall where they fall in the
             whole file.
-        margin_s: seconds that it is to see on either side of what it restores.
+        margin_s: seconds that it is to see on either side of what it restores, where the file has them.
         longest_s: of what is restored at a time.
         most: severity of the damage that it can mend: for gaps, seconds of the longest.
+        qualities: what stands for it at fast and at best; empty where its cost cannot be chosen.
     """
 
     mend: Callable[[Excerpt], Tensor]
@@ -57,7 +58,12 @@ class Method:
     grid: Callable[[int], int]
     margin_s: float
     longest_s: float
+    qualities: Mapping[str, "Method"] = field(default_factory=dict[str, "Method"])
     most: float = inf
+
+    def at(self, quality: str | None) -> "Method":
+        """The method at a quality; None and balanced are itself."""
+        return self.qualities.get(quality or "", self)
 
 
 def frame_at(rate: int) -> int:
@@ -70,8 +76,7 @@ def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
         return replace(spade.DEFAULT, window=frame_at(rate), rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
-        gain = _to_level(spade.DEFAULT.rms)
-        return form(*_scaled(excerpt, gain), settings(excerpt.rate))[0] / gain
+        return _at_level(excerpt, spade.DEFAULT.rms, lambda y, clip: form(y, clip, settings(excerpt.rate))[0])
 
     def words(rate: int) -> str:
         chosen = settings(rate)
@@ -86,8 +91,7 @@ def _social(form: Callable[..., tuple[Tensor, Tensor]], default: social_sparsity
         return replace(default, window=frame_at(rate), rms=None, tolerance=0.0)
 
     def mend(excerpt: Excerpt) -> Tensor:
-        gain = _to_level(default.rms)
-        return form(*_scaled(excerpt, gain), settings(excerpt.rate))[0] / gain
+        return _at_level(excerpt, default.rms, lambda y, clip: form(y, clip, settings(excerpt.rate))[0])
 
     def words(rate: int) -> str:
         chosen = settings(rate)
@@ -102,8 +106,10 @@ def _autoregressive() -> Method:
         return replace(ar_declip.DEFAULT, frame=frame, order=frame // 16)
 
     def mend(excerpt: Excerpt) -> Tensor:
-        observation, clip = _scaled(excerpt, 1.0)
-        return ar_declip.declipped(observation, clip.low, clip.high, settings(excerpt.rate))
+        def restore(y: Tensor, clip: HardClip) -> Tensor:
+            return ar_declip.declipped(y, clip.low, clip.high, settings(excerpt.rate))
+
+        return _at_level(excerpt, SIGMA_DATA, restore)
 
     def words(rate: int) -> str:
         chosen = settings(rate)
@@ -187,15 +193,27 @@ def _tenth(rate: int) -> int:
     return max(rate // 10, 1)
 
 
-def _to_level(rms: float | None) -> float:
-    return 1.0 if rms is None else rms / SIGMA_DATA
+def _blend(settings: blend.Blend, **qualities: Method) -> Method:
+    def mend(excerpt: Excerpt) -> Tensor:
+        chosen = replace(settings, window=frame_at(excerpt.rate), rms=None)
+        return _at_level(excerpt, settings.rms, lambda y, clip: blend.blended(y, clip, chosen))
+
+    def words(rate: int) -> str:
+        long, short = frame_at(rate), frame_at(rate) // blend.SHORTER
+        frames = f"{long} and {short}" if settings.long > 0 else f"{short}"
+        steps = settings.descent.thresholds * settings.descent.steps
+        return f"A-SPADE in frames of {frames}, {steps} steps of social sparsity"
+
+    return Method(mend, words, frame_at, margin_s=0.5, longest_s=8.0, qualities=qualities)
 
 
-def _scaled(excerpt: Excerpt, gain: float) -> tuple[Tensor, HardClip]:
+def _at_level(excerpt: Excerpt, rms: float | None, restore: Callable[[Tensor, HardClip], Tensor]) -> Tensor:
+    """Restore an excerpt, active sound at `rms`, and keep its peaks from running away."""
     clip = cast(HardClip, excerpt.operator)
-    scale = torch.tensor(gain, dtype=excerpt.observation.dtype)
+    gain = torch.tensor(1.0 if rms is None else rms / SIGMA_DATA, dtype=excerpt.observation.dtype)
     low, high = clip.levels(excerpt.observation)
-    return excerpt.observation * scale, HardClip(low * scale, high * scale)
+    restored = restore(excerpt.observation * gain, HardClip(low * gain, high * gain)) / gain
+    return clip.project(restored, excerpt.observation)
 
 
 METHODS: Mapping[str, Mapping[str, Method]] = {
@@ -205,10 +223,12 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         "ss-ew": _social(social_sparsity.ss_ew, social_sparsity.DEFAULT_EW),
         "ss-pew": _social(social_sparsity.ss_pew, social_sparsity.DEFAULT),
         "ar": _autoregressive(),
+        "blend": _blend(blend.BALANCED, fast=_blend(blend.FAST), best=_blend(blend.BEST)),
     },
     "inpaint": {"janssen": _janssen(), "a-spain": _a_spain(), "similarity": _similarity()},
     "declick": {"ar": _clicks()},
 }
+AUTO = {"declip": "blend", "declick": "ar"}  # what measured best (docs/choices.md); else diffusion
 WITHOUT_PRIOR = ("declick",)
 
 
