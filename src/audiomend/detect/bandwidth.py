@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from audiomend.detect.finding import Finding, sureness
+
 FRAME_S = 0.093  # 4096 samples at 44.1 and 48 kHz
 FRAMES_AT_ONCE = 64
 QUANTILE = 0.95  # over frames: what sounds now and then counts, a single click does not
@@ -30,6 +32,7 @@ CLIFF_DEPTH = (
 SURE_FALL_DB = 20.0
 HALF_DB = 6.0
 CUMULATIVE_SHARE = 0.985
+FULL_BAND = 0.95  # of Nyquist: an edge above it is the anti-aliasing filter of a full-band recording
 
 
 @dataclass(frozen=True)
@@ -196,3 +199,19 @@ def find_bandwidth(x: NDArray[np.floating], sample_rate: float) -> Bandwidth:
     detector = BandwidthDetector(len(x), sample_rate)
     detector.add(x)
     return detector.result()
+
+
+def finding(bandwidth: Bandwidth, sample_rate: float) -> Finding:
+    """The verdict in words: dull is what ends by an edge well below half the rate."""
+    facts = {
+        "cutoff_hz": round(bandwidth.cutoff_hz, 1),
+        "rule": bandwidth.rule,
+        "fall_db": round(bandwidth.fall_db, 1),
+    }
+    if bandwidth.cutoff_hz > FULL_BAND * sample_rate / 2:
+        return Finding("bandwidth", 0.0, "up to half the rate", facts)
+    sure = sureness(bandwidth.fall_db, 0, SURE_FALL_DB, 2 * SURE_FALL_DB)
+    if sure < 0.5:
+        return Finding("bandwidth", sure, "no clear edge", facts)
+    summary = f"ends at {bandwidth.cutoff_hz:,.0f} Hz, by an edge of {bandwidth.fall_db:.0f} dB"
+    return Finding("bandwidth", sure, summary, facts)
