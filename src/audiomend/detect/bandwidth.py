@@ -92,7 +92,7 @@ class BandwidthDetector:
     def result(self) -> Bandwidth:
         """The verdict on what was added so far; a sound shorter than a frame has silence on either side."""
         if self._levels.any():
-            return _verdict(self._quantile(), self._magnitude, self._rate / self._size)
+            return _verdict(self.spectrum(QUANTILE), self._magnitude, self.bin_hz)
         if not self._held.any():
             return Bandwidth(self._rate / 2, "cumulative", 0.0, 0.0)
         padded = BandwidthDetector(len(self._held), self._rate)
@@ -100,10 +100,15 @@ class BandwidthDetector:
         padded.add(np.pad(self._held, ((0, 0), (missing // 2, missing - missing // 2))))
         return padded.result()
 
-    def _quantile(self) -> NDArray[np.float64]:
-        """Level of each bin that a share of QUANTILE of the frames stays below, in dB."""
+    def spectrum(self, quantile: float) -> NDArray[np.float64]:
+        """(bins,) level that this share of the frames stays below, in dB; bins are `bin_hz` apart."""
         counts = np.cumsum(self._levels, axis=1)
-        return (counts < QUANTILE * counts[:, -1:]).sum(axis=1) + float(FLOOR_DB)
+        return (counts < quantile * counts[:, -1:]).sum(axis=1) + float(FLOOR_DB)
+
+    @property
+    def bin_hz(self) -> float:
+        """Distance of two bins."""
+        return self._rate / self._size
 
 
 def _verdict(level: NDArray[np.float64], magnitude: NDArray[np.float64], bin_hz: float) -> Bandwidth:
