@@ -15,8 +15,6 @@ from math import exp, floor, inf, log
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.detect.finding import Finding, sureness
-
 RATIO = 1e-4  # relative width of a bin of the histogram: one 16-bit step at a third of full scale
 DEPTH = int(log(2) / RATIO)  # bins kept, from the largest value down to half of it
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)  # of a top in bins: up to 1.3 %, room for dither
@@ -140,24 +138,3 @@ def find_clipping(x: NDArray[np.floating]) -> tuple[Clipping, ...]:
     detector = ClippingDetector(len(x))
     detector.add(x)
     return detector.result()
-
-
-def finding(verdicts: tuple[Clipping, ...]) -> Finding:
-    """The verdict in words."""
-    clipped, samples = (sum(getattr(v, name) for v in verdicts) for name in ("clipped", "samples"))
-    facts = {
-        "low": [v.low if v.low > -inf else None for v in verdicts],
-        "high": [v.high if v.high < inf else None for v in verdicts],
-        "share": clipped / max(samples, 1),
-    }
-    confidence = max(sureness(v.confidence, 0, CERTAIN, 1) for v in verdicts)
-    if not clipped:
-        return Finding("clipping", confidence, "none", facts)
-    levels = [abs(level) for v in verdicts for level in (v.low, v.high) if abs(level) < inf]
-    where = (
-        f"{min(levels):.4g}"
-        if max(levels) - min(levels) < 5e-4
-        else f"{min(levels):.4g} to {max(levels):.4g}"
-    )
-    summary = f"hard, at {where} of full scale, {clipped / samples:.2%} of the samples"
-    return Finding("clipping", confidence, summary, facts)

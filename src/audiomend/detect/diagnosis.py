@@ -5,14 +5,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.detect import bandwidth, channels, clipping, gaps, offset, quantisation
+from audiomend.detect import (
+    bandwidth,
+    channels,
+    codec,
+    dropouts,
+    gaps,
+    hum,
+    noise,
+    offset,
+    quantisation,
+    tops,
+)
 from audiomend.detect.bandwidth import Bandwidth, BandwidthDetector
+from audiomend.detect.bent_tops import BentTopDetector
 from audiomend.detect.channels import ChannelDetector, ChannelFaults
-from audiomend.detect.clipping import Clipping, ClippingDetector
+from audiomend.detect.clipping import ClippingDetector
+from audiomend.detect.codec import Shelf, shelf_of
+from audiomend.detect.dropouts import Dropout, DropoutDetector
 from audiomend.detect.finding import Finding
 from audiomend.detect.gaps import Gap, GapDetector
+from audiomend.detect.hum import Hum, HumDetector
+from audiomend.detect.noise import Noise, NoiseDetector
 from audiomend.detect.offset import Offset, OffsetDetector
 from audiomend.detect.quantisation import Quantisation, QuantisationDetector
+from audiomend.detect.tops import Tops
 
 
 @dataclass(frozen=True)
@@ -30,10 +47,14 @@ class Diagnosis:
     channels: int
     frames: int
     peak: float
-    clipping: tuple[Clipping, ...]
-    gaps: tuple[Gap, ...]
-    bandwidth: Bandwidth
+    clipping: tuple[Tops, ...]
     offset: tuple[Offset, ...]
+    gaps: tuple[Gap, ...]
+    dropouts: tuple[Dropout, ...]
+    bandwidth: Bandwidth
+    shelf: Shelf
+    hum: Hum
+    noise: Noise
     quantisation: Quantisation
     faults: ChannelFaults
 
@@ -41,10 +62,14 @@ class Diagnosis:
     def findings(self) -> tuple[Finding, ...]:
         """One verdict for each damage, found or not, in the order in which they would be mended."""
         return (
-            clipping.finding(self.clipping),
+            tops.finding(self.clipping),
             offset.finding(self.offset),
             gaps.finding(self.gaps, self.rate),
+            dropouts.finding(self.dropouts, self.rate),
             bandwidth.finding(self.bandwidth, self.rate),
+            codec.finding(self.shelf),
+            hum.finding(self.hum),
+            noise.finding(self.noise),
             quantisation.finding(self.quantisation),
             channels.finding(self.faults),
         )
@@ -61,9 +86,13 @@ class Examination:
     def __init__(self, channels: int, sample_rate: int) -> None:
         self._rate, self._channels, self._frames, self._peak = sample_rate, channels, 0, 0.0
         self._clipping = ClippingDetector(channels)
-        self._gaps = GapDetector(channels, sample_rate)
-        self._bandwidth = BandwidthDetector(channels, sample_rate)
+        self._bent = BentTopDetector(channels)
         self._offset = OffsetDetector(channels, sample_rate)
+        self._gaps = GapDetector(channels, sample_rate)
+        self._dropouts = DropoutDetector(channels, sample_rate)
+        self._bandwidth = BandwidthDetector(channels, sample_rate)
+        self._hum = HumDetector(channels, sample_rate)
+        self._noise = NoiseDetector(channels, sample_rate)
         self._quantisation = QuantisationDetector()
         self._faults = ChannelDetector(channels)
 
@@ -73,9 +102,13 @@ class Examination:
         self._peak = max(self._peak, float(np.abs(block).max(initial=0)))
         for detector in (
             self._clipping,
-            self._gaps,
-            self._bandwidth,
+            self._bent,
             self._offset,
+            self._gaps,
+            self._dropouts,
+            self._bandwidth,
+            self._hum,
+            self._noise,
             self._quantisation,
             self._faults,
         ):
@@ -83,15 +116,29 @@ class Examination:
 
     def diagnosis(self) -> Diagnosis:
         """What was found in all that was added."""
+        holes = self._gaps.result()
         return Diagnosis(
-            self._rate,
-            self._channels,
-            self._frames,
-            self._peak,
-            self._clipping.result(),
-            self._gaps.result(),
-            self._bandwidth.result(),
-            self._offset.result(),
-            self._quantisation.result(),
-            self._faults.result(),
+            rate=self._rate,
+            channels=self._channels,
+            frames=self._frames,
+            peak=self._peak,
+            clipping=tops.tops(self._clipping.result(), self._bent.result()),
+            offset=self._offset.result(),
+            gaps=holes,
+            dropouts=_beside(self._dropouts.result(), holes),
+            bandwidth=self._bandwidth.result(),
+            shelf=shelf_of(self._bandwidth),
+            hum=self._hum.result(),
+            noise=self._noise.result(),
+            quantisation=self._quantisation.result(),
+            faults=self._faults.result(),
         )
+
+
+def _beside(dropouts: tuple[Dropout, ...], gaps: tuple[Gap, ...]) -> tuple[Dropout, ...]:
+    """The dropouts that are not the fall into a gap of digital silence."""
+    return tuple(
+        one
+        for one in dropouts
+        if not any(g.channel == one.channel and g.start < one.stop and one.start < g.stop for g in gaps)
+    )

@@ -16,6 +16,7 @@ from audiomend.detect.finding import Finding, Place, plural, sureness
 FRAME_S = 0.002
 FALL_DB = 20.0
 EDGE = 3  # frames within which it falls, and comes back
+DEPTH_DB = 24.0  # of the middle of it
 SHORTEST, LONGEST = 4, 500  # frames: 8 ms to 1 s
 CONTEXT = 10  # frames on either side that must be steady
 STEADY_DB = 12.0
@@ -79,7 +80,8 @@ class _Channel:
             around = float(before[fall - CONTEXT])
             if fall + self.offset >= self.end and (stop := self._stop(fall, around)):
                 inside = float(np.median(level[fall:stop]))
-                self.found.append((fall + self.offset, stop + self.offset, around, around - inside))
+                if around - inside >= DEPTH_DB:
+                    self.found.append((fall + self.offset, stop + self.offset, around, around - inside))
                 self.end = stop + self.offset
 
     def _stop(self, fall: int, around: float) -> int:
@@ -120,7 +122,7 @@ class DropoutDetector:
 
 
 def _confidence(depth_db: float) -> float:
-    return sureness(depth_db, 0, FALL_DB, 2 * FALL_DB)
+    return sureness(depth_db, 0, DEPTH_DB, 2 * DEPTH_DB)
 
 
 def find_dropouts(x: NDArray[np.floating], sample_rate: float) -> tuple[Dropout, ...]:
@@ -133,7 +135,11 @@ def find_dropouts(x: NDArray[np.floating], sample_rate: float) -> tuple[Dropout,
 def finding(dropouts: tuple[Dropout, ...], sample_rate: float) -> Finding:
     """The verdict in words."""
     seconds = sum(one.stop - one.start for one in dropouts) / sample_rate
-    facts = {"count": len(dropouts), "seconds": seconds, "depth_db": [round(d.depth_db, 1) for d in dropouts[:9]]}
+    facts = {
+        "count": len(dropouts),
+        "seconds": seconds,
+        "depth_db": [round(d.depth_db, 1) for d in dropouts[:9]],
+    }
     if not dropouts:
         return Finding("dropouts", 0.0, "none", facts)
     deepest = max(one.depth_db for one in dropouts)

@@ -113,9 +113,7 @@ class NoiseDetector:
         level_db = 10 * log10(2 * float(noise.mean()) / self._size)
         slope = self._slope(floor, shows)
         kind = next(name for most, name in COLOURS if slope <= most)
-        confidence = min(
-            sureness(snr_db, NONE_DB, AUDIBLE_DB, LOUD_DB), sureness(share, 0, LEAST_SHARE, 0.8)
-        )
+        confidence = min(sureness(snr_db, NONE_DB, AUDIBLE_DB, LOUD_DB), sureness(share, 0, LEAST_SHARE, 0.8))
         return Noise(snr_db, level_db, slope, kind, share, confidence)
 
     def _floors(self, widths: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

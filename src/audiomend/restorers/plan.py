@@ -164,7 +164,8 @@ def _ordered(stages: list[Stage]) -> tuple[Stage, ...]:
 def _settings(diagnosis: Diagnosis) -> dict[str, tuple[str, Settings]]:
     """For each stage the damage that asks for it and the settings that would be taken."""
     rate = diagnosis.rate
-    gaps = tuple(Span(gap.channel, gap.start / rate, gap.stop / rate) for gap in diagnosis.gaps)
+    holes = sorted((g.channel, g.start, g.stop) for g in (*diagnosis.gaps, *diagnosis.dropouts))
+    gaps = tuple(Span(channel, start / rate, stop / rate) for channel, start, stop in holes)
     low = tuple(v.low if v.low > -inf else None for v in diagnosis.clipping)
     high = tuple(v.high if v.high < inf else None for v in diagnosis.clipping)
     levels = tuple(o.level if o.confidence >= 0.5 else 0.0 for o in diagnosis.offset)
