@@ -1,5 +1,7 @@
 """What was found and done, in words and numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,8 @@ OUTCOME = Outcome(
     channels=2,
     intervals=((10, 30), (250, 275)),
     changed=42,
+    method="diffusion",
+    settings="momentum, projection",
     model="prior",
     precision="bfloat16",
     steps=8,
@@ -51,6 +55,13 @@ def test_after() -> None:
     assert summary.after(REQUEST, OUTCOME) == (
         "out.wav: 42 samples changed (2.1%), by prior in 8 steps (bfloat16, seed 9), in 1 min 1 s; "
         "what was filled in is invented"
+    )
+
+
+def test_after_a_method_without_a_prior() -> None:
+    outcome = replace(OUTCOME, method="ar", settings="frames of 8192", model="", steps=0, precision="")
+    assert summary.after(REQUEST, outcome).startswith(
+        "out.wav: 42 samples changed (2.1%), by ar (frames of 8192), in 1 min 1 s"
     )
 
 

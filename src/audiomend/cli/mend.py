@@ -10,7 +10,7 @@ import typer
 from audiomend.cli import interrupts, summary
 from audiomend.cli.console import Bar, print_json, progress_bar, say, warn
 from audiomend.cli.offline import forbid_network
-from audiomend.cli.options import WHERE, Bands, Gap, Output, Settings, Source, takes
+from audiomend.cli.options import WHERE, Bands, DeclipMethod, Gap, Method, Output, Settings, Source, takes
 from audiomend.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def declip(
     output: Output,
     *,
     settings: Settings,
+    method: DeclipMethod = "auto",
     clip_level: Annotated[
         float | None,
         typer.Option(
@@ -60,12 +61,18 @@ def declip(
 
     Samples that are not clipped stay as they are, to the bit.
     """
-    _mend("declip", source, output, settings, clip_level=clip_level)
+    _mend("declip", source, output, settings, method, clip_level=clip_level)
 
 
 @takes(Settings)
 def inpaint(
-    source: Source, output: Output, *, settings: Settings, gap: Gap = None, band: Bands = None
+    source: Source,
+    output: Output,
+    *,
+    settings: Settings,
+    method: Method = "auto",
+    gap: Gap = None,
+    band: Bands = None,
 ) -> None:
     """Fill gaps: dropouts, cuts, stretches that are lost.
 
@@ -73,7 +80,7 @@ def inpaint(
     covers in one band is replaced, and the sound outside the band stays; name 10 ms more than it lasts on
     either side, where the two are mixed.
     """
-    _mend("inpaint", source, output, settings, gaps=tuple(gap or ()), bands=tuple(band or ()))
+    _mend("inpaint", source, output, settings, method, gaps=tuple(gap or ()), bands=tuple(band or ()))
 
 
 @takes(Settings)
@@ -82,6 +89,7 @@ def extend(
     output: Output,
     *,
     settings: Settings,
+    method: Method = "auto",
     cutoff_hz: Annotated[
         float | None,
         typer.Option(
@@ -96,7 +104,7 @@ def extend(
 
     The band below the cut-off stays as it is, but for where the two meet.
     """
-    _mend("extend", source, output, settings, cutoff_hz=cutoff_hz)
+    _mend("extend", source, output, settings, method, cutoff_hz=cutoff_hz)
 
 
 def _mend(
@@ -104,6 +112,7 @@ def _mend(
     source: str,
     output: str,
     settings: Settings,
+    method: str,
     *,
     clip_level: float | None = None,
     gaps: tuple[str, ...] = (),
@@ -121,7 +130,7 @@ def _mend(
             from audiomend.restorers.locate import Given
 
             given = Given(clip_level=clip_level, bands=parse_bands(bands), cutoff_hz=cutoff_hz)
-            request = _request(verb, source, output, settings, given, gaps)
+            request = _request(verb, source, output, settings, method, given, gaps)
             bar.show(f"Reading {source}")
             with threads(settings.threads):
                 outcome = mend_file(request, lambda plan: _announce(plan, request, bar), bar.advance)
@@ -132,7 +141,13 @@ def _mend(
 
 
 def _request(
-    verb: str, source: str, output: str, settings: Settings, given: "Given", gaps: tuple[str, ...]
+    verb: str,
+    source: str,
+    output: str,
+    settings: Settings,
+    method: str,
+    given: "Given",
+    gaps: tuple[str, ...],
 ) -> "Request":
     from audiomend.restorers.files import Request
     from audiomend.restorers.frame import Options
@@ -142,7 +157,7 @@ def _request(
         source=source,
         output=output,
         options=Options(
-            method=settings.method,
+            method=method,
             model=settings.model,
             quality=settings.quality,
             steps=settings.steps,

@@ -56,7 +56,8 @@ def declip(
         sample_rate: in Hz, 1,000 to 768,000.
         clip_level: samples whose magnitude reaches it are clipped; None finds the level of each channel and
             polarity.
-        method: auto or diffusion.
+        method: auto takes what measured best; diffusion is the prior; a-spade, s-spade, ss-ew, ss-pew and ar
+            need none, and none of the arguments that are about it.
         model: a shipped model's name or a model's folder; None takes the default.
         quality: fast, balanced or best: 8, 16 or 32 network evaluations; None is balanced, or the preset's
             own number.
@@ -135,6 +136,7 @@ def inpaint(
         band: (low, high) in Hz, one or more: only these bands are lost, in the gaps, or else in the regions;
             what the audio holds in them there is replaced, and the rest stays, to 80 dB. The two are mixed
             in the first and last 10 ms. Empty means all.
+        method: auto or diffusion.
 
     The other arguments, the result and the errors are those of `declip`.
     """
@@ -188,6 +190,7 @@ def extend(
 
     Args:
         cutoff_hz: where the sound ends; None finds its edge.
+        method: auto or diffusion.
 
     The other arguments, the result and the errors are those of `declip`.
     """
