@@ -20,8 +20,10 @@ from audiomend.detect import (
 from audiomend.detect.bandwidth import Bandwidth, BandwidthDetector
 from audiomend.detect.bent_tops import BentTopDetector
 from audiomend.detect.channels import ChannelDetector, ChannelFaults
+from audiomend.detect.clicks import Click, ClickDetector
 from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.codec import Shelf, shelf_of
+from audiomend.detect.content import Content, ContentDetector
 from audiomend.detect.dropouts import Dropout, DropoutDetector
 from audiomend.detect.finding import Finding
 from audiomend.detect.gaps import Gap, GapDetector
@@ -29,6 +31,7 @@ from audiomend.detect.hum import Hum, HumDetector
 from audiomend.detect.noise import Noise, NoiseDetector
 from audiomend.detect.offset import Offset, OffsetDetector
 from audiomend.detect.quantisation import Quantisation, QuantisationDetector
+from audiomend.detect.reverberation import Reverberation, ReverberationDetector
 from audiomend.detect.tops import Tops
 
 
@@ -49,14 +52,17 @@ class Diagnosis:
     peak: float
     clipping: tuple[Tops, ...]
     offset: tuple[Offset, ...]
+    clicks: tuple[Click, ...]
     gaps: tuple[Gap, ...]
     dropouts: tuple[Dropout, ...]
     bandwidth: Bandwidth
     shelf: Shelf
     hum: Hum
     noise: Noise
+    room: Reverberation
     quantisation: Quantisation
     faults: ChannelFaults
+    content: Content
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -64,12 +70,14 @@ class Diagnosis:
         return (
             tops.finding(self.clipping),
             offset.finding(self.offset),
+            clicks.finding(self.clicks, self.seconds),
             gaps.finding(self.gaps, self.rate),
             dropouts.finding(self.dropouts, self.rate),
             bandwidth.finding(self.bandwidth, self.rate),
             codec.finding(self.shelf),
             hum.finding(self.hum),
             noise.finding(self.noise),
+            reverberation.finding(self.room, self.content.kind == "speech"),
             quantisation.finding(self.quantisation),
             channels.finding(self.faults),
         )
@@ -88,12 +96,15 @@ class Examination:
         self._clipping = ClippingDetector(channels)
         self._bent = BentTopDetector(channels)
         self._offset = OffsetDetector(channels, sample_rate)
+        self._clicks = ClickDetector(channels, sample_rate)
         self._gaps = GapDetector(channels, sample_rate)
         self._dropouts = DropoutDetector(channels, sample_rate)
         self._bandwidth = BandwidthDetector(channels, sample_rate)
         self._hum = HumDetector(channels, sample_rate)
         self._noise = NoiseDetector(channels, sample_rate)
         self._quantisation = QuantisationDetector()
+        self._room = ReverberationDetector(channels, sample_rate)
+        self._content = ContentDetector(channels, sample_rate)
         self._faults = ChannelDetector(channels)
 
     def add(self, block: NDArray[np.floating]) -> None:
@@ -104,11 +115,14 @@ class Examination:
             self._clipping,
             self._bent,
             self._offset,
+            self._clicks,
             self._gaps,
             self._dropouts,
             self._bandwidth,
             self._hum,
             self._noise,
+            self._room,
+            self._content,
             self._quantisation,
             self._faults,
         ):
@@ -124,14 +138,17 @@ class Examination:
             peak=self._peak,
             clipping=tops.tops(self._clipping.result(), self._bent.result()),
             offset=self._offset.result(),
+            clicks=self._clicks.result(),
             gaps=holes,
             dropouts=_beside(self._dropouts.result(), holes),
             bandwidth=self._bandwidth.result(),
             shelf=shelf_of(self._bandwidth),
             hum=self._hum.result(),
             noise=self._noise.result(),
+            room=self._room.result(),
             quantisation=self._quantisation.result(),
             faults=self._faults.result(),
+            content=self._content.result(),
         )
 
 

@@ -11,6 +11,7 @@ would spoil; the band last, since what it adds is made of all the rest.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
@@ -19,7 +20,11 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from audiomend.audio.atomic import PartFile, write_error
 from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE
+from audiomend.detect.clicks import Click
 from audiomend.detect.diagnosis import Diagnosis
+from audiomend.detect.dropouts import Dropout
+from audiomend.detect.finding import FOUND
+from audiomend.detect.gaps import Gap
 from audiomend.errors import UsageError
 
 SCHEMA = "audiomend.plan/1"
@@ -99,6 +104,17 @@ ORDER: dict[str, type[Settings]] = {
     "room": NotThereYet,
 }
 
+DAMAGES = {
+    "declip": ("clipping",),
+    "offset": ("dc offset",),
+    "declick": ("clicks",),
+    "gaps": ("gaps", "dropouts"),
+    "band": ("bandwidth",),
+    "hum": ("hum",),
+    "noise": ("noise",),
+    "room": ("reverberation",),
+}  # that a stage mends
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -140,19 +156,14 @@ class MendingPlan:
 
 def plan_of(diagnosis: Diagnosis, path: str = "", sha256: str = "") -> MendingPlan:
     """The plan that follows from a diagnosis: one stage for each damage that was found."""
-    found = {finding.damage: finding for finding in diagnosis.findings if finding.is_found}
-    chosen = _settings(diagnosis)
-    stages = [
-        Stage(
-            name,
-            settings,
-            not isinstance(settings, NotThereYet),
-            round(found[damage].confidence, 3),
-            found[damage].summary,
-        )
-        for name, (damage, settings) in chosen.items()
-        if damage in found
-    ]
+    settings, stages = _settings(diagnosis), list[Stage]()
+    for name, damages in DAMAGES.items():
+        found = [one for one in diagnosis.findings if one.damage in damages and one.is_found]
+        if found:
+            confidence = round(max(one.confidence for one in found), 3)
+            reason = "; ".join(f"{one.damage}: {one.summary}" for one in found)
+            enabled = name in settings
+            stages.append(Stage(name, settings.get(name, NotThereYet()), enabled, confidence, reason))
     size = Input(path, sha256, diagnosis.rate, diagnosis.channels, diagnosis.frames)
     return MendingPlan(size, _ordered(stages))
 
@@ -161,23 +172,25 @@ def _ordered(stages: list[Stage]) -> tuple[Stage, ...]:
     return tuple(sorted(stages, key=lambda stage: list(ORDER).index(stage.stage)))
 
 
-def _settings(diagnosis: Diagnosis) -> dict[str, tuple[str, Settings]]:
-    """For each stage the damage that asks for it and the settings that would be taken."""
-    rate = diagnosis.rate
-    holes = sorted((g.channel, g.start, g.stop) for g in (*diagnosis.gaps, *diagnosis.dropouts))
-    gaps = tuple(Span(channel, start / rate, stop / rate) for channel, start, stop in holes)
-    low = tuple(v.low if v.low > -inf else None for v in diagnosis.clipping)
-    high = tuple(v.high if v.high < inf else None for v in diagnosis.clipping)
-    levels = tuple(o.level if o.confidence >= 0.5 else 0.0 for o in diagnosis.offset)
+def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
+    """For each stage that is there, the settings that would be taken."""
+    kinds = {channel.kind for channel in diagnosis.clipping} - {"none"}
     return {
-        "declip": ("clipping", Declip(low, high)),
-        "offset": ("dc offset", RemoveOffset(levels)),
-        "gaps": ("gaps", FillGaps(gaps)),
-        "band": ("bandwidth", ExtendBand(diagnosis.bandwidth.cutoff_hz)),
-        "hum": ("hum", NotThereYet()),
-        "noise": ("noise", NotThereYet()),
-        "room": ("reverberation", NotThereYet()),
+        "declip": Declip(
+            tuple(tops.low if tops.low > -inf else None for tops in diagnosis.clipping),
+            tuple(tops.high if tops.high < inf else None for tops in diagnosis.clipping),
+            "hard" if "hard" in kinds else "bent" if "bent" in kinds else "soft",
+        ),
+        "offset": RemoveOffset(tuple(o.level if o.confidence >= FOUND else 0.0 for o in diagnosis.offset)),
+        "declick": Declick(_spans(diagnosis.clicks, diagnosis.rate)),
+        "gaps": FillGaps(_spans((*diagnosis.gaps, *diagnosis.dropouts), diagnosis.rate)),
+        "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
     }
+
+
+def _spans(places: Iterable[Gap | Dropout | Click], rate: int) -> tuple[Span, ...]:
+    ordered = sorted((place.channel, place.start, place.stop) for place in places)
+    return tuple(Span(channel, start / rate, stop / rate) for channel, start, stop in ordered)
 
 
 def write_plan(plan: MendingPlan, path: Path, *, force: bool = False) -> None:
