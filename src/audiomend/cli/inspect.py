@@ -64,6 +64,12 @@ def inspect(
                 from audiomend.restorers.plan import plan_of, write_plan
 
                 write_plan(plan_of(found.diagnosis, found.source, found.sha256), plan, force=force)
+            if report is not None:
+                from audiomend.report.inspection import page_of
+                from audiomend.report.page import write
+
+                bar.show(f"Writing {report}")
+                write(page_of(found), report)
     for warning in found.warnings:
         warn(warning)
     if json:
@@ -87,7 +93,10 @@ class _Watch:
 def _check(source: str, report: Path | None, plan: Path | None, *, force: bool) -> None:
     """Find out what can be found out before the file is read."""
     from audiomend.audio.atomic import PartFile
+    from audiomend.audio.file import PIPE
 
+    if source == PIPE and report is not None:
+        raise UsageError("--report reads IN once more, so it cannot be -; give it a name")
     written = [path for path in (report, plan) if path is not None]
     places = [os.path.realpath(path) for path in (source, *written)]
     if len(set(places)) < len(places):
@@ -114,13 +123,13 @@ def as_json(found: "Inspection") -> dict[str, Any]:
             "frames": diagnosis.frames,
             "peak": diagnosis.peak,
         },
+        "content": {"kind": diagnosis.content.kind, "speech": round(diagnosis.content.speech, 3)},
         "findings": [
             {
                 "damage": finding.damage,
                 "found": finding.is_found,
                 "confidence": round(finding.confidence, 3),
                 "summary": finding.summary,
-                **({"places": len(finding.places)} if finding.places else {}),
                 "facts": dict(finding.facts),
                 "places_s": [
                     [place.channel, place.start / diagnosis.rate, place.stop / diagnosis.rate]
@@ -147,7 +156,9 @@ def _print_table(found: "Inspection") -> None:
     console = Console(highlight=False)
     channels = f"{diagnosis.channels} channel{'s' if diagnosis.channels > 1 else ''}"
     console.print(
-        f"{printable(found.source)}: {diagnosis.seconds:,.1f} s, {diagnosis.rate:,} Hz, {channels}",
+        f"{printable(found.source)}: {diagnosis.seconds:,.1f} s, {diagnosis.rate:,} Hz, {channels},"
+        f" {diagnosis.content.kind}",
         markup=False,
+        soft_wrap=True,
     )
     console.print(table)

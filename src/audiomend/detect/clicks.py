@@ -90,7 +90,7 @@ class ClickDetector:
         ended._search()
         last = self._samples - ORDER
         return tuple(
-            Click(*found) for found in _merged(ended._found) if ORDER <= found[1] and found[2] <= last
+            Click(*found) for found in _merged(ended._found) if found[1] >= ORDER and found[2] <= last
         )
 
     def _copy(self) -> "ClickDetector":

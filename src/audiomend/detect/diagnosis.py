@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from audiomend.detect import (
     bandwidth,
     channels,
+    clicks,
     codec,
     dropouts,
     gaps,
@@ -15,6 +16,7 @@ from audiomend.detect import (
     noise,
     offset,
     quantisation,
+    reverberation,
     tops,
 )
 from audiomend.detect.bandwidth import Bandwidth, BandwidthDetector

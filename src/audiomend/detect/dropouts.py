@@ -70,7 +70,7 @@ class _Channel:
         self.level, self.offset = self.level[done:], self.offset + done
 
     def _search(self) -> None:
-        """Note the dropouts whose frames after are there; a frame without all frames before was seen already."""
+        """Note the dropouts whose frames after are there; what lacks frames before was seen already."""
         level = self.level
         if len(level) < 2 * CONTEXT + SHORTEST:
             return

@@ -9,7 +9,7 @@ FLOOR_DB = -90.0  # relative to a sine at full scale: as deep as 16 bits go
 
 
 class BandLevels:
-    """A short-time spectrum, block by block: frames of 32 ms that overlap by half, powers of channels averaged."""
+    """A short-time spectrum by blocks: frames of 32 ms, half overlapping, powers of channels averaged."""
 
     def __init__(self, channels: int, sample_rate: float) -> None:
         self._size = 2 ** round(np.log2(FRAME_S * sample_rate))

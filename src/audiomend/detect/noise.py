@@ -2,9 +2,9 @@
 
 The spectrum is looked at in bands of a third of an octave, in stretches of 0.1 s. Where a band holds nothing
 but steady noise now and then, its power has a floor that it keeps coming back to, and at the floor its bins
-are distributed as the squared magnitudes of a Gaussian are: exponentially, so that the mean of their logarithm
-lies Euler's constant, 2.5 dB, below the logarithm of their mean. The floor of music is touched once, or is
-made of lines, whose logarithms lie further down. Bands where noise never shows are interpolated.
+are distributed as the squared magnitudes of a Gaussian are: exponentially, so that the mean of their
+logarithm lies Euler's constant, 2.5 dB, below the logarithm of their mean. The floor of music is touched once,
+or is made of lines, whose logarithms lie further down. Bands where noise never shows are interpolated.
 """
 
 from dataclasses import dataclass

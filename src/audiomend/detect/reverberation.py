@@ -3,8 +3,8 @@
 Sound may stop at once, a room does not: whatever is said in it, no band falls faster than the room lets it.
 So the steepest falls, over a quarter of a second each, tell the decay: their distribution's 5 % point grows
 with the decay rate of the room (after Wen, Habets and Naylor 2008, who take the spread of the negative side).
-The law between the two was fitted on speech in measured rooms. Music decays by itself: a piano rings for seconds
-in a dry room, so for music the estimate says nothing of a room.
+The law between the two was fitted on speech in measured rooms. Music decays by itself: a piano rings for
+seconds in a dry room, so for music the estimate says nothing of a room.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ FALL_S = 0.25  # over which a straight line is laid
 STEEPEST = 0.05  # share of the falls that are steeper than the one that is taken
 ABOVE_DB = 4.0  # of the band's 5 % point, where a fall must end: below lies noise
 QUIET = 0.05
-# ln T60 = A − B ln(fall in dB/s), least squares over 119 clips of training speech, dry and in 34 measured rooms.
+# ln T60 = A − B ln(fall in dB/s): least squares over 119 clips of training speech, dry and in 34 rooms.
 A, B = 7.356, 1.737
 LEAST_FALLS = 50
 SLOWEST, FASTEST, STEP = 5.0, 2000.0, 0.04  # of the falls that are counted, dB/s, and the relative step
