@@ -48,6 +48,7 @@ class Options:
         precision: auto, float32 or bfloat16.
         device: auto, cpu, cuda or mps.
         walk: other values for fields of `Way`, for comparisons.
+        draw: walk to a sample of the posterior, instead of the most accurate signal.
     """
 
     method: str = "auto"
@@ -64,6 +65,7 @@ class Options:
     precision: str = "auto"
     device: str = "auto"
     walk: Mapping[str, object] = field(default_factory=dict[str, object])
+    draw: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -124,7 +126,13 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
     device = choose_device(options.device)
     prior = load(options.model, choose(options.precision, device), device)
     chosen = way(
-        damage.verb, options.quality, options.steps, options.changes, damage.severity, options.preset
+        damage.verb,
+        options.quality,
+        options.steps,
+        options.changes,
+        damage.severity,
+        options.preset,
+        options.draw,
     )
     windows = windows_for(prior, source.rate)
     if damage.clean_rms > 0:
