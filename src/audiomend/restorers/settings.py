@@ -36,9 +36,8 @@ _LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)
 
 _COLD_DRAW = {"start": 10.0, "end": 0.003, "rho": 5.0, "solver": "unipc", "warm": False, "conditioned": True}
 # An estimate starts low or goes beyond the denoiser; a draw starts where noise drowns what is missing, and
-# follows the probability flow. Momentum draws clipped peaks when it adds enough fresh noise.
+# follows the probability flow. Clipped peaks are drawn by momentum that adds more fresh noise (`_drawing`).
 _DRAWING: Mapping[str, Mapping[str, object]] = {
-    "declip": {"m": LIGHT_MOMENTUM[0], "stride": LIGHT_MOMENTUM[1]},
     "inpaint": _COLD_DRAW,
     "inpaint-band": _COLD_DRAW,
     "extend": {"start": 2.0, "rho": 5.0, "solver": "unipc"},
@@ -99,9 +98,9 @@ def momentum_for(share: float) -> tuple[float, float]:
 
 def _drawing(verb: str, severity: float) -> dict[str, Any]:
     """The fields that make a draw of the way by which a verb estimates."""
-    if verb != "declip":
-        return {**_DRAWING[verb]}
-    return {**_DRAWING[verb], "kappa": _between(severity, LIGHT_KAPPA, HEAVY_KAPPA)}
+    if verb == "declip":
+        return {"kappa": _between(severity, LIGHT_KAPPA, HEAVY_KAPPA)}
+    return {**_DRAWING[verb]}
 
 
 def _between(share: float, light: float, heavy: float) -> float:
