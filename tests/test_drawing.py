@@ -113,7 +113,7 @@ def test_draws_differ_in_seed_and_draw_by_their_verb() -> None:
         assert (chosen.start, chosen.solver, chosen.warm, chosen.steps) == (10.0, "unipc", False, 5)
     estimate = way("declip", None, None, severity=0.325)
     assert estimate.kappa == 0.1
-    for severity, kappa in ((0.1, 0.8), (0.325, 0.65), (0.9, 0.5)):
+    for severity, kappa in ((0.1, 0.8), (0.325, 0.6), (0.9, 0.4)):
         drawn = way("declip", None, None, severity=severity, draw=True)
         assert drawn.kappa == pytest.approx(kappa)
         assert replace(drawn, kappa=0.1) == way("declip", None, None, severity=severity)

@@ -17,7 +17,7 @@ LIGHT_MOMENTUM, HEAVY_MOMENTUM = (
     (0.6, 2.0),
     (0.85, 3.0),
 )  # m and stride up to the one share, from the other on
-LIGHT_KAPPA, HEAVY_KAPPA = 0.8, 0.5  # of a draw, at the same shares
+LIGHT_KAPPA, HEAVY_KAPPA = 0.8, 0.4  # of a draw, at the same shares
 LONG_GAP_S = 0.08
 
 _WAYS = {
