@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from audiomend.classical.autoregression import lpc
+from audiomend.detect.finding import Finding, Place, plural, sureness
 
 ORDER = 24
 FRAME_S = 0.093  # 4096 samples at 44.1 and 48 kHz; the middle half is searched
@@ -238,3 +239,13 @@ def _merged(found: list[tuple[int, int, int, float]]) -> list[tuple[int, int, in
         else:
             merged.append((channel, start, stop, confidence))
     return merged
+
+
+def finding(clicks: tuple[Click, ...], seconds: float) -> Finding:
+    """The verdict in words on the clicks of a sound so long: one may be a false alarm, many are none."""
+    weight = sum(2 * click.confidence - 1 for click in clicks)  # 0 for one that just stands out, 1 at most
+    facts = {"count": len(clicks), "per_second": round(len(clicks) / max(seconds, 1e-9), 3)}
+    if not clicks:
+        return Finding("clicks", 0.0, "none", facts)
+    places = tuple(Place(click.channel, click.start, click.stop) for click in clicks)
+    return Finding("clicks", sureness(weight, 0, 1, 3), plural(len(clicks), "click"), facts, places)

@@ -41,7 +41,7 @@ def parts(source: SoundReader, damage: Damage, method: Method) -> list[Part]:
     inside = False
     for cell in range(ceil(source.frames / grid)):
         start, stop = cell * grid, min((cell + 1) * grid, source.frames)
-        rows = damage.lost(start, source.read(start, stop)).any(axis=1)
+        rows = np.asarray(damage.lost(start, source.read(start, stop)).any(axis=1))
         if rows.any() and inside:
             runs[-1].append(rows)
         elif rows.any():
