@@ -164,8 +164,8 @@ def _best_shift(
     if not found:
         return None
     edge = round(settings.fade_s * rate)
-    refined = [_refined(x, known, start, end, shift, edge, round(HOP_S * rate)) for shift in found]
-    return max(refined)[1]
+    agreeing = [refined(x, known, start, end, shift, edge, round(HOP_S * rate)) for shift in found]
+    return max(agreeing)[1]
 
 
 def _near_shifts(
@@ -227,7 +227,7 @@ def _log_spectra(x: Tensor, frame: int, hop: int, rate: float) -> Tensor:
     return level.transpose(-1, -2).flatten(0, 1)
 
 
-def _refined(
+def refined(
     x: Tensor, known: Tensor, start: int, end: int, shift: int, edge: int, hop: int
 ) -> tuple[float, int]:
     """The shift within a hop of this one at which the waveforms before and after the gap agree most.
