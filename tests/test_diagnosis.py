@@ -5,8 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from audiomend.detect import bandwidth, channels, clicks, codec, dropouts, gaps, hum, noise, offset
-from audiomend.detect import quantisation, reverberation, tops
+from audiomend.detect import (
+    bandwidth,
+    channels,
+    clicks,
+    codec,
+    dropouts,
+    gaps,
+    hum,
+    noise,
+    offset,
+    quantisation,
+    reverberation,
+    tops,
+)
 from audiomend.detect.bandwidth import BandwidthDetector
 from audiomend.detect.bent_tops import BentTop, BentTopDetector, find_bent_tops
 from audiomend.detect.channels import ChannelDetector, find_channel_faults

@@ -59,6 +59,7 @@ _METHOD = typer.Option(
     rich_help_panel=HOW,
 )
 Method = Annotated[Literal["auto", "diffusion"], _METHOD]
+InpaintMethod = Annotated[Literal["auto", "diffusion", "janssen", "a-spain", "similarity"], _METHOD]
 DeclipMethod = Annotated[Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar"], _METHOD]
 Json = Annotated[
     bool,
@@ -281,6 +282,13 @@ class Settings:
             rich_help_panel=MACHINE,
         ),
     ] = False
+
+
+WITHOUT_PRIOR = (
+    *("region", "strength", "residue", "report", "output_dir", "recursive", "jobs"),
+    *("clip_mode", "force", "json", "threads", "offline"),
+)
+"""The settings of verbs that evaluate no network."""
 
 
 def takes(settings: type[Any], *only: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

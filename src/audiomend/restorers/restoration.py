@@ -21,11 +21,14 @@ from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
 from audiomend.audio.reader import SoundReader, by_position
+from audiomend.detect.clicks import Click, ClickDetector
 from audiomend.detect.diagnosis import Diagnosis, Examination
 from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
 from audiomend.restorers.frame import Options, Progress, prepare, run
+from audiomend.restorers.locate import clicked
+from audiomend.restorers.methods import WITHOUT_PRIOR
 from audiomend.restorers.plan import (
     ORDER,
     Declick,
@@ -211,7 +214,7 @@ def _check_plan(plan: MendingPlan, digest: str, sound: Sound, counted: Survey) -
     if (made.rate, made.channels, made.frames) != here or (digest and made.sha256 not in ("", digest)):
         raise UsageError(
             f"The plan was made for another file, {made.path or 'a pipe'} ({made.frames:,} frames of"
-            f" {made.channels} channels at {made.rate:,} Hz); make one of {sound.name} by `audiomend inspect`."
+            f" {made.channels} channels at {made.rate:,} Hz); `audiomend inspect` makes one of {sound.name}."
         )
 
 
@@ -262,7 +265,9 @@ def _subtract(
     assert isinstance(stage.settings, RemoveOffset)
     levels = options.strength * np.array(stage.settings.levels)[:, None]
     for start, stop in _blocks(source):
-        changed = np.broadcast_to(levels != 0, (source.channels, stop - start)) & _inside(options, start, stop)
+        changed = np.broadcast_to(levels != 0, (source.channels, stop - start)) & _inside(
+            options, start, stop
+        )
         sink.add(start, source.read(start, stop) - levels, changed)
         if progress is not None and progress(stop / source.frames) is False:
             raise Cancelled("The work was cancelled; nothing was written.")
@@ -290,8 +295,10 @@ def _mend(
         level.add(source.read(start, stop))
     if damage is None or level.rms == 0 or options.strength == 0:
         return "", ""
-    method: str = getattr(stage.settings, "method", "auto")
-    job = prepare(source, damage, level.gain, replace(options, method=method))
+    options = replace(options, method=getattr(stage.settings, "method", "auto"))
+    if damage.verb in WITHOUT_PRIOR:
+        options = replace(options, model=None, quality=None)
+    job = prepare(source, damage, level.gain, options)
     run(job, sink, progress)
     return job.method, job.settings
 
@@ -307,10 +314,19 @@ def _clipped(settings: Declip, source: SoundReader) -> Damage | None:
     return Clipped(low, high, source.rate, share) if beyond else None
 
 
-def _holed(settings: FillGaps | Declick, source: SoundReader) -> Damage | None:
-    spans: tuple[Span, ...] = settings.gaps if isinstance(settings, FillGaps) else settings.clicks
+def _clicked(settings: Declick, source: SoundReader) -> Damage | None:
+    detector = ClickDetector(source.channels, source.rate)
+    clicks = [Click(span.channel, *_frames(span, source), confidence=1.0) for span in settings.clicks]
+    if not clicks:
+        for start, stop in _blocks(source):
+            detector.add(source.read(start, stop))
+        clicks = list(detector.result())
+    return clicked(clicks, source.rate, source.channels) if clicks else None
+
+
+def _holed(settings: FillGaps, source: SoundReader) -> Damage | None:
     rows = tuple(
-        tuple(merge(_frames(span, source) for span in spans if span.channel == channel))
+        tuple(merge(_frames(span, source) for span in settings.gaps if span.channel == channel))
         for channel in range(source.channels)
     )
     lengths = [stop - start for row in rows for start, stop in row]
@@ -329,7 +345,7 @@ _Mending = Callable[[Stage, SoundReader, Options, Spill, Progress | None], tuple
 _MENDING: Mapping[str, _Mending] = {
     "declip": partial(_mend, _clipped),
     "offset": _subtract,
-    "declick": partial(_mend, _holed),
+    "declick": partial(_mend, _clicked),
     "gaps": partial(_mend, _holed),
     "band": partial(_mend, _dull),
 }
