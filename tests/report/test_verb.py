@@ -130,7 +130,7 @@ def test_the_facts(tmp_path: Path) -> None:
     assert facts["Settings"] == "3 steps, strength 1, precision float32"
     assert "Residue" not in facts
     assert page.lead == (
-        "Found: 1 gap, 0.020 s together, as given. 20 samples were changed, 0.67% of all."
+        "Found: 1 gap, 0.020 s together, as given. 20 samples were changed, 0.67% of all samples."
         " What stands in the gaps is invented: likely sound, not the lost one."
         " All other samples are those of the input."
     )

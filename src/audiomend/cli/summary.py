@@ -45,7 +45,8 @@ def _differing(outcome: "Outcome") -> str:
     if outcome.drawn is None:
         return ""
     names = f"{outcome.drawn.samples[0].path} to {outcome.drawn.samples[-1].path}"
-    return f"; {percent(outcome.drawn.share)} of its energy differs between the posterior samples {names}"
+    share = percent(outcome.drawn.share)
+    return f"; of the energy of what they changed, {share} differs between the posterior samples {names}"
 
 
 def warnings(request: "Request", outcome: "Outcome") -> list[str]:
@@ -143,7 +144,7 @@ def _samples(drawn: "Drawn | None") -> dict[str, Any] | None:
         }
         for sample in drawn.samples
     ]
-    return {"share": drawn.share, "files": files}
+    return {"share": drawn.share, "started_from": drawn.started_from, "files": files}
 
 
 def in_seconds(intervals: Sequence[tuple[int, int]], rate: int) -> list[tuple[float, float]]:

@@ -148,7 +148,13 @@ def _done(verb: str, outcome: Outcome) -> str:
     if not outcome.changed:
         return "Nothing was changed."
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
-    return f"{outcome.changed:,} samples were changed, {percent(share)} of all. {INVENTED[verb]}"
+    return (
+        f"{outcome.changed:,} samples were changed, {percent(share)} of {_of_all(outcome)}. {INVENTED[verb]}"
+    )
+
+
+def _of_all(outcome: Outcome) -> str:
+    return "all samples" if outcome.channels == 1 else f"all samples of {outcome.channels} channels"
 
 
 def _losses(outcome: Outcome) -> list[str]:
@@ -178,7 +184,7 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
         "Settings": f"{outcome.steps} steps, strength {options.strength:g}, precision {outcome.precision}",
         "Preset": options.preset or "",
         "Chosen": ", ".join(f"{what} {name}" for what, name in options.changes.items()),
-        "Started from": outcome.started_from,
+        "Started from": _started_from(outcome),
         "Seed": str(options.seed),
         "Posterior samples": _of_samples(outcome),
         "Time": f"{outcome.seconds:.1f} s",
@@ -187,14 +193,20 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
+def _started_from(outcome: Outcome) -> str:
+    if outcome.drawn is None:
+        return outcome.started_from
+    return f"{outcome.started_from} (the output; the posterior samples say themselves)"
+
+
 def _of_samples(outcome: Outcome) -> str:
     if outcome.drawn is None:
         return ""
     drawn = outcome.drawn
     first, last = drawn.samples[0].seed, drawn.samples[-1].seed
-    share = percent(drawn.share)
     return (
-        f"{len(drawn.samples)}, seeds {first} to {last}; {share} of the energy of what they changed differs"
+        f"{len(drawn.samples)}, seeds {first} to {last}, started from {drawn.started_from};"
+        f" {percent(drawn.share)} of the energy of what they changed, in the whole file, differs between them"
     )
 
 
