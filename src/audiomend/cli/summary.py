@@ -20,8 +20,6 @@ LISTED = 1000  # changed stretches that JSON lists
 def before(plan: "Plan", request: "Request") -> str:
     """What was found, and how long mending it will take."""
     found = f"{request.source}: {plan.found.summary}"
-    if not plan.damaged_seconds:
-        return f"{found}; there is nothing to mend"
     return (
         f"{found}; {plan.damaged_seconds:.1f} of {plan.seconds:.1f} s to be worked on, "
         f"in about {duration(plan.estimate_seconds)}"
@@ -30,15 +28,31 @@ def before(plan: "Plan", request: "Request") -> str:
 
 def after(request: "Request", outcome: "Outcome") -> str:
     """What was done."""
-    name = "standard output" if request.output == "-" else request.output
-    if not outcome.changed:
-        return f"{name} is a copy of the input"
+    name = _name(request)
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
     return (
         f"{name}: {plural(outcome.changed, 'sample')} changed ({percent(share)}), by {outcome.model} in "
-        f"{plural(outcome.steps, 'step')} ({outcome.precision}, seed {request.options.seed}), "
+        f"{_steps(request, outcome)} ({outcome.precision}, seed {request.options.seed}), "
         f"in {duration(outcome.seconds)}; what was filled in is invented{_differing(outcome)}"
     )
+
+
+def _name(request: "Request") -> str:
+    return "standard output" if request.output == "-" else request.output
+
+
+def _steps(request: "Request", outcome: "Outcome") -> str:
+    """How many evaluations it took: a solver or a sampler may not have walks of the number asked for."""
+    asked = _asked(request)
+    taken = plural(outcome.steps, "step")
+    return taken if asked in (None, outcome.steps) else f"{taken} ({asked:,} asked for)"
+
+
+def _asked(request: "Request") -> int | None:
+    from audiomend.restorers.settings import QUALITY_STEPS
+
+    options = request.options
+    return options.steps or (QUALITY_STEPS[options.quality] if options.quality else None)
 
 
 def _differing(outcome: "Outcome") -> str:
@@ -54,7 +68,33 @@ def warnings(request: "Request", outcome: "Outcome") -> list[str]:
     found = [*outcome.survey.warnings, *of_assembly(request.output, outcome.assembly)]
     for sample in () if outcome.drawn is None else outcome.drawn.samples:
         found += of_assembly(sample.path, sample.assembly)
-    return found
+    return found + _of_steps(request, outcome) + _of_nothing(request, outcome)
+
+
+def _of_steps(request: "Request", outcome: "Outcome") -> list[str]:
+    """A published walk cut so short that it is none."""
+    from audiomend.restorers.presets import find
+
+    if request.options.preset is None or not outcome.steps:
+        return []
+    preset = find(request.options.preset)
+    fewest = preset.fewest_steps(request.verb)
+    if outcome.steps >= fewest:
+        return []
+    return [
+        f"{request.options.preset} was published with {preset.steps(request.verb):,} steps; with fewer than "
+        f"{fewest:,} (here {outcome.steps:,}) it may do worse than no preset at all"
+    ]
+
+
+def _of_nothing(request: "Request", outcome: "Outcome") -> list[str]:
+    """That the output is the input, and what may be done about it."""
+    if outcome.changed:
+        return []
+    found, name = outcome.plan.found, _name(request)
+    result = f"{name} is a copy of the input" if outcome.assembly.is_copy else f"nothing was mended in {name}"
+    hint = f"; {found.hint}" if found.hint else ""
+    return [f"{found.summary}{', so' if found.damage is None else ', but'} {result}{hint}"]
 
 
 def of_assembly(name: str, assembly: "Assembly") -> list[str]:
@@ -118,6 +158,7 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
             "clip_mode": request.clip_mode,
             "model": outcome.model or request.options.model,
             "steps": outcome.steps,
+            "steps_asked": _asked(request),
             "started_from": outcome.started_from or None,
             "precision": outcome.precision or request.options.precision,
         },

@@ -68,7 +68,7 @@ def page_of(request: Request, outcome: Outcome) -> Page:
     low_hz = outcome.plan.found.facts.get("cutoff_hz", 0.0)
     return Page(
         title=f"{TITLES[request.verb]}: {Path(request.output).name}",
-        lead=f"Found: {outcome.plan.found.summary}. {_done(request.verb, outcome)}",
+        lead=f"{_found(outcome)}. {_done(request.verb, outcome)}",
         sounds=[*sounds, *samples],
         samples=_differing(request, outcome, samples) if samples else None,
         facts=_facts(request, outcome),
@@ -144,6 +144,13 @@ def _tolerance(source: Format, outcome: Outcome) -> float:
     return 0.0 if is_copy else 2.0 ** (1 - chosen.bits) / gain
 
 
+def _found(outcome: Outcome) -> str:
+    found = outcome.plan.found
+    if found.damage is None:
+        return found.summary[:1].upper() + found.summary[1:]
+    return f"Found: {found.summary}"
+
+
 def _done(verb: str, outcome: Outcome) -> str:
     if not outcome.changed:
         return "Nothing was changed."
@@ -181,7 +188,7 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
         **{f"Found: {name.replace('_', ' ')}": _words(value) for name, value in found.items()},
         "Regions": ", ".join(request.regions) or "everywhere",
         "Model": outcome.model or "none was needed",
-        "Settings": f"{outcome.steps} steps, strength {options.strength:g}, precision {outcome.precision}",
+        "Settings": f"{outcome.steps:,} steps, strength {options.strength:g}, precision {outcome.precision}",
         "Preset": options.preset or "",
         "Chosen": ", ".join(f"{what} {name}" for what, name in options.changes.items()),
         "Started from": _started_from(outcome),
