@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-HOW = "How it is mended"
+HOW = "How it is done"
 WHERE = "Where"
 FILES = "Files"
 MACHINE = "Machine"
@@ -41,7 +41,10 @@ ClipMode = Annotated[
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", metavar="", help="Replace files that exist, IN too.", rich_help_panel=FILES)
+    bool,
+    typer.Option(
+        "--force", metavar="", help="Replace files that exist, an input too.", rich_help_panel=FILES
+    ),
 ]
 Json = Annotated[
     bool,
@@ -116,7 +119,8 @@ class Settings:
         int | None,
         typer.Option(
             metavar="COUNT",
-            help="Network evaluations a window, 1 or more, instead of --quality.",
+            help="Network evaluations a window, 1 or more, instead of --quality; where a step takes several, "
+            "the nearest number that can be had. A preset needs half of its own number or more.",
             show_default=False,
             rich_help_panel=HOW,
         ),

@@ -14,7 +14,7 @@ def presets(json: JsonResult = False) -> None:
     """List the published restorers that --preset takes by name: paper, equation, cost.
 
     A network evaluation with a gradient takes about three times as long as one without. With less than half
-    of a preset's evaluations, by --steps or --quality, results are far from the published ones.
+    of a preset's evaluations, by --steps or --quality, it may do worse than no preset at all.
     """
     from rich.console import Console
     from rich.table import Table
