@@ -214,7 +214,7 @@ WORK = {
     "inpaint": ("--gap", "1-1.3", "--model", "wiener", "--steps", 200),
     "extend": ("--cutoff-hz", 1500, "--model", "wiener", "--steps", 200, "--report", "out/page.html"),
     "degrade clip": (),
-    "degrade lowpass": (),
+    "degrade lowpass": ("--cutoff-hz", 1500),
 }
 
 
