@@ -34,9 +34,18 @@ def test_a_damage_of_ones_own_is_mended() -> None:
     code = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[-1]
     assert 'quality="fast"' in code
     names = {
-        **{"np": np, "dataclass": dataclass, "torch": torch, "Quantised": Quantised},
-        **{"ArrayReader": ArrayReader, "ArraySink": ArraySink, "prepare": prepare, "run": run},
-        **{"Options": Options, "damaged": damaged, "rate": rate, "level": level},
+        "np": np,
+        "dataclass": dataclass,
+        "torch": torch,
+        "Quantised": Quantised,
+        "ArrayReader": ArrayReader,
+        "ArraySink": ArraySink,
+        "prepare": prepare,
+        "run": run,
+        "Options": Options,
+        "damaged": damaged,
+        "rate": rate,
+        "level": level,
     }
     exec(code.replace('quality="fast"', 'model="wiener", steps=8'), names)
     mended = names["mended"]

@@ -56,7 +56,9 @@ def test_nothing_to_do(damage: Gaps | None, hint: str, is_copy: bool, said: str)
     plan = replace(PLAN, found=Found(damage, "clipped at 0.5", {}, hint))
     assembly = Assembly(Format("WAV", "PCM_16"), 1.0, 0, is_copy=is_copy)
     outcome = replace(OUTCOME, plan=plan, assembly=assembly, survey=Survey(1000, 0.75, ()), steps=0)
-    assert summary.warnings(REQUEST, outcome) == [said]
+    assert summary.after(REQUEST, outcome) == said
+    assert summary.warnings(REQUEST, outcome) == []
+    assert summary.as_json(REQUEST, outcome)["warnings"] == [said]
 
 
 @pytest.mark.parametrize(

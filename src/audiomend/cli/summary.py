@@ -29,12 +29,22 @@ def before(plan: "Plan", request: "Request") -> str:
 def after(request: "Request", outcome: "Outcome") -> str:
     """What was done."""
     name = _name(request)
+    if not outcome.changed:
+        return _unchanged(name, outcome)
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
     return (
         f"{name}: {plural(outcome.changed, 'sample')} changed ({percent(share)}), by {outcome.model} in "
         f"{_steps(request, outcome)} ({outcome.precision}, seed {request.options.seed}), "
         f"in {duration(outcome.seconds)}; what was filled in is invented{_differing(outcome)}"
     )
+
+
+def _unchanged(name: str, outcome: "Outcome") -> str:
+    """That the output is the input, and what may be done about it."""
+    found = outcome.plan.found
+    result = f"{name} is a copy of the input" if outcome.assembly.is_copy else f"nothing was mended in {name}"
+    hint = f"; {found.hint}" if found.hint else ""
+    return f"{found.summary}{', so' if found.damage is None else ', but'} {result}{hint}"
 
 
 def _name(request: "Request") -> str:
@@ -68,7 +78,7 @@ def warnings(request: "Request", outcome: "Outcome") -> list[str]:
     found = [*outcome.survey.warnings, *of_assembly(request.output, outcome.assembly)]
     for sample in () if outcome.drawn is None else outcome.drawn.samples:
         found += of_assembly(sample.path, sample.assembly)
-    return found + _of_steps(request, outcome) + _of_nothing(request, outcome)
+    return found + _of_steps(request, outcome)
 
 
 def _of_steps(request: "Request", outcome: "Outcome") -> list[str]:
@@ -85,16 +95,6 @@ def _of_steps(request: "Request", outcome: "Outcome") -> list[str]:
         f"{request.options.preset} was published with {preset.steps(request.verb):,} steps; with fewer than "
         f"{fewest:,} (here {outcome.steps:,}) it may do worse than no preset at all"
     ]
-
-
-def _of_nothing(request: "Request", outcome: "Outcome") -> list[str]:
-    """That the output is the input, and what may be done about it."""
-    if outcome.changed:
-        return []
-    found, name = outcome.plan.found, _name(request)
-    result = f"{name} is a copy of the input" if outcome.assembly.is_copy else f"nothing was mended in {name}"
-    hint = f"; {found.hint}" if found.hint else ""
-    return [f"{found.summary}{', so' if found.damage is None else ', but'} {result}{hint}"]
 
 
 def of_assembly(name: str, assembly: "Assembly") -> list[str]:
@@ -167,7 +167,7 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
         "previews": list(outcome.previews),
         "estimate_s": outcome.plan.estimate_seconds,
         "seconds": outcome.seconds,
-        "warnings": warnings(request, outcome),
+        "warnings": warnings(request, outcome) + ([] if outcome.changed else [after(request, outcome)]),
     }
 
 
