@@ -17,13 +17,14 @@ import typer
 
 import audiomend
 from audiomend.audio.output import CLIP_MODES
-from audiomend.cli import options
+from audiomend.cli import mend, options
 from audiomend.cli.app import app
 from audiomend.evaluation.benchmark import benchmark
 from audiomend.evaluation.damages import SEVERITIES
 from audiomend.models.precision import PRECISIONS
 from audiomend.restorers.files import Request
-from audiomend.restorers.frame import METHODS, Options
+from audiomend.restorers.frame import Options
+from audiomend.restorers.methods import names
 from audiomend.restorers.settings import QUALITY_STEPS
 
 HEAVY = ("torch", "numpy", "scipy", "soundfile", "soxr", "PIL", "safetensors")
@@ -123,7 +124,8 @@ def choices(annotation: object) -> tuple[str, ...]:
 
 def test_choices_are_those_of_the_library() -> None:
     hints = get_type_hints(options.Settings, include_extras=True)
-    assert choices(hints["method"]) == METHODS
+    assert choices(options.DeclipMethod) == names("declip")
+    assert choices(options.Method) == names("inpaint") == names("extend")
     assert choices(hints["quality"]) == tuple(QUALITY_STEPS)
     assert choices(hints["precision"]) == PRECISIONS
     assert choices(hints["clip_mode"]) == CLIP_MODES
@@ -134,14 +136,15 @@ def test_choices_are_those_of_the_library() -> None:
 def test_defaults_are_those_of_the_library() -> None:
     chosen = options.Settings()
     library = {field.name: field.default for field in dataclasses.fields(Options)}
-    for name in (*WALKED, "method", "model", "quality", "seed", "strength", "precision", "device"):
+    for name in (*WALKED, "model", "quality", "seed", "strength", "precision", "device"):
         assert getattr(chosen, name) == library[name], name
     assert (chosen.clip_mode, chosen.force, chosen.residue) == ("rescale", False, None)
     request = {field.name: field.default for field in dataclasses.fields(Request)}
     assert (request["clip_mode"], request["force"], request["residue"]) == ("rescale", False, None)
     parameters = inspect.signature(audiomend.declip).parameters
-    for name in (*WALKED, "method", "model", "quality", "seed", "strength", "precision", "threads", "device"):
+    for name in (*WALKED, "model", "quality", "seed", "strength", "precision", "threads", "device"):
         assert parameters[name].default == getattr(chosen, name), name
+    assert inspect.signature(mend.declip).parameters["method"].default == parameters["method"].default
 
 
 def test_benchmark_defaults_are_those_of_the_library() -> None:

@@ -23,11 +23,11 @@ from audiomend.audio.atomic import PartFile
 from audiomend.cli import interrupts, mend
 from audiomend.cli.main import main
 
-def stand_in(verb, source, output, settings, **_):
+def stand_in(source, output, *_):
     with interrupts.scratch(), tempfile.TemporaryDirectory(), PartFile(Path(output), force=False):
 {block}
 
-mend._mend = stand_in
+mend._mend_one = stand_in
 main()
 """
 NATIVE = """

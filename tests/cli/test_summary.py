@@ -28,6 +28,8 @@ OUTCOME = Outcome(
     assembly=Assembly(Format("FLAC", "PCM_24"), 0.5, 3, ("it is lossy",), 42, ((10, 30), (250, 275))),
     rate=100,
     channels=2,
+    method="diffusion",
+    settings="momentum, projection",
     model="prior",
     precision="bfloat16",
     steps=8,
@@ -105,6 +107,13 @@ def test_after() -> None:
     assert summary.after(REQUEST, OUTCOME) == (
         "out.wav: 42 samples changed (2.1%), by prior in 8 steps (bfloat16, seed 9), in 1 min 1 s; "
         "what was filled in is invented"
+    )
+
+
+def test_after_a_method_without_a_prior() -> None:
+    outcome = replace(OUTCOME, method="ar", settings="frames of 8192", model="", steps=0, precision="")
+    assert summary.after(REQUEST, outcome).startswith(
+        "out.wav: 42 samples changed (2.1%), by ar (frames of 8192), in 1 min 1 s"
     )
 
 

@@ -10,7 +10,7 @@ import typer
 from audiomend.cli import batch, interrupts, summary
 from audiomend.cli.console import Bar, print_json, progress_bar, say, warn
 from audiomend.cli.offline import forbid_network
-from audiomend.cli.options import WHERE, Bands, Gap, Names, Settings, takes
+from audiomend.cli.options import WHERE, Bands, DeclipMethod, Gap, Method, Names, Settings, takes
 from audiomend.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def declip(
     names: Names,
     *,
     settings: Settings,
+    method: DeclipMethod = "auto",
     clip_level: Annotated[
         float | None,
         typer.Option(
@@ -59,18 +60,20 @@ def declip(
 
     Samples that are not clipped stay as they are, to the bit.
     """
-    _mend("declip", names, settings, clip_level=clip_level)
+    _mend("declip", names, settings, method, clip_level=clip_level)
 
 
 @takes(Settings)
-def inpaint(names: Names, *, settings: Settings, gap: Gap = None, band: Bands = None) -> None:
+def inpaint(
+    names: Names, *, settings: Settings, method: Method = "auto", gap: Gap = None, band: Bands = None
+) -> None:
     """Fill gaps: dropouts, cuts, stretches that are lost.
 
     Samples outside the gaps stay as they are, to the bit. With --band, what a whistle or a cough
     covers in one band is replaced, and the sound outside the band stays; name 10 ms more than it lasts on
     either side, where the two are mixed.
     """
-    _mend("inpaint", names, settings, gaps=tuple(gap or ()), bands=tuple(band or ()))
+    _mend("inpaint", names, settings, method, gaps=tuple(gap or ()), bands=tuple(band or ()))
 
 
 @takes(Settings)
@@ -78,6 +81,7 @@ def extend(
     names: Names,
     *,
     settings: Settings,
+    method: Method = "auto",
     cutoff_hz: Annotated[
         float | None,
         typer.Option(
@@ -92,13 +96,14 @@ def extend(
 
     The band below the cut-off stays as it is, but for where the two meet.
     """
-    _mend("extend", names, settings, cutoff_hz=cutoff_hz)
+    _mend("extend", names, settings, method, cutoff_hz=cutoff_hz)
 
 
 def _mend(
     verb: str,
     names: Sequence[str],
     settings: Settings,
+    method: str,
     *,
     clip_level: float | None = None,
     gaps: tuple[str, ...] = (),
@@ -113,7 +118,7 @@ def _mend(
         from audiomend.restorers.locate import Given
 
         given = Given(clip_level=clip_level, bands=parse_bands(bands), cutoff_hz=cutoff_hz)
-        return _request(verb, source, output, settings, given, gaps)
+        return _request(verb, source, output, settings, method, given, gaps)
 
     if settings.output_dir is not None:
         batch.check(names, settings)
@@ -150,7 +155,13 @@ def _mend_one(source: str, output: str, asked: Callable[[str, str], "Request"], 
 
 
 def _request(
-    verb: str, source: str, output: str, settings: Settings, given: "Given", gaps: tuple[str, ...]
+    verb: str,
+    source: str,
+    output: str,
+    settings: Settings,
+    method: str,
+    given: "Given",
+    gaps: tuple[str, ...],
 ) -> "Request":
     from audiomend.restorers.files import Request
     from audiomend.restorers.frame import Options
@@ -160,7 +171,7 @@ def _request(
         source=source,
         output=output,
         options=Options(
-            method=settings.method,
+            method=method,
             model=settings.model,
             quality=settings.quality,
             steps=settings.steps,

@@ -57,6 +57,12 @@ Force = Annotated[
         "--force", metavar="", help="Replace files that exist, an input too.", rich_help_panel=FILES
     ),
 ]
+_METHOD = typer.Option(
+    help="What mends. auto takes what measured best; diffusion is the prior, the others need none.",
+    rich_help_panel=HOW,
+)
+Method = Annotated[Literal["auto", "diffusion"], _METHOD]
+DeclipMethod = Annotated[Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar"], _METHOD]
 Json = Annotated[
     bool,
     typer.Option(
@@ -105,10 +111,6 @@ class Settings:
             rich_help_panel=WHERE,
         ),
     ] = None
-    method: Annotated[
-        Literal["auto", "diffusion"],
-        typer.Option(help="What mends. auto takes what measured best.", rich_help_panel=HOW),
-    ] = "auto"
     model: Annotated[
         str | None,
         typer.Option(

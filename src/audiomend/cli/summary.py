@@ -20,10 +20,8 @@ LISTED = 1000  # changed stretches that JSON lists
 def before(plan: "Plan", request: "Request") -> str:
     """What was found, and how long mending it will take."""
     found = f"{request.source}: {plan.found.summary}"
-    return (
-        f"{found}; {plan.damaged_seconds:.1f} of {plan.seconds:.1f} s to be worked on, "
-        f"in about {duration(plan.estimate_seconds)}"
-    )
+    work = f"{found}; {plan.damaged_seconds:.1f} of {plan.seconds:.1f} s to be worked on"
+    return f"{work}, in about {duration(plan.estimate_seconds)}" if plan.estimate_seconds else work
 
 
 def after(request: "Request", outcome: "Outcome") -> str:
@@ -33,10 +31,17 @@ def after(request: "Request", outcome: "Outcome") -> str:
         return _unchanged(name, outcome)
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
     return (
-        f"{name}: {plural(outcome.changed, 'sample')} changed ({percent(share)}), by {outcome.model} in "
-        f"{_steps(request, outcome)} ({outcome.precision}, seed {request.options.seed}), "
-        f"in {duration(outcome.seconds)}; what was filled in is invented{_differing(outcome)}"
+        f"{name}: {plural(outcome.changed, 'sample')} changed ({percent(share)}), "
+        f"by {_by(request, outcome)}, in {duration(outcome.seconds)}; what was filled in is invented{_differing(outcome)}"
     )
+
+
+def _by(request: "Request", outcome: "Outcome") -> str:
+    """What mended, with its settings."""
+    if not outcome.model:
+        return f"{outcome.method} ({outcome.settings})"
+    how = f"{outcome.precision}, seed {request.options.seed}"
+    return f"{outcome.model} in {_steps(request, outcome)} ({how})"
 
 
 def _unchanged(name: str, outcome: "Outcome") -> str:
@@ -156,11 +161,13 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
             **{k: v for k, v in dataclasses.asdict(request.options).items() if k != "regions"},
             "regions": list(request.regions),
             "clip_mode": request.clip_mode,
-            "model": outcome.model or request.options.model,
+            "method": outcome.method or request.options.method,
+            "method_settings": outcome.settings or None,
+            "model": outcome.model or None,
             "steps": outcome.steps,
             "steps_asked": _asked(request),
             "started_from": outcome.started_from or None,
-            "precision": outcome.precision or request.options.precision,
+            "precision": outcome.precision or None,
         },
         "residue": request.residue,
         "samples": _samples(outcome.drawn),

@@ -20,6 +20,7 @@ from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
 from audiomend.report.page import Page, Region, Sound
 from audiomend.report.words import percent
 from audiomend.restorers.files import Outcome, Request
+from audiomend.restorers.frame import Options
 
 Samples = NDArray[np.float64]
 Pairs = Iterable[tuple[Samples, Samples]]
@@ -187,12 +188,13 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
         "Residue": request.residue or "",
         **{f"Found: {name.replace('_', ' ')}": _words(value) for name, value in found.items()},
         "Regions": ", ".join(request.regions) or "everywhere",
+        "Method": outcome.method and f"{outcome.method}: {outcome.settings}",
         "Model": outcome.model or "none was needed",
-        "Settings": f"{outcome.steps:,} steps, strength {options.strength:g}, precision {outcome.precision}",
+        "Settings": ", ".join(_settings(outcome, options)),
         "Preset": options.preset or "",
         "Chosen": ", ".join(f"{what} {name}" for what, name in options.changes.items()),
         "Started from": _started_from(outcome),
-        "Seed": str(options.seed),
+        "Seed": str(options.seed) if outcome.model else "",
         "Posterior samples": _of_samples(outcome),
         "Time": f"{outcome.seconds:.1f} s",
         "Made by": f"audiomend {__version__}",
@@ -204,6 +206,14 @@ def _started_from(outcome: Outcome) -> str:
     if outcome.drawn is None:
         return outcome.started_from
     return f"{outcome.started_from} (the output; the posterior samples say themselves)"
+
+
+def _settings(outcome: Outcome, options: Options) -> Iterator[str]:
+    if outcome.model:
+        yield f"{outcome.steps:,} steps"
+    yield f"strength {options.strength:g}"
+    if outcome.model:
+        yield f"precision {outcome.precision}"
 
 
 def _of_samples(outcome: Outcome) -> str:

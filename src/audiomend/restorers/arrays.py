@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from audiomend.audio.blocks import Spill
-from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
@@ -17,7 +16,7 @@ from audiomend.restorers.bands import Band
 from audiomend.restorers.drawing import draws, part
 from audiomend.restorers.frame import Options, Progress, prepare, run, threads
 from audiomend.restorers.locate import Given, search
-from audiomend.restorers.memory import ArrayReader, ArraySink
+from audiomend.restorers.memory import ArrayReader, ArraySink, rows_of
 from audiomend.restorers.regions import merge
 
 Array = NDArray[Any]
@@ -57,7 +56,8 @@ def declip(
         sample_rate: in Hz, 1,000 to 768,000.
         clip_level: samples whose magnitude reaches it are clipped; None finds the level of each channel and
             polarity.
-        method: auto or diffusion.
+        method: auto takes what measured best; diffusion is the prior; a-spade, s-spade, ss-ew, ss-pew and ar
+            need none, and none of the arguments that are about it.
         model: a shipped model's name or a model's folder; None takes the default.
         quality: fast, balanced or best: 8, 16 or 32 network evaluations; None is balanced, or the preset's
             own number.
@@ -136,6 +136,7 @@ def inpaint(
         band: (low, high) in Hz, one or more: only these bands are lost, in the gaps, or else in the regions;
             what the audio holds in them there is replaced, and the rest stays, to 80 dB. The two are mixed
             in the first and last 10 ms. Empty means all.
+        method: auto or diffusion.
 
     The other arguments, the result and the errors are those of `declip`.
     """
@@ -189,6 +190,7 @@ def extend(
 
     Args:
         cutoff_hz: where the sound ends; None finds its edge.
+        method: auto or diffusion.
 
     The other arguments, the result and the errors are those of `declip`.
     """
@@ -242,11 +244,11 @@ def mend_blocks(
     first = next(iterator, None)
     if first is None:
         return
-    rows = _rows(first, sample_rate)
+    rows = rows_of(first, sample_rate)
     with Spill(len(rows), np.float64) as kept, Spill(len(rows), np.float64) as mended:
         frames = _keep(kept, rows, 0)
         for block in iterator:
-            block = _rows(block, sample_rate)
+            block = rows_of(block, sample_rate)
             if len(block) != len(rows):
                 raise UsageError(f"A block has {len(block)} channels, the first one has {len(rows)}.")
             frames = _keep(kept, block, frames)
@@ -309,7 +311,7 @@ def _mended(
 ) -> Samples:
     is_tensor = isinstance(audio, torch.Tensor)
     values = audio.detach().cpu().numpy() if is_tensor else np.asarray(audio)
-    rows = _rows(values, rate)
+    rows = rows_of(values, rate)
     intervals = tuple(merge(_intervals(regions, rate, rows.shape[1], "region")))
     options = replace(options, regions=intervals)
     wanted = [options] if samples is None else draws(options, samples)
@@ -322,35 +324,6 @@ def _mended(
             results.append(_as_before(sink.samples, rows, values))
     result = results[0] if samples is None else np.stack(results)
     return torch.from_numpy(result).to(audio.device) if is_tensor else result  # pyright: ignore[reportReturnType]
-
-
-def _rows(values: Array, rate: float) -> Array:
-    """(channels, time) float64, full scale 1, of audio that may be (time,) and integer."""
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
-        raise UsageError(
-            f"The sample rate is {rate}; whole numbers from {LOWEST_RATE} to {HIGHEST_RATE} Hz are allowed."
-        )
-    if values.ndim not in (1, 2):
-        raise UsageError(f"The audio has shape {values.shape}; (time,) or (channels, time) is allowed.")
-    if values.dtype.kind not in "fi":
-        raise UsageError(f"The audio is {values.dtype}; floats and signed integers are allowed.")
-    rows = np.atleast_2d(values)
-    if rows.shape[0] > MOST_CHANNELS:
-        raise UsageError(
-            f"The audio has shape {values.shape}, so {rows.shape[0]} channels; at most {MOST_CHANNELS} are"
-            " allowed. Time is the last axis: transpose it if it is the first."
-        )
-    if values.size == 0:
-        raise UsageError(f"The audio has shape {values.shape}; at least one sample is needed.")
-    if values.dtype.kind == "i":
-        return rows / -float(np.iinfo(values.dtype).min)
-    bad = ~np.isfinite(rows)
-    if bad.any():
-        place = int(np.argmax(bad.any(axis=0)))
-        raise UsageError(
-            f"The audio holds {int(bad.sum())} samples that are NaN or infinite, the first at sample {place}."
-        )
-    return rows.astype(np.float64)
 
 
 def _as_before(mended: Array, rows: Array, values: Array) -> Array:

@@ -23,10 +23,8 @@ from audiomend.restorers.beside import (
     share_that_differs,
     write_previews,
 )
-from audiomend.restorers.diffusion import seconds_per_evaluation, windows_for
 from audiomend.restorers.drawing import draws, part
 from audiomend.restorers.frame import Job, Options, Progress, prepare, run
-from audiomend.restorers.guiding import GUIDANCE
 from audiomend.restorers.locate import Found, Given, search
 from audiomend.restorers.regions import Interval, parse_intervals
 
@@ -90,7 +88,8 @@ class Outcome:
         survey: frames, peak and warnings of the input.
         assembly: format, gain, changed and clamped samples of the output.
         rate, channels: of both.
-        model, precision, steps: what mended; the model is empty if nothing had to be.
+        method, settings: what mended, and its settings in words; empty if nothing had to be.
+        model, precision, steps: of the diffusion prior; empty and 0 if none took part.
         started_from: the guess that was walked from, in words; empty like the model.
         seconds: wall time of the work.
         input_sha256, output_sha256: of the files; empty for pipes.
@@ -103,6 +102,8 @@ class Outcome:
     assembly: Assembly
     rate: int
     channels: int
+    method: str
+    settings: str
     model: str
     precision: str
     steps: int
@@ -162,7 +163,7 @@ def mend_file(
             plan = Plan(found, counted.frames / sound.rate, *_cost(job, drawings))
             announce(plan)
             kept = spills(len(drawings))
-            on_the_way = spills(0 if job is None or request.previews is None else job.way.evaluations)
+            on_the_way = spills(0 if job is None or request.previews is None else job.steps)
             for number, (one, sink) in enumerate(zip([job, *drawings], [spill, *kept], strict=True)):
                 if one is not None:
                     told = part(progress, number, 1 + len(drawings))
@@ -184,9 +185,11 @@ def mend_file(
                 assembly=written,
                 rate=sound.rate,
                 channels=sound.channels,
-                model="" if job is None else job.prior.card.name,
-                precision="" if job is None else job.prior.precision,
-                steps=0 if job is None else job.way.evaluations,
+                method="" if job is None else job.method,
+                settings="" if job is None else job.settings,
+                model="" if job is None else job.model,
+                precision="" if job is None else job.precision,
+                steps=0 if job is None else job.steps,
                 started_from="" if job is None else job.started_from,
                 seconds=time.monotonic() - begun,
                 input_sha256=input_sha256,
@@ -215,6 +218,8 @@ def _job(
     """The work to be done, or None where the file is silent, whole, or is to stay as it is."""
     regions = tuple(parse_intervals(request.regions, reader.rate, counted.frames))
     options = replace(request.options, regions=regions)
+    if request.previews is not None and options.method == "auto":
+        options = replace(options, method="diffusion")  # previews are of its evaluations
     if found.damage is None or level.rms == 0 or options.strength == 0:
         return None
     return prepare(reader, found.damage, level.gain, options)
@@ -224,11 +229,8 @@ def _cost(job: Job | None, drawings: Sequence[Job | None]) -> tuple[float, float
     """Seconds of sound that have to be walked, and of work for them and the posterior samples."""
     if job is None:
         return 0.0, 0.0
-    windows = windows_for(job.prior, job.source.rate)
-    damaged = sum((s.last - s.first + 1) * windows.hop for s in job.work) / job.source.rate
-    each = seconds_per_evaluation(job.prior, GUIDANCE[job.way.guidance].gradient)
-    evaluations = job.evaluations + sum(one.evaluations for one in drawings if one is not None)
-    return min(damaged, job.source.frames / job.source.rate), evaluations * each
+    together = sum(one.estimate_seconds for one in (job, *drawings) if one is not None)
+    return min(job.seconds, job.source.frames / job.source.rate), together
 
 
 def _check_beside(request: Request, sound: Sound) -> list[Target]:

@@ -1,7 +1,7 @@
 """What all restorers share: level, region, strength, known samples, progress. Once, for arrays and files."""
 
 import contextlib
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,12 +10,21 @@ import torch
 from numpy.typing import NDArray
 
 from audiomend.audio.reader import SoundReader
-from audiomend.errors import Cancelled, UsageError
+from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.models.precision import choose, choose_device
 from audiomend.models.prior import Prior, load
+from audiomend.restorers.classical import Part, parts, restored
 from audiomend.restorers.damage import Damage, Within
-from audiomend.restorers.diffusion import Stretch, mend, stretches, windows_for
-from audiomend.restorers.guiding import check
+from audiomend.restorers.diffusion import (
+    Preview,
+    Stretch,
+    mend,
+    seconds_per_evaluation,
+    stretches,
+    windows_for,
+)
+from audiomend.restorers.guiding import GUIDANCE, check
+from audiomend.restorers.methods import METHODS, Method, names
 from audiomend.restorers.regions import Interval, region_fade
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import LONGEST_S, SAMPLERS, streamed
@@ -23,7 +32,8 @@ from audiomend.restorers.way import MEASURING, Way
 
 Array = NDArray[Any]
 
-METHODS = ("auto", "diffusion")
+Pieces = Iterator[tuple[int, Array]]
+"""(position, (channels, n)) of a mended signal at the file's level, in order of position."""
 
 Progress = Callable[[float], object]
 """Called with the share that is done, 0 to 1; returning False cancels."""
@@ -34,7 +44,7 @@ class Options:
     """What a user may choose, the same for every verb.
 
     Attributes:
-        method: auto or diffusion.
+        method: a name of `methods.names` for the verb.
         model: a shipped model's name, a model's folder, or None for the default.
         quality: fast, balanced or best: 8, 16 or 32 network evaluations; None is balanced, or the preset's
             own number.
@@ -68,8 +78,6 @@ class Options:
     draw: bool = False
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise UsageError(f"The method {self.method} is unknown; it is one of {', '.join(METHODS)}.")
         if not 0 <= self.strength <= 1:
             raise UsageError(f"The strength is {self.strength:g}; it must lie between 0 and 1.")
         if not 0 <= self.seed < 2**64:
@@ -81,6 +89,12 @@ class Options:
         named = {"guidance": self.guidance, "solver": self.solver, "sampler": self.sampler}
         return {**{key: name for key, name in named.items() if name is not None}, **self.walk}
 
+    @property
+    def walked(self) -> tuple[str, ...]:
+        """The options given that only a prior's walk obeys, by name."""
+        given = {"model": self.model, "quality": self.quality, "steps": self.steps, "preset": self.preset}
+        return (*(key for key, value in given.items() if value is not None), *self.changes)
+
 
 class Sink(Protocol):
     """Where mended samples go: an array, or a file's spill."""
@@ -88,9 +102,72 @@ class Sink(Protocol):
     def add(self, start: int, samples: Array, changed: Array) -> None: ...
 
 
+class Job(Protocol):
+    """Work that was found and can be estimated before it is done."""
+
+    @property
+    def source(self) -> SoundReader: ...
+
+    @property
+    def damage(self) -> Damage: ...
+
+    @property
+    def options(self) -> Options: ...
+
+    @property
+    def method(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def settings(self) -> str:
+        """Those of the method, in words."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Name of the prior; empty where none is needed, like the next two."""
+        ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def started_from(self) -> str:
+        """What noise was added to, in words."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Evaluations of the prior for every window, 0 without one."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Length of what has to be worked on."""
+        ...
+
+    @property
+    def estimate_seconds(self) -> float:
+        """How long the work will take; 0 where it is not known."""
+        ...
+
+    @property
+    def amount(self) -> int:
+        """How much is to be done, in the unit that `pieces` tells its progress in."""
+        ...
+
+    def pieces(self, done: Callable[[int], None], preview: Preview | None) -> Pieces:
+        """Do it; only lost samples of what comes are to be used.
+
+        preview: told of estimates on the way, where there are any.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
-class Job:
-    """Work that was found and can be estimated before it is done.
+class WalkJob:
+    """Work for a diffusion prior.
 
     Attributes:
         source, damage, gain: what is mended.
@@ -107,22 +184,116 @@ class Job:
     way: Way
     work: Sequence[Stretch]
     evaluations: int
+    method: str = "diffusion"
+
+    @property
+    def settings(self) -> str:
+        return f"{self.way.solver}, {self.way.guidance}"
+
+    @property
+    def model(self) -> str:
+        return self.prior.card.name
+
+    @property
+    def precision(self) -> str:
+        return self.prior.precision
 
     @property
     def started_from(self) -> str:
-        """What noise was added to, in words."""
         return self.damage.guess if self.way.warm else "noise alone"
+
+    @property
+    def steps(self) -> int:
+        return self.way.evaluations
+
+    @property
+    def amount(self) -> int:
+        return self.evaluations
+
+    @property
+    def seconds(self) -> float:
+        windows = windows_for(self.prior, self.source.rate)
+        return sum((s.last - s.first + 1) * windows.hop for s in self.work) / self.source.rate
+
+    @property
+    def estimate_seconds(self) -> float:
+        return self.evaluations * seconds_per_evaluation(self.prior, GUIDANCE[self.way.guidance].gradient)
+
+    def pieces(self, done: Callable[[int], None], preview: Preview | None) -> Pieces:
+        if preview is not None and self.way.sampler in MEASURING:
+            raise UsageError(f"The sampler {self.way.sampler} walks without a solver, so it has no previews.")
+        source, damage, seed = self.source, self.damage, self.options.seed
+        return mend(source, damage, self.work, self.prior, self.way, self.gain, seed, done, preview)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassicalJob:
+    """Work for a method that needs no prior.
+
+    Attributes:
+        source, damage, gain: what is mended.
+        options, method: how; the method by its name.
+        work: the parts with damage.
+    """
+
+    source: SoundReader
+    damage: Damage
+    gain: float
+    options: Options
+    method: str
+    work: Sequence[Part]
+    model: str = ""
+    precision: str = ""
+    started_from: str = ""
+    steps: int = 0
+    estimate_seconds: float = 0.0
+
+    @property
+    def settings(self) -> str:
+        return self._by.words(self.source.rate)
+
+    @property
+    def seconds(self) -> float:
+        return sum(part.stop - part.start for part in self.work) / self.source.rate
+
+    @property
+    def amount(self) -> int:
+        return sum(part.size for part in self.work)
+
+    def pieces(self, done: Callable[[int], None], preview: Preview | None) -> Pieces:
+        del preview  # there is nothing on the way
+        return restored(self.source, self.damage, self._by, self.gain, self.work, done)
+
+    @property
+    def _by(self) -> Method:
+        return METHODS[self.damage.verb][self.method]
 
 
 def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) -> Job:
-    """Load the model and find the stretches to be walked.
+    """Find the stretches that are to be mended, and load the model where one is needed.
 
     Args:
-        gain: from the file's level to the prior's.
+        gain: from the file's level to SIGMA_DATA.
 
     Raises:
         UsageError, ModelError: options that cannot be had.
     """
+    if options.method not in names(damage.verb):
+        raise unknown("method", options.method, names(damage.verb))
+    if options.method not in METHODS.get(damage.verb, {}):
+        return prepare_walk(source, damage, gain, options)
+    if options.walked:
+        raise UsageError(
+            f"The method {options.method} evaluates no network, so it takes no {options.walked[0]};"
+            " diffusion does."
+        )
+    damage = Within(damage, options.regions) if options.regions else damage
+    work = parts(source, damage, METHODS[damage.verb][options.method])
+    return ClassicalJob(source, damage, gain, options, options.method, work)
+
+
+def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Options) -> WalkJob:
+    """`prepare` for the method diffusion."""
     device = choose_device(options.device)
     prior = load(options.model, choose(options.precision, device), device)
     chosen = way(
@@ -145,7 +316,7 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
     if SAMPLERS[chosen.sampler] is not streamed:
         _check_lengths(chosen.sampler, work, windows.hop / source.rate)
     inputs = sum(stretch.inputs for stretch in work)
-    return Job(source, damage, gain, options, prior, chosen, work, inputs * chosen.evaluations)
+    return WalkJob(source, damage, gain, options, prior, chosen, work, inputs * chosen.evaluations)
 
 
 def _check_lengths(sampler: str, work: Sequence[Stretch], hop_s: float) -> None:
@@ -169,30 +340,16 @@ def run(job: Job, sink: Sink, progress: Progress | None = None, previews: Sequen
     """
     done = 0
 
-    def evaluated(count: int) -> None:
+    def told(count: int) -> None:
         nonlocal done
         done += count
-        if progress is not None and progress(min(done / max(job.evaluations, 1), 1.0)) is False:
+        if progress is not None and progress(min(done / max(job.amount, 1), 1.0)) is False:
             raise Cancelled("The work was cancelled; nothing was changed.")
 
     def preview(index: int, start: int, estimate: Array) -> None:
         _place(job, previews[index], start, estimate)
 
-    if previews and job.way.sampler in MEASURING:
-        raise UsageError(f"The sampler {job.way.sampler} walks without a solver, so it has no previews.")
-
-    pieces = mend(
-        job.source,
-        job.damage,
-        job.work,
-        job.prior,
-        job.way,
-        job.gain,
-        job.options.seed,
-        evaluated,
-        preview if previews else None,
-    )
-    for start, mended in pieces:
+    for start, mended in job.pieces(told, preview if previews else None):
         _place(job, sink, start, mended)
 
 

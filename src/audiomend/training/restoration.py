@@ -12,7 +12,7 @@ from audiomend.evaluation.metrics import level_error, log_spectral_distance, sdr
 from audiomend.models.prior import Prior
 from audiomend.restorers.damage import Damage
 from audiomend.restorers.diffusion import stretches, windows_for
-from audiomend.restorers.frame import Job, Options, run
+from audiomend.restorers.frame import Options, WalkJob, run
 from audiomend.restorers.memory import ArrayReader, ArraySink
 from audiomend.restorers.settings import way
 from audiomend.training.segments import (
@@ -106,5 +106,5 @@ def mended(prior: Prior, damage: Damage, damaged: Floats, conditioned: bool) -> 
     how = way(damage.verb, "fast", None, {"conditioned": conditioned}, damage.severity)
     work = stretches(source, damage, windows_for(prior, RATE))
     sink = ArraySink(source.samples)
-    run(Job(source, damage, 1.0, Options(), prior, how, work, evaluations=0), sink)
+    run(WalkJob(source, damage, 1.0, Options(), prior, how, work, evaluations=0), sink)
     return sink.samples[0]

@@ -1,0 +1,152 @@
+"""Classical methods behind the verbs: excerpts of any length give the whole, and only lost samples change."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import audiomend
+from audiomend.errors import Cancelled, UsageError
+from audiomend.operators.hard_clip import HardClip
+from audiomend.restorers.classical import parts, restored
+from audiomend.restorers.damage import Clipped, Gaps
+from audiomend.restorers.memory import ArrayReader
+from audiomend.restorers.methods import METHODS, Excerpt, Method, frame_at
+
+RATE = 8000
+DECLIP = pytest.mark.parametrize("method", METHODS["declip"])
+
+
+def sung(seconds: float = 1.0, seed: int = 0) -> np.ndarray:
+    """Partials of a voice that slides, with a little noise."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    phase = 2 * np.pi * (180 * t + 15 * np.sin(5 * t + seed))
+    tone = sum(np.sin(k * phase + k * seed) / k for k in range(1, 9))
+    return 0.3 * tone + 0.001 * np.random.default_rng(seed).standard_normal(len(t))
+
+
+def clipped(level: float = 0.3, **how: float) -> tuple[np.ndarray, np.ndarray]:
+    x = sung(**how)
+    return x, np.clip(x, -level, level)
+
+
+@DECLIP
+def test_peaks_come_back_and_the_rest_stays_to_the_bit(method: str) -> None:
+    x, y = clipped()
+    shares: list[float] = []
+    z = audiomend.declip(y, RATE, method=method, progress=shares.append)
+    lost = np.abs(y) == 0.3
+    np.testing.assert_array_equal(z[~lost], y[~lost])
+    assert (z * np.sign(y) >= 0.3)[lost].all()
+    assert np.linalg.norm((z - x)[lost]) < 0.5 * np.linalg.norm((y - x)[lost])
+    assert shares[-1] == 1.0
+
+
+@DECLIP
+def test_channels_are_mended_by_themselves(method: str) -> None:
+    _, y = clipped()
+    quiet = 0.5 * sung(seed=1)
+    z = audiomend.declip(np.stack([y, np.clip(quiet, -0.1, 0.1)]), RATE, method=method)
+    alone = audiomend.declip(y, RATE, method=method)
+    lost = alone != y
+    assert 20 * np.log10(np.linalg.norm((z[0] - alone)[lost]) / np.linalg.norm((alone - y)[lost])) < -20
+
+
+def test_only_regions_change_and_strength_is_a_share() -> None:
+    _, y = clipped()
+    whole, half = (audiomend.declip(y, RATE, method="ar", strength=s) for s in (1.0, 0.5))
+    np.testing.assert_allclose(half - y, (whole - y) / 2, atol=1e-12)
+    part = audiomend.declip(y, RATE, method="ar", regions=[(0.25, 0.5)])
+    np.testing.assert_array_equal(part[2000:4000], whole[2000:4000])
+    np.testing.assert_array_equal(np.r_[part[:2000], part[4000:]], np.r_[y[:2000], y[4000:]])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": 4},
+        {"quality": "best"},
+        {"preset": "cqtdiff"},
+        {"solver": "heun"},
+        {"walk": {"start": 1.0}},
+        {"samples": 2},
+    ],
+    ids=str,
+)
+def test_what_only_a_walk_obeys_is_refused(options: dict) -> None:
+    _, y = clipped(seconds=0.2)
+    with pytest.raises(UsageError, match="The method ar evaluates no network, so it takes no"):
+        audiomend.declip(y, RATE, method="ar", **options)
+
+
+def test_a_method_of_another_verb_is_refused() -> None:
+    y = sung()
+    y[4000:4100] = 0
+    with pytest.raises(UsageError, match="The method ar is unknown; it is one of auto, diffusion"):
+        audiomend.inpaint(y, RATE, method="ar")
+
+
+def test_it_can_be_cancelled() -> None:
+    _, y = clipped()
+    with pytest.raises(Cancelled):
+        audiomend.declip(y, RATE, method="ar", progress=lambda share: False)
+
+
+def excerpted(y: np.ndarray, method: Method, level: float = 0.3) -> np.ndarray:
+    source, levels = ArrayReader(y[None], RATE), np.array([[level]])
+    damage = Clipped(-levels, levels, RATE)
+    out = y.copy()
+    for start, piece in restored(source, damage, method, 0.4, parts(source, damage, method), lambda _: None):
+        out[start : start + piece.shape[1]] = piece[0]
+    return out
+
+
+@DECLIP
+def test_excerpts_give_the_whole(method: str) -> None:
+    _, y = clipped(seconds=3.0)
+    whole = replace(METHODS["declip"][method], longest_s=100.0)
+    expected, cut = excerpted(y, whole), excerpted(y, replace(whole, longest_s=0.6))
+    lost = np.abs(y) == 0.3
+    error = 20 * np.log10(np.linalg.norm((cut - expected)[lost]) / np.linalg.norm((expected - y)[lost]))
+    assert error < -60
+
+
+def test_parts_are_cells_with_damage_cut_where_they_are_long() -> None:
+    source = ArrayReader(np.ones((2, 1050)), RATE)
+    rows = (((110, 130), (395, 405), (900, 1050)), ((112, 350),))
+    method = Method(lambda e: e.observation, str, lambda rate: 100, margin_s=0.0, longest_s=0.025)
+    found = [(p.start, p.stop, p.rows, p.size) for p in parts(source, Gaps(rows), method)]
+    assert found == [
+        (100, 300, (True, True), 400),
+        (300, 500, (True, True), 400),
+        (900, 1050, (True, False), 150),
+    ]
+
+
+def test_a_method_sees_its_margin_at_the_common_level_and_only_damaged_channels() -> None:
+    samples = np.stack([np.linspace(-1, 1, 1000), np.linspace(-0.1, 0.1, 1000)])
+    source, levels = ArrayReader(samples, RATE), np.full((2, 1), 0.9)
+    seen: list[Excerpt] = []
+
+    def mend(excerpt: Excerpt) -> torch.Tensor:
+        seen.append(excerpt)
+        return 2 * excerpt.observation
+
+    method = Method(mend, str, lambda rate: 50, margin_s=0.006, longest_s=1.0)
+    damage = Clipped(-np.inf * levels, levels, RATE)
+    work = parts(source, damage, method)
+    ((start, piece),) = restored(source, damage, method, 0.25, work, lambda _: None)
+    (excerpt,) = seen
+    assert (start, piece.shape, excerpt.start, excerpt.rate) == (950, (2, 50), 900, RATE)
+    expected = np.concatenate([samples[0, 900:], np.zeros(50)]) * 0.25
+    np.testing.assert_allclose(excerpt.observation[0], expected, rtol=1e-6)
+    assert isinstance(excerpt.operator, HardClip)
+    np.testing.assert_allclose(excerpt.operator.high, [[0.225]], rtol=1e-6)
+    np.testing.assert_allclose(piece, [2 * samples[0, 950:], samples[1, 950:]], rtol=1e-6)
+
+
+def test_frames_last_about_as_long_at_every_rate() -> None:
+    assert [frame_at(rate) for rate in (8000, 16_000, 44_100, 48_000, 96_000)] == [
+        *(2048, 4096, 8192, 8192, 16_384)
+    ]
