@@ -472,9 +472,7 @@ def test_the_level_of_white_noise_under_a_sound(snr_db):
     assert found.confidence == pytest.approx(min(1, sureness(found.snr_db, 40, 25, 15)), abs=0.05)
 
 
-@pytest.mark.parametrize(
-    ("power", "kind"), [(-1, "blue"), (0, "white"), (1, "pink"), (2, "brown")]
-)
+@pytest.mark.parametrize(("power", "kind"), [(-1, "blue"), (0, "white"), (1, "pink"), (2, "brown")])
 def test_the_colour_of_noise(power, kind):
     found = find_noise(coloured(power), RATE)
     assert found.kind == kind
@@ -565,7 +563,9 @@ def test_the_centre_of_gravity_moves_between_bands():
 
 def test_notes_are_music_and_glides_are_speech():
     time = np.arange(8 * RATE) / RATE
-    notes = sum(np.sin(2 * np.pi * 110 * 2 ** (n / 12) * k * time) / k for n in (0, 4, 7) for k in range(1, 9))
+    notes = sum(
+        np.sin(2 * np.pi * 110 * 2 ** (n / 12) * k * time) / k for n in (0, 4, 7) for k in range(1, 9)
+    )
     pitch = 120 * 2 ** (0.5 * np.sin(2 * np.pi * 1.3 * time))
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
     voice = sum(np.sin(k * phase) / k for k in range(1, 30))

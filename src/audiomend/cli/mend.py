@@ -281,7 +281,8 @@ def _check_report(page: Path, others: Sequence[str | Path | None], *, force: boo
 
 
 def _announce(plan: "Plan", request: "Request", bar: Bar) -> None:
-    say(summary.before(plan, request))
+    if plan.damaged_seconds:
+        say(summary.before(plan, request))
     bar.show(f"{request.verb} {request.source}")
     bar.advance(0.0)
 
@@ -299,6 +300,6 @@ def _report(request: "Request", outcome: "Outcome", page: Path) -> None:
 def _conclude(request: "Request", outcome: "Outcome", settings: Settings) -> None:
     for warning in summary.warnings(request, outcome):
         warn(warning)
-    say(summary.after(request, outcome))
+    (say if outcome.changed else warn)(summary.after(request, outcome))
     if settings.json:
         print_json("mend", summary.as_json(request, outcome))

@@ -76,7 +76,7 @@ def page_of(request: Request, outcome: Outcome) -> Page:
     low_hz = outcome.plan.found.facts.get("cutoff_hz", 0.0)
     return Page(
         title=f"{TITLES[request.verb]}: {Path(request.output).name}",
-        lead=f"Found: {outcome.plan.found.summary}. {_done(request.verb, outcome)}",
+        lead=f"{_found(outcome)}. {_done(request.verb, outcome)}",
         sounds=[*sounds, *samples],
         samples=_differing(request, outcome, samples) if samples else None,
         facts=_facts(request, outcome),
@@ -152,11 +152,24 @@ def _tolerance(source: Format, outcome: Outcome) -> float:
     return 0.0 if is_copy else 2.0 ** (1 - chosen.bits) / gain
 
 
+def _found(outcome: Outcome) -> str:
+    found = outcome.plan.found
+    if found.damage is None:
+        return found.summary[:1].upper() + found.summary[1:]
+    return f"Found: {found.summary}"
+
+
 def _done(verb: str, outcome: Outcome) -> str:
     if not outcome.changed:
         return "Nothing was changed."
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
-    return f"{outcome.changed:,} samples were changed, {percent(share)} of all. {INVENTED[verb]}"
+    return (
+        f"{outcome.changed:,} samples were changed, {percent(share)} of {_of_all(outcome)}. {INVENTED[verb]}"
+    )
+
+
+def _of_all(outcome: Outcome) -> str:
+    return "all samples" if outcome.channels == 1 else f"all samples of {outcome.channels} channels"
 
 
 def _losses(outcome: Outcome) -> list[str]:
@@ -187,7 +200,7 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
         "Settings": ", ".join(_settings(outcome, options)),
         "Preset": options.preset or "",
         "Chosen": ", ".join(f"{what} {name}" for what, name in options.changes.items()),
-        "Started from": outcome.started_from,
+        "Started from": _started_from(outcome),
         "Seed": str(options.seed) if outcome.model else "",
         "Posterior samples": _of_samples(outcome),
         "Time": f"{outcome.seconds:.1f} s",
@@ -196,9 +209,15 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
+def _started_from(outcome: Outcome) -> str:
+    if outcome.drawn is None:
+        return outcome.started_from
+    return f"{outcome.started_from} (the output; the posterior samples say themselves)"
+
+
 def _settings(outcome: Outcome, options: Options) -> Iterator[str]:
     if outcome.model:
-        yield f"{outcome.steps} steps"
+        yield f"{outcome.steps:,} steps"
     yield f"strength {options.strength:g}"
     if outcome.model:
         yield f"precision {outcome.precision}"
@@ -209,9 +228,9 @@ def _of_samples(outcome: Outcome) -> str:
         return ""
     drawn = outcome.drawn
     first, last = drawn.samples[0].seed, drawn.samples[-1].seed
-    share = percent(drawn.share)
     return (
-        f"{len(drawn.samples)}, seeds {first} to {last}; {share} of the energy of what they changed differs"
+        f"{len(drawn.samples)}, seeds {first} to {last}, started from {drawn.started_from};"
+        f" {percent(drawn.share)} of the energy of what they changed, in the whole file, differs between them"
     )
 
 
