@@ -207,9 +207,8 @@ def with_offset(level: float) -> Case:
     def case(clip: Clip, random: np.random.Generator) -> Result:
         mean = clip.audio.mean(axis=1)
         found = offset.find_offset(clip.audio + level, clip.rate)
-        return offset.finding(found), float(
-            np.mean([abs(f.level - m - level) for f, m in zip(found, mean)])
-        ) / level
+        errors = [abs(f.level - m - level) / level for f, m in zip(found, mean, strict=True)]
+        return offset.finding(found), float(np.mean(errors))
 
     return case
 
