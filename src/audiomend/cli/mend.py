@@ -1,4 +1,4 @@
-"""declip, inpaint, extend."""
+"""declip, declick, inpaint, extend."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,19 @@ import typer
 from audiomend.cli import interrupts, summary
 from audiomend.cli.console import Bar, print_json, progress_bar, say, warn
 from audiomend.cli.offline import forbid_network
-from audiomend.cli.options import WHERE, Bands, DeclipMethod, Gap, Method, Output, Settings, Source, takes
+from audiomend.cli.options import (
+    WHERE,
+    WITHOUT_PRIOR,
+    Bands,
+    DeclipMethod,
+    Gap,
+    InpaintMethod,
+    Method,
+    Output,
+    Settings,
+    Source,
+    takes,
+)
 from audiomend.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
@@ -21,12 +33,17 @@ PIPE = "-"
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the three verbs."""
+    """Add the four verbs."""
     app.command(
         epilog="Examples:\n\n"
         "  audiomend declip clipped.wav mended.wav\n\n"
         "  audiomend declip loud.flac mended.flac --quality best --report page.html"
     )(declip)
+    app.command(
+        epilog="Examples:\n\n"
+        "  audiomend declick record.wav mended.wav\n\n"
+        "  audiomend declick record.flac mended.flac --residue clicks.wav --report page.html"
+    )(declick)
     app.command(
         epilog="Examples:\n\n"
         "  audiomend inpaint dropouts.wav mended.wav\n\n"
@@ -64,13 +81,23 @@ def declip(
     _mend("declip", source, output, settings, method, clip_level=clip_level)
 
 
+@takes(Settings, *WITHOUT_PRIOR)
+def declick(source: Source, output: Output, *, settings: Settings) -> None:
+    """Remove clicks and crackle.
+
+    A few samples that what is around them does not predict are taken out and interpolated; all others stay
+    as they are, to the bit. Drums and consonants are left alone.
+    """
+    _mend("declick", source, output, settings)
+
+
 @takes(Settings)
 def inpaint(
     source: Source,
     output: Output,
     *,
     settings: Settings,
-    method: Method = "auto",
+    method: InpaintMethod = "auto",
     gap: Gap = None,
     band: Bands = None,
 ) -> None:
@@ -112,7 +139,7 @@ def _mend(
     source: str,
     output: str,
     settings: Settings,
-    method: str,
+    method: str = "auto",
     *,
     clip_level: float | None = None,
     gaps: tuple[str, ...] = (),

@@ -48,6 +48,7 @@ _METHOD = typer.Option(
     rich_help_panel=HOW,
 )
 Method = Annotated[Literal["auto", "diffusion"], _METHOD]
+InpaintMethod = Annotated[Literal["auto", "diffusion", "janssen", "a-spain", "similarity"], _METHOD]
 DeclipMethod = Annotated[Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar"], _METHOD]
 Json = Annotated[
     bool,
@@ -246,6 +247,12 @@ class Settings:
             rich_help_panel=MACHINE,
         ),
     ] = False
+
+
+WITHOUT_PRIOR = (
+    *("region", "strength", "residue", "report", "clip_mode", "force", "json", "threads", "offline"),
+)
+"""The settings of verbs that evaluate no network."""
 
 
 def takes(settings: type[Any], *only: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -34,7 +34,8 @@ def after(request: "Request", outcome: "Outcome") -> str:
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
     return (
         f"{name}: {plural(outcome.changed, 'sample')} changed ({percent(share)}), "
-        f"by {_by(request, outcome)}, in {duration(outcome.seconds)}; what was filled in is invented{_differing(outcome)}"
+        f"by {_by(request, outcome)}, in {duration(outcome.seconds)}; "
+        f"what was filled in is invented{_differing(outcome)}"
     )
 
 

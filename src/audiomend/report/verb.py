@@ -27,9 +27,16 @@ Pairs = Iterable[tuple[Samples, Samples]]
 
 BLOCK_FRAMES = 1 << 18
 LISTED = 5  # values of a finding that are written out
-TITLES = {"declip": "Declipped", "inpaint": "Gaps filled", "extend": "Treble extended"}
+TITLES = {
+    "declip": "Declipped",
+    "declick": "Clicks removed",
+    "inpaint": "Gaps filled",
+    "extend": "Treble extended",
+}
 INVENTED = {
     "declip": "What lies beyond the clip level is invented: likely peaks, not the lost ones."
+    " All other samples are those of the input.",
+    "declick": "What stands in the place of a click is interpolated from the sound on either side."
     " All other samples are those of the input.",
     "inpaint": "What stands in the gaps is invented: likely sound, not the lost one."
     " All other samples are those of the input.",

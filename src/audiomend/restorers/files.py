@@ -35,7 +35,7 @@ class Request:
     """What a user asks of one file.
 
     Attributes:
-        verb: declip, inpaint or extend.
+        verb: declip, declick, inpaint or extend.
         source, output: paths; "-" is a WAV on a pipe.
         options: as for arrays; its regions are filled from `regions`.
         given: what the user knows of the damage; its gaps are filled from `gaps`, or else, where bands are

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -278,6 +278,8 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
     """
     if options.method not in names(damage.verb):
         raise unknown("method", options.method, names(damage.verb))
+    if options.method == "auto" and damage.verb == "declick":
+        options = replace(options, method="ar")
     if options.method not in METHODS.get(damage.verb, {}):
         return prepare_walk(source, damage, gain, options)
     if options.walked:
@@ -285,8 +287,14 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
             f"The method {options.method} evaluates no network, so it takes no {options.walked[0]};"
             " diffusion does."
         )
+    method = METHODS[damage.verb][options.method]
+    if damage.severity > method.most:
+        raise UsageError(
+            f"The method {options.method} fills gaps of up to {method.most:g} s; one here lasts"
+            f" {damage.severity:.3f} s, for which there are similarity and diffusion."
+        )
     damage = Within(damage, options.regions) if options.regions else damage
-    work = parts(source, damage, METHODS[damage.verb][options.method])
+    work = parts(source, damage, method)
     return ClassicalJob(source, damage, gain, options, options.method, work)
 
 

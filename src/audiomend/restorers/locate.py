@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from audiomend.audio.file import Accumulator
 from audiomend.detect.bandwidth import FULL_BAND, BandwidthDetector
+from audiomend.detect.clicks import ClickDetector
 from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.gaps import GapDetector
 from audiomend.errors import UsageError
@@ -19,7 +20,7 @@ from audiomend.restorers.damage import Boxes, Clipped, Damage, Dull, Gaps
 from audiomend.restorers.regions import Interval, merge
 
 Array = NDArray[Any]
-VERBS = ("declip", "inpaint", "extend")
+VERBS = ("declip", "declick", "inpaint", "extend")
 SURE_EDGE = 1.0  # falls of less than 20 dB: where a sound ends by nature, or all but ends before the edge
 
 
@@ -71,6 +72,8 @@ def search(verb: str, given: Given, rate: int, channels: int) -> Search:
     """
     if verb == "declip":
         return _search_clipping(given.clip_level, rate, channels)
+    if verb == "declick":
+        return _search_clicks(rate, channels)
     if verb == "inpaint" and given.bands:
         return _search_boxes(given.bands, given.gaps, rate)
     if verb == "inpaint":
@@ -131,6 +134,27 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
         share = clipped / samples
         damage = Clipped(low, high, rate, share)
         return Found(damage, f"clipped at {where} of full scale, {share:.2%} of the samples", facts)
+
+    return Search((detector,), conclude)
+
+
+def _search_clicks(rate: int, channels: int) -> Search:
+    detector = ClickDetector(channels, rate)
+
+    def conclude() -> Found:
+        clicks = detector.result()
+        facts = {"clicks": len(clicks), "clicked_samples": sum(click.stop - click.start for click in clicks)}
+        if not clicks:
+            return Found(None, "no click was found", facts)
+        # A sample on either side is taken along: a click's ends are as faint as the sound's own residual.
+        rows = tuple(
+            tuple(merge((max(k.start - 1, 0), k.stop + 1) for k in clicks if k.channel == channel))
+            for channel in range(channels)
+        )
+        longest = max(stop - start for row in rows for start, stop in row) / rate
+        count = f"{len(clicks):,} click{'s' if len(clicks) > 1 else ''}"
+        summary = f"{count}, the longest of {1000 * longest:.1f} ms"
+        return Found(Gaps(rows, longest, verb="declick"), summary, facts)
 
     return Search((detector,), conclude)
 
