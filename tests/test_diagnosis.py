@@ -668,7 +668,7 @@ def test_findings_say_what_was_measured():
         "8.0 bits, its noise 35 dB below the sound",
         "channels 1 and 2 are of opposite polarity",
     ]
-    assert found[2].confidence == pytest.approx(0.5 + 0.5 * (0.8 + 0.7 - 1) / 2)
+    assert found[2].confidence == pytest.approx(0.5 + 0.5 * ((0.6 + 0.4) / (1 + 2 / 60) - 0.5) / 1.5)
     assert [(p.channel, p.start, p.stop) for p in found[3].places] == [(0, 100, 1700)]
 
 

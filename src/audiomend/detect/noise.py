@@ -139,7 +139,7 @@ class NoiseDetector:
 
 
 def _edges(size: int, bin_hz: float) -> NDArray[np.int64]:
-    """First bin of each band, a third of an octave or LEAST_BINS wide, and half the rate, where the last ends."""
+    """First bin of each band, a third of an octave or LEAST_BINS wide, and half the rate, where they end."""
     edges = [max(round(LOWEST_HZ / bin_hz), 1)]
     while (following := max(edges[-1] + LEAST_BINS, round(edges[-1] * THIRD))) <= size // 2:
         edges.append(following)
