@@ -132,7 +132,8 @@ def clean_table(all_clips: list[Clip]) -> None:
         print(
             f"| {name} | {count[name]} | {alarms[name]} | {alarms[name] / count[name]:.1%} | {known[name]} |"
         )
-    print(f"\nFalse alarms: {where}")
+    for name, files in where.items():
+        print(f"\nFalse alarms of {name}: {', '.join(sorted(set(files)))}.")
     speech = sum(clip.is_speech for clip in all_clips)
     print(f"\nTaken for speech: {right[True]} of {speech} clips of speech,", end=" ")
     print(f"{len(all_clips) - speech - right[False]} of {len(all_clips) - speech} of music.")
@@ -369,7 +370,7 @@ def cases(rooms: list[tuple[str, float, Array]]) -> dict[str, tuple[str, Case]]:
         "tanh(8 x), peak of x 1": ("–", soft(8)),
         "tanh(4 x)": ("–", soft(4)),
         "offset of 0.02": ("offset, relative", with_offset(0.02)),
-        "offset of 0.005": ("offset, relative", with_offset(0.005)),
+        "offset of 0.002": ("offset, relative", with_offset(0.002)),
         "10 clicks, 10 dB above the RMS": ("share missed", clicked(10)),
         "10 clicks at the RMS": ("share missed", clicked(0)),
         "gaps of 10 ms": ("share missed", holed(10, silent)),
@@ -401,11 +402,12 @@ def cases(rooms: list[tuple[str, float, Array]]) -> dict[str, tuple[str, Case]]:
     }
 
 
-def damage_table(some_clips: list[Clip], rooms: list[tuple[str, float, Array]]) -> None:
+def damage_table(all_clips: list[Clip], rooms: list[tuple[str, float, Array]]) -> None:
     print("| damage | clips | found | error of | median | 90 % |\n| --- | --- | --- | --- | --- | --- |")
     for number, (name, (what, case)) in enumerate(cases(rooms).items()):
         random = np.random.default_rng(number)
-        results = [result for clip in some_clips if (result := case(clip, random)) is not None]
+        chosen = all_clips if "MP3, " in name[:5] else all_clips[::DAMAGED]  # lossless ones are few
+        results = [result for clip in chosen if (result := case(clip, random)) is not None]
         found = np.mean([finding.is_found for finding, _ in results])
         errors = np.array([error for _, error in results])
         errors = errors[np.isfinite(errors)]
@@ -419,7 +421,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found = [clip for clip in clips(arguments.data) if clip.rms > 0]
     clean_table(found)
-    damage_table(found[::DAMAGED], read_rooms(arguments.data))
+    damage_table(found, read_rooms(arguments.data))
 
 
 if __name__ == "__main__":
