@@ -642,7 +642,7 @@ def test_findings_say_what_was_measured():
     found = [
         tops.finding((Tops(-0.5, 0.6, 0.2, "hard", 1.0), Tops(-math.inf, math.inf, 0, "none", 0.1))),
         offset.finding(find_offset(sine(100) + 0.1, RATE)),
-        clicks.finding((Click(0, 5, 7, 0.9), Click(1, 8, 9, 0.85)), 2.0),
+        clicks.finding((Click(0, 5, 7, 0.9), Click(1, 8, 9, 0.85)), 2.0, is_clipped=False),
         gaps.finding((gaps.Gap(0, 100, 1700, 0.9),), RATE),
         dropouts.finding(find_dropouts(dropped(-30), RATE), RATE),
         bandwidth.finding(bandwidth.Bandwidth(5000, "edge", 30, 1.0), RATE),
@@ -670,6 +670,10 @@ def test_findings_say_what_was_measured():
     ]
     assert found[2].confidence == pytest.approx(0.5 + 0.5 * ((0.6 + 0.4) / (1 + 2 / 60) - 0.5) / 1.5)
     assert [(p.channel, p.start, p.stop) for p in found[3].places] == [(0, 100, 1700)]
+
+
+def test_the_edges_of_clipped_tops_are_no_clicks():
+    assert clicks.finding((Click(0, 5, 7, 0.99),) * 9, 2.0, is_clipped=True).confidence == 0
 
 
 def test_a_room_is_told_of_voices_only():

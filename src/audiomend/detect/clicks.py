@@ -242,11 +242,13 @@ def _merged(found: list[tuple[int, int, int, float]]) -> list[tuple[int, int, in
     return merged
 
 
-def finding(clicks: tuple[Click, ...], seconds: float) -> Finding:
+def finding(clicks: tuple[Click, ...], seconds: float, is_clipped: bool) -> Finding:
     """The verdict in words on the clicks of so long a sound: a few clear ones in a minute are enough."""
     clear = sum(max(click.confidence - CLEAR, 0) / (1 - CLEAR) for click in clicks)
     weight = clear / (1 + seconds / 60)
     facts = {"count": len(clicks), "per_second": round(len(clicks) / max(seconds, 1e-9), 3)}
+    if is_clipped:  # a flat top ends as suddenly as a click
+        return Finding("clicks", 0.0, "not told from the edges of clipped tops")
     if not clicks:
         return Finding("clicks", 0.0, "none", facts)
     places = tuple(Place(click.channel, click.start, click.stop) for click in clicks)

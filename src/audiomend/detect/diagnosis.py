@@ -72,7 +72,7 @@ class Diagnosis:
         return (
             tops.finding(self.clipping),
             offset.finding(self.offset),
-            clicks.finding(self.clicks, self.seconds),
+            clicks.finding(self.clicks, self.seconds, any(t.kind == "hard" for t in self.clipping)),
             gaps.finding(self.gaps, self.rate),
             dropouts.finding(self.dropouts, self.rate),
             bandwidth.finding(self.bandwidth, self.rate),
