@@ -1,10 +1,13 @@
 """How often each detector finds what is there, how wrong its estimate is, and how often it finds what is not.
 
-Run: python benchmarks/diagnosis.py --data DIR
+Run: python benchmarks/diagnosis.py --data DIR [--other]
 
 DIR holds train/ and test/ with recordings and manifests. Clips of 5 s are cut from them and examined as they
 are, then damaged in known ways, every third of them, and examined by the detector of that damage. What a
 manifest says of a recording (where its band ends, that it is lossy, that it hums) is no false alarm.
+
+With --other only the false alarms, on clips from other recordings or other places in them: those on which no
+threshold was chosen.
 """
 
 import argparse
@@ -77,17 +80,17 @@ class Clip:
         return float(np.sqrt(np.mean(np.square(self.audio))))
 
 
-def clips(data: Path) -> Iterator[Clip]:
+def clips(data: Path, other: bool = False) -> Iterator[Clip]:
     for folder, (most, every) in CLIPS.items():
         with (data / folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if float(row["seconds"]) >= CLIP_S]
-        for row in rows[::every]:
+        for row in rows[every // 2 if other else 0 :: every]:
             samples, rate = soundfile.read(data / folder / row["file"], always_2d=True, dtype="float64")
             length = CLIP_S * rate
             count = min(most, len(samples) // length)
             apart = (len(samples) - count * length) // (count + 1)
             for k in range(count):
-                first = apart + (length + apart) * k
+                first = (0 if other else apart) + (length + apart) * k
                 yield Clip(np.ascontiguousarray(samples[first : first + length].T), rate, folder, row)
 
 
@@ -418,9 +421,12 @@ def damage_table(all_clips: list[Clip], rooms: list[tuple[str, float, Array]]) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--other", action="store_true", help="clips on which nothing was chosen")
     arguments = parser.parse_args()
-    found = [clip for clip in clips(arguments.data) if clip.rms > 0]
+    found = [clip for clip in clips(arguments.data, arguments.other) if clip.rms > 0]
     clean_table(found)
+    if arguments.other:
+        return
     damage_table(found, read_rooms(arguments.data))
 
 

@@ -635,7 +635,7 @@ def test_nothing_is_found_in_nothing(x):
     examination = Examination(len(x), RATE)
     examination.add(x)
     found = {f.damage for f in examination.diagnosis().findings if f.is_found}
-    assert found <= {"dc offset"}
+    assert found <= {"DC offset"}
 
 
 def test_findings_say_what_was_measured():

@@ -12,7 +12,7 @@ from audiomend.restorers.plan import read_plan
 RATE = 8000
 FINDINGS = [
     "clipping",
-    "dc offset",
+    "DC offset",
     "clicks",
     "gaps",
     "dropouts",
