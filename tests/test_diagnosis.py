@@ -391,6 +391,13 @@ def test_the_fall_is_steep(levels_db, count):
     assert len(find_dropouts(x, RATE)) == count
 
 
+@pytest.mark.parametrize(("level_db", "stop"), [(-20.5, 1021), (-19.5, 1020)])
+def test_a_dropout_ends_where_20_decibels_are_left(level_db, stop):
+    x = dropped(-40)
+    x[0, 1020 * 32 : 1021 * 32] *= 10 ** (level_db / 20)
+    assert find_dropouts(x, RATE)[0].stop == (stop + 1) * 32
+
+
 @pytest.mark.parametrize(("below_db", "count"), [(29.5, 1), (30.5, 0)])
 def test_dropouts_in_near_silence_do_not_count(below_db, count):
     x = dropped(-40)
@@ -495,6 +502,14 @@ def test_tones_and_silence_have_no_noise(x):
     assert found.confidence == 0
 
 
+def test_steady_lines_are_no_noise():
+    """A line as strong as the noise of its third of an octave, in each from 440 Hz on, hides that noise."""
+    hz = 440 * 2 ** (np.arange(13) / 3)
+    lines = sum(sine(f, 8, amplitude=math.sqrt(2 * 0.23 * f / (RATE / 2))) for f in hz)
+    assert find_noise(white(8), RATE).share == 1
+    assert find_noise(white(8) + lines, RATE).share < 0.4
+
+
 def test_noise_that_comes_and_goes_is_sound():
     swelling = white(8) * 10 ** (2 * np.sin(2 * np.pi * 0.5 * np.arange(8 * RATE) / RATE))
     assert find_noise(swelling, RATE).confidence < 0.5
@@ -520,6 +535,14 @@ def test_the_steepest_falls_tell_the_decay(fall):
     found = find_reverberation(tones * 10 ** (-fall * (np.arange(8 * RATE) / RATE % 0.6) / 20), RATE)
     assert found.t60_s == pytest.approx(math.exp(A - B * math.log(fall)), rel=0.08)
     assert found.confidence == pytest.approx(sureness(found.t60_s, 0.2, 0.45, 1))
+
+
+def test_the_steepest_twentieth_of_the_falls_counts():
+    time = np.arange(24 * RATE) / RATE
+    fall = np.where((time / 0.6).astype(int) % 4 == 3, 100, 40)
+    tones = sum(sine(250 * 2 ** (k / 2 + 0.25), 24, amplitude=0.1) for k in range(8))
+    found = find_reverberation(tones * 10 ** (-fall * (time % 0.6) / 20), RATE)
+    assert found.t60_s == pytest.approx(math.exp(A - B * math.log(100)), rel=0.08)
 
 
 def test_the_law_of_falls():
