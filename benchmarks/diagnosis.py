@@ -320,8 +320,7 @@ def in_room(rooms: list[tuple[str, float, Array]], longer: float, shorter: float
         dry = resample(clip.audio, clip.rate, 16_000)
         wet = fftconvolve(dry, response[None], axes=1)[:, : dry.shape[1]]
         found = reverberation.find_reverberation(wet, 16_000)
-        is_voice = find_content(wet, 16_000).kind == "speech"
-        return reverberation.finding(found, is_voice), abs(found.t60_s / t60_s - 1)
+        return reverberation.finding(found, find_content(wet, 16_000).speech), abs(found.t60_s / t60_s - 1)
 
     return case
 

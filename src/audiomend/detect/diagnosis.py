@@ -79,7 +79,7 @@ class Diagnosis:
             codec.finding(self.shelf),
             hum.finding(self.hum),
             noise.finding(self.noise),
-            reverberation.finding(self.room, self.content.kind == "speech"),
+            reverberation.finding(self.room, self.content.speech),
             quantisation.finding(self.quantisation),
             channels.finding(self.faults),
         )
