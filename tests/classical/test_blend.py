@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from audiomend.classical import social_sparsity, spade
-from audiomend.classical.blend import BALANCED, BEST, FAST, Blend, blended
+from audiomend.classical.blend import BALANCED, BEST, FAST, HEAVY, HEAVY_BEST, blended
 from audiomend.operators.hard_clip import HardClip
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "declip_piano.npz"
@@ -21,25 +21,31 @@ def tones(time: int = 600) -> torch.Tensor:
     return torch.stack([first, (place * 0.52 + 1).sin() + 0.4 * (place * 1.13).sin()])
 
 
-@pytest.mark.parametrize("settings", [FAST, BALANCED, BEST])
-def test_it_is_the_weighted_mean_of_its_parts(settings: Blend) -> None:
+SETTINGS = {
+    "fast": (FAST, (0, 1 / 3, 2 / 3), 90),
+    "balanced": (BALANCED, (0, 0.3, 0.7), 300),
+    "best": (BEST, (0.15, 0.25, 0.6), 300),
+    "heavy": (HEAVY, (0.3, 0.2, 0.5), 90),
+    "heavy best": (HEAVY_BEST, (0.3, 0.2, 0.5), 90),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
+    settings, weights, steps = SETTINGS[name]
+    assert sum(weights) == pytest.approx(1)
     y = CLIP.forward(tones())
     mended = blended(y, CLIP, replace(settings, window=128))
-    short = spade.a_spade(y, CLIP, replace(spade.DEFAULT, window=32, step=2))[0]
-    long = spade.a_spade(y, CLIP, replace(spade.DEFAULT, window=128))[0]
-    start = short if settings is FAST else (short + long) / 2
-    fine = settings is BEST
-    descent = social_sparsity.WARM_FINE if fine else social_sparsity.WARM
+    step, every = {1: (2, 2), 2: (1, 2), 4: (1, 4)}[settings.slower]
+    short = spade.a_spade(y, CLIP, replace(spade.DEFAULT, window=32, step=step, every=every))[0]
+    long = spade.a_spade(y, CLIP, replace(spade.DEFAULT, window=128, step=8 // settings.slower))[0]
+    start = (short + long) / 2 if weights[0] else short
+    descent = social_sparsity.WARM if steps == 90 else social_sparsity.WARM_FINE
+    assert descent.thresholds * descent.steps == steps
     social = social_sparsity.ss_pew(y, CLIP, replace(descent, window=128, tolerance=0.0), start)[0]
-    weights = {FAST: (0, 1 / 3, 2 / 3), BALANCED: (0.2, 0.25, 0.55), BEST: (0.15, 0.25, 0.6)}[settings]
     parts = torch.stack([long, short, CLIP.project(social, y)])
     expected = (torch.tensor(weights)[:, None, None] * parts).sum(0)
     torch.testing.assert_close(mended, expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("settings", [FAST, BALANCED, BEST])
-def test_weights_sum_to_1(settings: Blend) -> None:
-    assert settings.long + settings.short + settings.social == pytest.approx(1)
 
 
 def test_known_samples_stay_to_the_bit_and_clipped_ones_are_consistent() -> None:
@@ -63,7 +69,5 @@ def test_on_a_piano_it_is_better_than_each_of_its_parts() -> None:
     golden = np.load(GOLDEN)
     level, x = float(golden["level"]), torch.from_numpy(golden["clean"]).float() / 32768
     y, clip = x.clamp(-level, level), HardClip(-level, level)
-    errors = {
-        name: (torch.from_numpy(golden[name]) - x).norm() for name in ("aspade_signal", "pew_signal")
-    }
+    errors = {name: (torch.from_numpy(golden[name]) - x).norm() for name in ("aspade_signal", "pew_signal")}
     assert (blended(y, clip) - x).norm() < 0.9 * min(errors.values())
