@@ -202,7 +202,7 @@ def assemble(
                 )
                 for place, (named, number_format, texts) in zip(places, wanted, strict=True)
             ]
-            clamped, changed, is_copy = 0, _Runs(round(MERGED_S * sound.rate)), chosen.is_exact
+            clamped, changed, is_copy = 0, Runs(round(MERGED_S * sound.rate)), chosen.is_exact
             for block in _whole(sound, found):
                 native, other, cut = _mended(block, spill, sound.format, chosen, gain)
                 clamped += cut
@@ -219,7 +219,7 @@ def assemble(
     return Assembly(chosen, gain, clamped, warnings, changed.samples, tuple(changed.intervals), is_copy)
 
 
-class _Runs:
+class Runs:
     """Counts changed samples, and joins their frames to intervals.
 
     merged: intervals with at most so many unchanged frames between them count as one.

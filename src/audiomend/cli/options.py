@@ -63,7 +63,9 @@ _METHOD = typer.Option(
 )
 Method = Annotated[Literal["auto", "diffusion"], _METHOD]
 InpaintMethod = Annotated[Literal["auto", "diffusion", "janssen", "a-spain", "similarity"], _METHOD]
-DeclipMethod = Annotated[Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar"], _METHOD]
+DeclipMethod = Annotated[
+    Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar", "blend"], _METHOD
+]
 Json = Annotated[
     bool,
     typer.Option(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.audio.blocks import MERGED_S, Assembly, Spill, assemble
+from audiomend.audio.blocks import MERGED_S, Assembly, Runs, Spill, assemble
 from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
@@ -188,7 +188,7 @@ def restore_file(
                 done.append(_do(stage, now, options, changes, told))
                 now = Overlaid(now, changes)
             changes = stack.enter_context(_spill(sound))
-            residue_db = _collect(reader, now, changes) if done else -inf
+            _, residue_db = _compare(reader, now, changes)
             written = assemble(sound, counted, changes, target, clip_mode=request.clip_mode, residue=residue)
         return Restored(
             diagnosis=diagnosis,
@@ -199,8 +199,8 @@ def restore_file(
             assembly=written,
             rate=sound.rate,
             channels=sound.channels,
-            intervals=tuple(changes.intervals),
-            changed=changes.changed,
+            intervals=written.intervals,
+            changed=written.changed,
             residue_db=residue_db,
             seconds=time.monotonic() - begun,
             input_sha256=digest,
@@ -226,7 +226,7 @@ def _residue(request: RestoreRequest, sound: Sound, target: Target) -> Target | 
 
 def _spill(sound: Sound) -> Spill:
     wide = np.float64 if sound.format.subtype in ("DOUBLE", "PCM_32") else np.float32
-    return Spill(sound.channels, wide, round(MERGED_S * sound.rate))
+    return Spill(sound.channels, wide)
 
 
 # --- One stage ----------------------------------------------------------------------------------------------
@@ -237,25 +237,28 @@ def _do(stage: Stage, source: SoundReader, options: Options, sink: Spill, progre
     method, settings = _MENDING[stage.stage](stage, source, options, sink, progress)
     if progress is not None and progress(1.0) is False:
         raise Cancelled("The work was cancelled; nothing was written.")
-    return Done(
-        stage,
-        method if sink.changed else "",
-        settings if sink.changed else "",
-        sink.changed,
-        tuple(sink.intervals),
-        _level_db(source, sink),
-        time.monotonic() - begun,
-    )
+    runs, level_db = _compare(source, Overlaid(source, sink))
+    if not runs.samples:
+        method = settings = ""
+    seconds = time.monotonic() - begun
+    return Done(stage, method, settings, runs.samples, tuple(runs.intervals), level_db, seconds)
 
 
-def _level_db(source: SoundReader, changes: Spill) -> float:
-    """Energy of the changes over that of the whole signal."""
+def _compare(before: SoundReader, after: SoundReader, changes: Spill | None = None) -> tuple[Runs, float]:
+    """Where two signals differ, and the energy of their difference over that of the first, in dB.
+
+    changes: takes all that differs.
+    """
+    runs = Runs(round(MERGED_S * before.rate))
     error = energy = 0.0
-    for start, stop in _blocks(source):
-        before, after = source.read(start, stop), changes.read(start, stop)
-        energy += float(np.square(before).sum())
-        error += float(np.nansum(np.square(after - before)))
-    return 10 * float(np.log10(error / energy)) if error > 0 and energy > 0 else -inf
+    for start, stop in _blocks(before):
+        old, new = before.read(start, stop), after.read(start, stop)
+        runs.add(start, (new != old).T)
+        if changes is not None:
+            changes.add(start, new, new != old)
+        energy += float(np.square(old).sum())
+        error += float(np.square(new - old).sum())
+    return runs, 10 * float(np.log10(error / energy)) if error > 0 and energy > 0 else -inf
 
 
 def _subtract(
@@ -349,20 +352,6 @@ _MENDING: Mapping[str, _Mending] = {
     "gaps": partial(_mend, _holed),
     "band": partial(_mend, _dull),
 }
-
-
-# --- The whole ----------------------------------------------------------------------------------------------
-
-
-def _collect(before: SoundReader, after: SoundReader, changes: Spill) -> float:
-    """Put all that has changed into one spill; energy of the change over that of the input, in dB."""
-    error = energy = 0.0
-    for start, stop in _blocks(before):
-        old, new = before.read(start, stop), after.read(start, stop)
-        changes.add(start, new, new != old)
-        energy += float(np.square(old).sum())
-        error += float(np.square(new - old).sum())
-    return 10 * float(np.log10(error / energy)) if error > 0 and energy > 0 else -inf
 
 
 def _blocks(source: SoundReader) -> list[Interval]:
