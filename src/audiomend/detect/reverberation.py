@@ -81,8 +81,7 @@ class ReverberationDetector:
         slower = np.cumsum(falls) < (1 - STEEPEST) * falls.sum()
         steepest = SLOWEST * exp((slower.sum() + 0.5) * STEP)
         t60_s = exp(A - B * log(steepest))
-        return Reverberation(t60_s, sureness(t60_s, NONE_S, VOICE = 0.7  # from which a sound is a voice for sure: beats with an echo come near
-LONG_S, SURE_S))
+        return Reverberation(t60_s, sureness(t60_s, NONE_S, LONG_S, SURE_S))
 
 
 def find_reverberation(x: NDArray[np.floating], sample_rate: float) -> Reverberation:
