@@ -3,8 +3,8 @@
     python benchmarks/clicks.py --data DIR
 
 Clean recordings of DIR/SPLIT/SET: all their channels for false alarms (the first minute), and for the rest
-six seconds of each, mixed to one channel, with clicks: 1 to 60 samples at 44.1 kHz, 10 dB below the level around
-them to 15 dB above it, four a second; and crackle: 1 to 5 samples, 20 dB below to 0, forty a second.
+six seconds of each, mixed to one channel, with clicks: 1 to 60 samples at 44.1 kHz, 10 dB below the level
+around them to 15 dB above it, four a second; and crackle: 1 to 5 samples, 20 dB below to 0, forty a second.
 """
 
 import argparse

@@ -87,7 +87,9 @@ def test_gaps_that_are_too_long_for_a_model_are_refused(method: str):
 def constant(
     value: float, filling: Filling, chosen: list[tuple[int, int]], patch: pytest.MonkeyPatch
 ) -> Guess:
-    method = Method(lambda e: torch.full_like(e.observation, value), str, lambda rate: 1, 0.1, 1.0)
+    method = Method(
+        lambda e: torch.full_like(e.observation, value), lambda rate, severity: "", lambda rate: 1, 0.1, 1.0
+    )
     patch.setitem(METHODS["inpaint"], "janssen", method)
     return Guess(filling, Gaps(((*chosen, (9000, 9100)),)), chosen, RATE)
 

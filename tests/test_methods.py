@@ -124,10 +124,14 @@ def test_excerpts_give_the_whole(method: str) -> None:
     assert np.linalg.norm((cut - expected)[lost]) < 1e-3 * np.linalg.norm((expected - y)[lost])
 
 
+def words(rate: int, severity: float) -> str:
+    return f"{rate} {severity}"
+
+
 def test_parts_are_cells_with_damage_cut_where_they_are_long() -> None:
     source = ArrayReader(np.ones((2, 1050)), RATE)
     rows = (((110, 130), (395, 405), (900, 1050)), ((112, 350),))
-    method = Method(lambda e: e.observation, str, lambda rate: 100, margin_s=0.0, longest_s=0.1)
+    method = Method(lambda e: e.observation, words, lambda rate: 100, margin_s=0.0, longest_s=0.1)
     found = [(p.start, p.stop, p.rows, p.size) for p in parts(source, Gaps(rows), method)]
     assert found == [
         (100, 300, (True, True), 400),
@@ -145,17 +149,44 @@ def test_a_method_sees_its_margin_at_the_common_level_and_only_damaged_channels(
         seen.append(excerpt)
         return 2 * excerpt.observation
 
-    method = Method(mend, str, lambda rate: 50, margin_s=0.006, longest_s=1.0)
-    damage = Clipped(-np.inf * levels, levels, RATE)
+    method = Method(mend, words, lambda rate: 50, margin_s=0.006, longest_s=1.0)
+    damage = Clipped(-np.inf * levels, levels, RATE, share=0.05)
     work = parts(source, damage, method)
     ((start, piece),) = restored(source, damage, method, 0.25, work, lambda _: None)
     (excerpt,) = seen
-    assert (start, piece.shape, excerpt.start, excerpt.rate) == (950, (2, 50), 900, RATE)
+    assert (start, piece.shape) == (950, (2, 50))
+    assert (excerpt.start, excerpt.rate, excerpt.severity) == (900, RATE, 0.05)
     expected = samples[0, 900:] * 0.25
     np.testing.assert_allclose(excerpt.observation[0], expected, rtol=1e-6)
     assert isinstance(excerpt.operator, HardClip)
     np.testing.assert_allclose(excerpt.operator.high, [[0.225]], rtol=1e-6)
     np.testing.assert_allclose(piece, [2 * samples[0, 950:], samples[1, 950:]], rtol=1e-6)
+
+
+def test_heavy_clipping_is_declipped_more_slowly() -> None:
+    methods = METHODS["declip"]
+    light, heavy = (methods["a-spade"].words(44_100, share) for share in (0.6, 0.61))
+    assert light == "frames of 8192, k grows by 8 in 2 iterations"
+    assert heavy == "frames of 8192, k grows by 1 in 2 iterations"
+    qualities = ("fast", None, "best")
+    words = [methods["blend"].at(q).words(44_100, share) for q in qualities for share in (0.6, 0.61)]
+    assert words == [
+        "A-SPADE in frames of 2048, 90 steps of social sparsity",
+        "A-SPADE in frames of 2048 and 8192, 90 steps of social sparsity",
+        "A-SPADE in frames of 2048, 300 steps of social sparsity",
+        "A-SPADE in frames of 2048 and 8192, 90 steps of social sparsity",
+        "A-SPADE in frames of 2048 and 8192, 300 steps of social sparsity",
+        "A-SPADE in frames of 2048 and 8192, 90 steps of social sparsity",
+    ]
+    x = chord()
+    y = np.clip(x, -0.03, 0.03)
+    light, heavy = (
+        methods["a-spade"].mend(
+            Excerpt(torch.from_numpy(y[None]).float(), HardClip(-0.03, 0.03), 0, RATE, share)
+        )
+        for share in (0.5, 0.9)
+    )
+    assert (heavy - x).norm() < (light - x).norm()
 
 
 def test_frames_last_about_as_long_at_every_rate() -> None:

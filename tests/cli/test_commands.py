@@ -331,6 +331,7 @@ def test_presets_are_listed_with_paper_equation_and_cost(cli: Callable) -> None:
         for steps, gradients in ((140, 279), (35, 69), (35, 0))
     ]
     assert [guided["cost"]["declip"], guided["cost"]["extend"], consistent["cost"]["extend"]] == costs
+    assert guided["fewest_steps"] == {"declip": 140, "inpaint": 35, "extend": 35}
     text = cli("presets").out.decode()
     assert all(name in text for name in PRESETS)
 

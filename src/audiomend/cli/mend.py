@@ -1,5 +1,6 @@
 """declip, declick, inpaint, extend."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from audiomend.cli.options import (
 from audiomend.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
+    from audiomend.models.card import Card
     from audiomend.restorers.files import Outcome, Plan, Request
     from audiomend.restorers.locate import Given
 
@@ -86,17 +88,12 @@ def declick(names: Names, *, settings: Settings) -> None:
     A few samples that what is around them does not predict are taken out and interpolated; all others stay
     as they are, to the bit. Drums and consonants are left alone.
     """
-    _mend("declick", names, settings)
+    _mend("declick", names, settings, "auto")
 
 
 @takes(Settings)
 def inpaint(
-    names: Names,
-    *,
-    settings: Settings,
-    method: InpaintMethod = "auto",
-    gap: Gap = None,
-    band: Bands = None,
+    names: Names, *, settings: Settings, method: InpaintMethod = "auto", gap: Gap = None, band: Bands = None
 ) -> None:
     """Fill gaps: dropouts, cuts, stretches that are lost.
 
@@ -153,13 +150,22 @@ def _mend(
 
     if settings.output_dir is not None:
         batch.check(names, settings)
-        _check_names(settings)
-        batch.mend_all(names, settings.output_dir, request, settings)
+        card = check_names(settings)
+        from audiomend.restorers.batch import settings_sha256
+
+        asked = request()
+        work = functools.partial(batch.mend_one, asked, settings.threads)
+        batch.mend_all(verb, names, settings.output_dir, work, settings_sha256(asked, card), settings)
     else:
-        _mend_one(*_in_and_out(names, settings), request, settings)
+        _mend_one(*in_and_out(names, settings), request, settings)
 
 
-def _in_and_out(names: Sequence[str], settings: Settings) -> tuple[str, str]:
+def in_and_out(names: Sequence[str], settings: Settings) -> tuple[str, str]:
+    """IN and OUT.
+
+    Raises:
+        UsageError: there are not two names, or an option is for many files.
+    """
     if settings.recursive or settings.jobs != 1:
         raise UsageError("--recursive and --jobs are for many files, so they need -o DIR")
     if len(names) != 2:
@@ -170,7 +176,7 @@ def _in_and_out(names: Sequence[str], settings: Settings) -> tuple[str, str]:
 
 def _mend_one(source: str, output: str, asked: Callable[[str, str], "Request"], settings: Settings) -> None:
     with interrupts.scratch():
-        _check(source, output, settings)
+        check_paths(source, output, settings)
         with progress_bar(f"Opening {source}") as bar:
             from audiomend.restorers.files import mend_file
             from audiomend.restorers.frame import threads
@@ -226,7 +232,7 @@ def _request(
     )
 
 
-def _check(source: str, output: str, settings: Settings) -> None:
+def check_paths(source: str, output: str, settings: Settings) -> None:
     """Find out what can be found out at once, before torch is loaded."""
     from audiomend.audio.file import open_sound
     from audiomend.audio.output import check_output
@@ -239,20 +245,24 @@ def _check(source: str, output: str, settings: Settings) -> None:
             raise UsageError("--report reads IN and OUT once more, so neither can be -; give them names")
         others = [source, output, settings.residue, *sample_paths(output, settings.samples)]
         _check_report(settings.report, others, force=settings.force)
-    _check_names(settings)
+    check_names(settings)
     if source != PIPE:  # a pipe can be read only once
         with open_sound(source) as sound:
             check_output(output, sound, force=settings.force, clip_mode=settings.clip_mode)
 
 
-def _check_names(settings: Settings) -> None:
-    """Those of the model and the preset."""
+def check_names(settings: Settings) -> "Card":
+    """Of the preset and the model, whose card is given back.
+
+    Raises:
+        UsageError, ModelError: there is none by that name.
+    """
     from audiomend.models.store import card_of
     from audiomend.restorers.presets import find
 
-    card_of(settings.model)
     if settings.preset is not None:
         find(settings.preset)
+    return card_of(settings.model)
 
 
 def _check_report(page: Path, others: Sequence[str | Path | None], *, force: bool) -> None:
@@ -271,7 +281,8 @@ def _check_report(page: Path, others: Sequence[str | Path | None], *, force: boo
 
 
 def _announce(plan: "Plan", request: "Request", bar: Bar) -> None:
-    say(summary.before(plan, request))
+    if plan.damaged_seconds:
+        say(summary.before(plan, request))
     bar.show(f"{request.verb} {request.source}")
     bar.advance(0.0)
 
@@ -289,6 +300,6 @@ def _report(request: "Request", outcome: "Outcome", page: Path) -> None:
 def _conclude(request: "Request", outcome: "Outcome", settings: Settings) -> None:
     for warning in summary.warnings(request, outcome):
         warn(warning)
-    say(summary.after(request, outcome))
+    (say if outcome.changed else warn)(summary.after(request, outcome))
     if settings.json:
         print_json("mend", summary.as_json(request, outcome))

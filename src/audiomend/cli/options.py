@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-HOW = "How it is mended"
+HOW = "How it is done"
 WHERE = "Where"
 FILES = "Files"
 MANY = "Many files"
@@ -52,7 +52,10 @@ ClipMode = Annotated[
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", metavar="", help="Replace files that exist, IN too.", rich_help_panel=FILES)
+    bool,
+    typer.Option(
+        "--force", metavar="", help="Replace files that exist, an input too.", rich_help_panel=FILES
+    ),
 ]
 _METHOD = typer.Option(
     help="What mends. auto takes what measured best; diffusion is the prior, the others need none.",
@@ -132,7 +135,8 @@ class Settings:
         int | None,
         typer.Option(
             metavar="COUNT",
-            help="Network evaluations a window, 1 or more, instead of --quality.",
+            help="Network evaluations a window, 1 or more, instead of --quality; where a step takes several, "
+            "the nearest number that can be had. A preset needs half of its own number or more.",
             show_default=False,
             rich_help_panel=HOW,
         ),

@@ -38,6 +38,7 @@ JOIN_S = 1.8e-4  # parts of a click are this near to each other
 LONGEST_S = 0.002
 THRESHOLD, NARROW_THRESHOLD = 10.0, 20.0  # deviations of either side that a click stands out by
 NARROW_HZ = 32_000  # rates below it
+CLEAR = 0.75  # confidence from which a click counts towards the verdict on a whole sound
 LOWEST_HZ = 8_000  # at lower rates a click has no width
 WHITE_SHARE = 1e-8  # of a frame's energy: a model that follows an empty band deeper hears a codec's rounding
 WHITE_POWER = 2.0**-30 / 12  # of rounding to 16 bits, full scale 1: what it leaves of silence is no click
@@ -243,11 +244,14 @@ def _merged(found: list[tuple[int, int, int, float]]) -> list[tuple[int, int, in
     return merged
 
 
-def finding(clicks: tuple[Click, ...], seconds: float) -> Finding:
-    """The verdict in words on the clicks of a sound so long: one may be a false alarm, many are none."""
-    weight = sum(2 * click.confidence - 1 for click in clicks)  # 0 for one that just stands out, 1 at most
+def finding(clicks: tuple[Click, ...], seconds: float, is_clipped: bool) -> Finding:
+    """The verdict in words on the clicks of so long a sound: a few clear ones in a minute are enough."""
+    clear = sum(max(click.confidence - CLEAR, 0) / (1 - CLEAR) for click in clicks)
+    weight = clear / (1 + seconds / 60)
     facts = {"count": len(clicks), "per_second": round(len(clicks) / max(seconds, 1e-9), 3)}
+    if is_clipped:  # a flat top ends as suddenly as a click
+        return Finding("clicks", 0.0, "not told from the edges of clipped tops")
     if not clicks:
         return Finding("clicks", 0.0, "none", facts)
     places = tuple(Place(click.channel, click.start, click.stop) for click in clicks)
-    return Finding("clicks", sureness(weight, 0, 1, 3), plural(len(clicks), "click"), facts, places)
+    return Finding("clicks", sureness(weight, 0, 0.5, 2), plural(len(clicks), "click"), facts, places)

@@ -79,7 +79,7 @@ def restored(
         rows = torch.tensor(part.rows)
         observation = torch.from_numpy(samples.astype(np.float32) * np.float32(gain))[rows]
         operator = damage.operator([start], stop - start, rows[None], gain)
-        mended = method.mend(Excerpt(observation, operator, start, source.rate))
+        mended = method.mend(Excerpt(observation, operator, start, source.rate, damage.severity))
         samples[np.array(part.rows)] = mended.double().numpy() / gain
         yield part.start, samples[:, part.start - start : part.stop - start]
         done(part.size)

@@ -111,7 +111,7 @@ class Guess:
         method = METHODS["inpaint"][self.filling.method]
         margin = ceil(max(method.margin_s, AGREEMENT_S) * self.rate)
         x, known = damaged(first - margin, end + margin), self._known(first - margin, end + margin)
-        filled = method.mend(Excerpt(x, Mask(known), first - margin, self.rate))
+        filled = method.mend(Excerpt(x, Mask(known), first - margin, self.rate, self.gaps.severity))
         around = ceil(AGREEMENT_S * self.rate)
         near_gap = slice(margin - around, margin + end - first + around)
         sure = [

@@ -270,7 +270,7 @@ class ClassicalJob:
 
     @property
     def settings(self) -> str:
-        return self.by.words(self.source.rate)
+        return self.by.words(self.source.rate, self.damage.severity)
 
     @property
     def seconds(self) -> float:

@@ -14,6 +14,7 @@ from audiomend.operators import Operator
 from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.mask import Mask
 
+HEAVY_SHARE = 0.6  # of clipped samples: input SDRs of about 3 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
 MODELLED_S = 0.12  # longest gap that a model of what is around it can fill; the work grows with its cube
 
@@ -30,12 +31,14 @@ class Excerpt:
         operator: what happened to them, as `Damage.operator` gives it: a `HardClip`, a `Mask`.
         start: position in the file of the first sample.
         rate: in Hz.
+        severity: of the whole damage, see `Damage.severity`.
     """
 
     observation: Tensor
     operator: Operator
     start: int
     rate: int
+    severity: float
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Method:
 
     Attributes:
         mend: excerpt -> (rows, n) restored; only lost samples of it are used.
-        words: rate -> its settings, for people.
+        words: (rate, severity) -> its settings, for people.
         grid: rate -> samples; excerpts begin at multiples of it, so that frames fall where they fall in the
             whole file.
         margin_s: seconds that it is to see on either side of what it restores, where the file has them.
@@ -54,7 +57,7 @@ class Method:
     """
 
     mend: Callable[[Excerpt], Tensor]
-    words: Callable[[int], str]
+    words: Callable[[int, float], str]
     grid: Callable[[int], int]
     margin_s: float
     longest_s: float
@@ -72,15 +75,17 @@ def frame_at(rate: int) -> int:
 
 
 def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
-    def settings(rate: int) -> spade.Spade:
-        return replace(spade.DEFAULT, window=frame_at(rate), rms=None)
+    def settings(rate: int, severity: float) -> spade.Spade:
+        usual = replace(spade.DEFAULT, window=frame_at(rate), rms=None)
+        return spade.slowed(usual, usual.step) if severity > HEAVY_SHARE else usual
 
     def mend(excerpt: Excerpt) -> Tensor:
-        return _at_level(excerpt, spade.DEFAULT.rms, lambda y, clip: form(y, clip, settings(excerpt.rate))[0])
+        chosen = settings(excerpt.rate, excerpt.severity)
+        return _at_level(excerpt, spade.DEFAULT.rms, lambda y, clip: form(y, clip, chosen)[0])
 
-    def words(rate: int) -> str:
-        chosen = settings(rate)
-        return f"frames of {chosen.window}, {chosen.step} bins more after {chosen.every} iterations"
+    def words(rate: int, severity: float) -> str:
+        chosen = settings(rate, severity)
+        return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations"
 
     return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
 
@@ -93,7 +98,8 @@ def _social(form: Callable[..., tuple[Tensor, Tensor]], default: social_sparsity
     def mend(excerpt: Excerpt) -> Tensor:
         return _at_level(excerpt, default.rms, lambda y, clip: form(y, clip, settings(excerpt.rate))[0])
 
-    def words(rate: int) -> str:
+    def words(rate: int, severity: float) -> str:
+        del severity
         chosen = settings(rate)
         return f"frames of {chosen.window}, {chosen.thresholds} thresholds, {chosen.steps} steps at each"
 
@@ -111,11 +117,30 @@ def _autoregressive() -> Method:
 
         return _at_level(excerpt, SIGMA_DATA, restore)
 
-    def words(rate: int) -> str:
+    def words(rate: int, severity: float) -> str:
+        del severity
         chosen = settings(rate)
         return f"frames of {chosen.frame}, order {chosen.order}, {chosen.iterations} iterations"
 
     return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
+
+
+def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Method:
+    def settings(rate: int, severity: float) -> blend.Blend:
+        return replace(heavy if severity > HEAVY_SHARE else light, window=frame_at(rate), rms=None)
+
+    def mend(excerpt: Excerpt) -> Tensor:
+        chosen = settings(excerpt.rate, excerpt.severity)
+        return _at_level(excerpt, light.rms, lambda y, clip: blend.blended(y, clip, chosen))
+
+    def words(rate: int, severity: float) -> str:
+        chosen = settings(rate, severity)
+        short = chosen.window // blend.SHORTER
+        frames = f"{short} and {chosen.window}" if chosen.long > 0 else f"{short}"
+        steps = chosen.descent.thresholds * chosen.descent.steps
+        return f"A-SPADE in frames of {frames}, {steps} steps of social sparsity"
+
+    return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
 
 
 def _janssen() -> Method:
@@ -125,7 +150,8 @@ def _janssen() -> Method:
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return janssen.interpolated(x, known, settings(rate))
 
-    def words(rate: int) -> str:
+    def words(rate: int, severity: float) -> str:
+        del severity
         return _janssen_words(settings(rate))
 
     return Method(_gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, most=MODELLED_S)
@@ -143,7 +169,8 @@ def _a_spain() -> Method:
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return spain.interpolated(x, known, settings(rate))
 
-    def words(rate: int) -> str:
+    def words(rate: int, severity: float) -> str:
+        del severity
         return f"frames of {settings(rate).window}, one bin more after each iteration"
 
     return Method(_gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, most=MODELLED_S)
@@ -155,8 +182,8 @@ def _similarity() -> Method:
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return similarity.interpolated(x, known, rate, settings)
 
-    def words(rate: int) -> str:
-        del rate
+    def words(rate: int, severity: float) -> str:
+        del rate, severity
         return f"searched for {settings.reach_s:g} s on either side, fades of {1000 * settings.fade_s:g} ms"
 
     margin_s = settings.reach_s + settings.context_s
@@ -170,7 +197,8 @@ def _clicks() -> Method:
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return janssen.interpolated(x, known, settings(rate))
 
-    def words(rate: int) -> str:
+    def words(rate: int, severity: float) -> str:
+        del severity
         return _janssen_words(settings(rate))
 
     return Method(_gaps(fill), words, _tenth, margin_s=0.1, longest_s=2.0)
@@ -193,20 +221,6 @@ def _tenth(rate: int) -> int:
     return max(rate // 10, 1)
 
 
-def _blend(settings: blend.Blend, **qualities: Method) -> Method:
-    def mend(excerpt: Excerpt) -> Tensor:
-        chosen = replace(settings, window=frame_at(excerpt.rate), rms=None)
-        return _at_level(excerpt, settings.rms, lambda y, clip: blend.blended(y, clip, chosen))
-
-    def words(rate: int) -> str:
-        long, short = frame_at(rate), frame_at(rate) // blend.SHORTER
-        frames = f"{long} and {short}" if settings.long > 0 else f"{short}"
-        steps = settings.descent.thresholds * settings.descent.steps
-        return f"A-SPADE in frames of {frames}, {steps} steps of social sparsity"
-
-    return Method(mend, words, frame_at, margin_s=0.5, longest_s=8.0, qualities=qualities)
-
-
 def _at_level(excerpt: Excerpt, rms: float | None, restore: Callable[[Tensor, HardClip], Tensor]) -> Tensor:
     """Restore an excerpt, active sound at `rms`, and keep its peaks from running away."""
     clip = cast(HardClip, excerpt.operator)
@@ -223,12 +237,17 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         "ss-ew": _social(social_sparsity.ss_ew, social_sparsity.DEFAULT_EW),
         "ss-pew": _social(social_sparsity.ss_pew, social_sparsity.DEFAULT),
         "ar": _autoregressive(),
-        "blend": _blend(blend.BALANCED, fast=_blend(blend.FAST), best=_blend(blend.BEST)),
+        "blend": _blend(
+            blend.BALANCED,
+            blend.HEAVY,
+            fast=_blend(blend.FAST, blend.HEAVY),
+            best=_blend(blend.BEST, blend.HEAVY_BEST),
+        ),
     },
     "inpaint": {"janssen": _janssen(), "a-spain": _a_spain(), "similarity": _similarity()},
     "declick": {"ar": _clicks()},
 }
-AUTO = {"declip": "blend", "declick": "ar"}  # what measured best (docs/choices.md); else diffusion
+AUTO = {"declip": "blend", "declick": "ar"}  # what measured best (docs/choices.md); otherwise diffusion
 WITHOUT_PRIOR = ("declick",)
 
 
