@@ -13,6 +13,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
+from audiomend.detect.content import SURE_VOICE
 from audiomend.detect.finding import Finding, sureness
 from audiomend.detect.levels import BANDS, FLOOR_DB, BandLevels
 
@@ -25,7 +26,6 @@ A, B = 7.356, 1.737
 LEAST_FALLS = 50
 SLOWEST, FASTEST, STEP = 5.0, 2000.0, 0.04  # of the falls that are counted, dB/s, and the relative step
 CEILING_DB = 10.0
-VOICE = 0.7  # from which a sound is a voice for sure: beats with an echo come near
 LONG_S, SURE_S, NONE_S = 0.45, 1.0, 0.2
 
 
@@ -97,7 +97,7 @@ def finding(room: Reverberation, speech: float) -> Finding:
     speech: how sure it is a voice, 0 to 1.
     """
     facts = {"t60_s": round(room.t60_s, 2) if room.t60_s else None}
-    if speech < VOICE:
+    if speech < SURE_VOICE:
         return Finding("reverberation", 0.0, "not told from the ring of music", facts)
     if room.confidence < 0.5:
         return Finding("reverberation", room.confidence, "little", facts)
