@@ -322,7 +322,9 @@ def spoken_over(noises: list[tuple[str, Array]], snr_db: float) -> Case:
         added = np.resize(chosen[int(random.integers(len(chosen)))], dry.shape)
         noisy_speech = dry + added * clip.rms * 10 ** (-snr_db / 20) / added.std()
         found, content = find_speech_snr(noisy_speech), find_content(noisy_speech, 16_000)
-        voice = found if content.speech >= SURE_VOICE else None
+        room = reverberation.find_reverberation(noisy_speech, 16_000)
+        is_plain = content.speech >= SURE_VOICE and room.t60_s < reverberation.CLEAR_S
+        voice = found if is_plain else None
         steady = noise.find_noise(noisy_speech, 16_000)
         return noise.finding(steady, voice), abs(found.db - snr_db)
 
@@ -350,7 +352,8 @@ def in_room(rooms: list[tuple[str, float, Array]], longer: float, shorter: float
         dry = resample(clip.audio, clip.rate, 16_000)
         wet = fftconvolve(dry, response[None], axes=1)[:, : dry.shape[1]]
         found = reverberation.find_reverberation(wet, 16_000)
-        return reverberation.finding(found, find_content(wet, 16_000).speech), abs(found.t60_s / t60_s - 1)
+        speech, snr_db = find_content(wet, 16_000).speech, find_speech_snr(wet).db
+        return reverberation.finding(found, speech, snr_db), abs(found.t60_s / t60_s - 1)
 
     return case
 

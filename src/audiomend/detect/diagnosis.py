@@ -81,11 +81,16 @@ class Diagnosis:
             bandwidth.finding(self.bandwidth, self.rate),
             codec.finding(self.shelf),
             hum.finding(self.hum),
-            noise.finding(self.noise, self.voice if self.content.speech >= SURE_VOICE else None),
-            reverberation.finding(self.room, self.content.speech),
+            noise.finding(self.noise, self.voice if self._is_plain_voice else None),
+            reverberation.finding(self.room, self.content.speech, self.voice.db),
             quantisation.finding(self.quantisation),
             channels.finding(self.faults),
         )
+
+    @property
+    def _is_plain_voice(self) -> bool:
+        """Whether its amplitudes tell the noise: a room makes them as Gaussian as noise does."""
+        return self.content.speech >= SURE_VOICE and self.room.t60_s < reverberation.CLEAR_S
 
     @property
     def seconds(self) -> float:
