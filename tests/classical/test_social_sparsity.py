@@ -164,7 +164,7 @@ def test_the_default_does_not_depend_on_the_level(form) -> None:
 
 
 def test_published_settings_are_those_of_the_survey() -> None:
-    assert SocialSparsity(8192, 1e-1, 1e-4, 20, 500, 1e-4, None, torch.float64) == PUBLISHED
+    assert SocialSparsity(8192, 1e-1, 1e-4, 20, 500, 1e-4, 0, None, torch.float64) == PUBLISHED
     thresholds = [10 ** (-1 - 3 * i / 19) for i in range(20)]
     assert PUBLISHED.schedule().tolist() == pytest.approx(thresholds)
 

@@ -18,6 +18,7 @@ from audiomend.classical.spade import (
     analysis,
     hard_threshold,
     s_spade,
+    slowed,
     spectral_norm,
     synthesis,
 )
@@ -196,6 +197,13 @@ def test_the_default_does_not_depend_on_the_level_and_skips_what_is_whole(form) 
     silence, counts = form(torch.zeros(300), HardClip(-1, 1), settings)
     assert not silence.any()
     assert not counts.any()
+
+
+@pytest.mark.parametrize(("times", "step", "every"), [(1, 8, 2), (2, 4, 2), (8, 1, 2), (16, 1, 4)])
+def test_slowed_k_grows_more_slowly(times: int, step: int, every: int) -> None:
+    slow = slowed(DEFAULT, times)
+    assert slow == replace(DEFAULT, step=step, every=every)
+    assert slow.every / slow.step == times * DEFAULT.every / DEFAULT.step
 
 
 def test_published_settings_are_those_of_the_survey() -> None:

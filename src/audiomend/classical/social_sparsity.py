@@ -32,6 +32,8 @@ class SocialSparsity:
         thresholds: how many there are, evenly spaced in their logarithm.
         steps: most steps at each.
         tolerance: a threshold is done when the 2-norm of the signal's change is below this.
+        apart: windows, at least, between the end of the signal and its circular continuation. With 0, as
+            published, its end can sound into its beginning.
         rms: level the observation is brought to before, since thresholds are absolute; None leaves it.
         dtype: number format of all arithmetic.
     """
@@ -42,6 +44,7 @@ class SocialSparsity:
     thresholds: int = 20
     steps: int = 500
     tolerance: float = 1e-4
+    apart: int = 0
     rms: float | None = None
     dtype: torch.dtype = torch.float64
 
@@ -51,8 +54,10 @@ class SocialSparsity:
 
 
 PUBLISHED = SocialSparsity()
-DEFAULT = SocialSparsity(thresholds=10, steps=100, rms=0.15, dtype=torch.float32)
+DEFAULT = SocialSparsity(thresholds=10, steps=100, apart=1, rms=0.15, dtype=torch.float32)
 DEFAULT_EW = replace(DEFAULT, thresholds=20)  # a finer descent, which shrinkage without neighbours needs
+WARM = replace(DEFAULT, first=1e-2, last=1e-3, thresholds=3, steps=30)  # for a good start
+WARM_FINE = replace(DEFAULT, first=1e-2, thresholds=6, steps=50)
 
 
 def ss_ew(
@@ -71,9 +76,14 @@ def ss_ew(
     return _restored(observation, clip, settings, ALONE)
 
 
-def ss_pew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
-    """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise."""
-    return _restored(observation, clip, settings, AROUND)
+def ss_pew(
+    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT, start: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise.
+
+    start: (..., time) the signal that the descent begins at; None is silence, as published.
+    """
+    return _restored(observation, clip, settings, AROUND, start)
 
 
 def analysis(x: Tensor, window: int) -> Tensor:
@@ -123,14 +133,20 @@ def _taper(like: Tensor, window: int) -> Tensor:
 
 
 def _restored(
-    observation: Tensor, clip: HardClip, settings: SocialSparsity, around: tuple[int, int]
+    observation: Tensor,
+    clip: HardClip,
+    settings: SocialSparsity,
+    around: tuple[int, int],
+    start: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     low, high = (level.expand_as(observation) for level in clip.levels(observation))
     gain = _gain(observation, settings)
-    y, lower, upper = (
-        (part * gain).to(settings.dtype).reshape(-1, part.shape[-1]) for part in (observation, low, high)
-    )
-    signal, steps = _descend(y, lower, upper, settings, around)
+
+    def rows(x: Tensor) -> Tensor:
+        return (x * gain).to(settings.dtype).reshape(-1, x.shape[-1])
+
+    begun = None if start is None else rows(start)
+    signal, steps = _descend(rows(observation), rows(low), rows(high), settings, around, begun)
     return (
         (signal.view_as(observation) / gain).to(observation.dtype),
         steps.view(*observation.shape[:-1], settings.thresholds),
@@ -156,20 +172,26 @@ def misfit(x: Tensor, y: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def _descend(
-    y: Tensor, low: Tensor, high: Tensor, settings: SocialSparsity, around: tuple[int, int]
+    y: Tensor,
+    low: Tensor,
+    high: Tensor,
+    settings: SocialSparsity,
+    around: tuple[int, int],
+    start: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """(rows, time) to the restored rows and the steps at each threshold, (rows, thresholds).
 
     Rows go on by themselves; those that are done leave the batch.
     """
     time = y.shape[-1]
-    more = -time % (2 * settings.window)
+    more = settings.apart * settings.window
+    more += -(time + more) % (2 * settings.window)
     schedule = settings.schedule().to(y.device)
     steps = torch.zeros(len(y), settings.thresholds, dtype=torch.int64, device=y.device)
     outcome, rows = torch.empty_like(y), torch.arange(len(y), device=y.device)
     stage, k = torch.zeros_like(rows), torch.zeros_like(rows)
 
-    x, signal = torch.zeros_like(y), y
+    x, signal = (torch.zeros_like(y), y) if start is None else (start, start)
     z = analysis(pad(x, (0, more)), settings.window)
     g = z
     while len(rows):

@@ -1,13 +1,14 @@
 """declip, declick, inpaint, extend."""
 
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiomend.cli import interrupts, summary
+from audiomend.cli import batch, interrupts, summary
 from audiomend.cli.console import Bar, print_json, progress_bar, say, warn
 from audiomend.cli.offline import forbid_network
 from audiomend.cli.options import (
@@ -18,14 +19,14 @@ from audiomend.cli.options import (
     Gap,
     InpaintMethod,
     Method,
-    Output,
+    Names,
     Settings,
-    Source,
     takes,
 )
 from audiomend.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
+    from audiomend.models.card import Card
     from audiomend.restorers.files import Outcome, Plan, Request
     from audiomend.restorers.locate import Given
 
@@ -59,8 +60,7 @@ def add_to(app: typer.Typer) -> None:
 
 @takes(Settings)
 def declip(
-    source: Source,
-    output: Output,
+    names: Names,
     *,
     settings: Settings,
     method: DeclipMethod = "auto",
@@ -78,28 +78,22 @@ def declip(
 
     Samples that are not clipped stay as they are, to the bit.
     """
-    _mend("declip", source, output, settings, method, clip_level=clip_level)
+    _mend("declip", names, settings, method, clip_level=clip_level)
 
 
 @takes(Settings, *WITHOUT_PRIOR)
-def declick(source: Source, output: Output, *, settings: Settings) -> None:
+def declick(names: Names, *, settings: Settings) -> None:
     """Remove clicks and crackle.
 
     A few samples that what is around them does not predict are taken out and interpolated; all others stay
     as they are, to the bit. Drums and consonants are left alone.
     """
-    _mend("declick", source, output, settings)
+    _mend("declick", names, settings, "auto")
 
 
 @takes(Settings)
 def inpaint(
-    source: Source,
-    output: Output,
-    *,
-    settings: Settings,
-    method: InpaintMethod = "auto",
-    gap: Gap = None,
-    band: Bands = None,
+    names: Names, *, settings: Settings, method: InpaintMethod = "auto", gap: Gap = None, band: Bands = None
 ) -> None:
     """Fill gaps: dropouts, cuts, stretches that are lost.
 
@@ -107,13 +101,12 @@ def inpaint(
     covers in one band is replaced, and the sound outside the band stays; name 10 ms more than it lasts on
     either side, where the two are mixed.
     """
-    _mend("inpaint", source, output, settings, method, gaps=tuple(gap or ()), bands=tuple(band or ()))
+    _mend("inpaint", names, settings, method, gaps=tuple(gap or ()), bands=tuple(band or ()))
 
 
 @takes(Settings)
 def extend(
-    source: Source,
-    output: Output,
+    names: Names,
     *,
     settings: Settings,
     method: Method = "auto",
@@ -131,13 +124,12 @@ def extend(
 
     The band below the cut-off stays as it is, but for where the two meet.
     """
-    _mend("extend", source, output, settings, method, cutoff_hz=cutoff_hz)
+    _mend("extend", names, settings, method, cutoff_hz=cutoff_hz)
 
 
 def _mend(
     verb: str,
-    source: str,
-    output: str,
+    names: Sequence[str],
     settings: Settings,
     method: str = "auto",
     *,
@@ -148,16 +140,48 @@ def _mend(
 ) -> None:
     if settings.offline:
         forbid_network()
+
+    def request(source: str = "", output: str = "") -> "Request":
+        from audiomend.restorers.bands import parse_bands
+        from audiomend.restorers.locate import Given
+
+        given = Given(clip_level=clip_level, bands=parse_bands(bands), cutoff_hz=cutoff_hz)
+        return _request(verb, source, output, settings, method, given, gaps)
+
+    if settings.output_dir is not None:
+        batch.check(names, settings)
+        card = check_names(settings)
+        from audiomend.restorers.batch import settings_sha256
+
+        asked = request()
+        work = functools.partial(batch.mend_one, asked, settings.threads)
+        batch.mend_all(verb, names, settings.output_dir, work, settings_sha256(asked, card), settings)
+    else:
+        _mend_one(*in_and_out(names, settings), request, settings)
+
+
+def in_and_out(names: Sequence[str], settings: Settings) -> tuple[str, str]:
+    """IN and OUT.
+
+    Raises:
+        UsageError: there are not two names, or an option is for many files.
+    """
+    if settings.recursive or settings.jobs != 1:
+        raise UsageError("--recursive and --jobs are for many files, so they need -o DIR")
+    if len(names) != 2:
+        what = "Missing argument 'OUT'" if len(names) < 2 else f"{len(names)} names are too many"
+        raise UsageError(f"{what}: give IN and OUT, or any number of files and folders with -o DIR")
+    return names[0], names[1]
+
+
+def _mend_one(source: str, output: str, asked: Callable[[str, str], "Request"], settings: Settings) -> None:
     with interrupts.scratch():
-        _check(source, output, settings)
+        check_paths(source, output, settings)
         with progress_bar(f"Opening {source}") as bar:
-            from audiomend.restorers.bands import parse_bands
             from audiomend.restorers.files import mend_file
             from audiomend.restorers.frame import threads
-            from audiomend.restorers.locate import Given
 
-            given = Given(clip_level=clip_level, bands=parse_bands(bands), cutoff_hz=cutoff_hz)
-            request = _request(verb, source, output, settings, method, given, gaps)
+            request = asked(source, output)
             bar.show(f"Reading {source}")
             with threads(settings.threads):
                 outcome = mend_file(request, lambda plan: _announce(plan, request, bar), bar.advance)
@@ -208,13 +232,11 @@ def _request(
     )
 
 
-def _check(source: str, output: str, settings: Settings) -> None:
+def check_paths(source: str, output: str, settings: Settings) -> None:
     """Find out what can be found out at once, before torch is loaded."""
     from audiomend.audio.file import open_sound
     from audiomend.audio.output import check_output
-    from audiomend.models.store import card_of
     from audiomend.restorers.beside import sample_paths
-    from audiomend.restorers.presets import find
 
     if output == PIPE and settings.json:
         raise UsageError("With OUT - the sound goes to standard output, so --json cannot; give OUT a name")
@@ -223,12 +245,24 @@ def _check(source: str, output: str, settings: Settings) -> None:
             raise UsageError("--report reads IN and OUT once more, so neither can be -; give them names")
         others = [source, output, settings.residue, *sample_paths(output, settings.samples)]
         _check_report(settings.report, others, force=settings.force)
-    card_of(settings.model)
-    if settings.preset is not None:
-        find(settings.preset)
+    check_names(settings)
     if source != PIPE:  # a pipe can be read only once
         with open_sound(source) as sound:
             check_output(output, sound, force=settings.force, clip_mode=settings.clip_mode)
+
+
+def check_names(settings: Settings) -> "Card":
+    """Of the preset and the model, whose card is given back.
+
+    Raises:
+        UsageError, ModelError: there is none by that name.
+    """
+    from audiomend.models.store import card_of
+    from audiomend.restorers.presets import find
+
+    if settings.preset is not None:
+        find(settings.preset)
+    return card_of(settings.model)
 
 
 def _check_report(page: Path, others: Sequence[str | Path | None], *, force: bool) -> None:
@@ -247,7 +281,8 @@ def _check_report(page: Path, others: Sequence[str | Path | None], *, force: boo
 
 
 def _announce(plan: "Plan", request: "Request", bar: Bar) -> None:
-    say(summary.before(plan, request))
+    if plan.damaged_seconds:
+        say(summary.before(plan, request))
     bar.show(f"{request.verb} {request.source}")
     bar.advance(0.0)
 
@@ -265,6 +300,6 @@ def _report(request: "Request", outcome: "Outcome", page: Path) -> None:
 def _conclude(request: "Request", outcome: "Outcome", settings: Settings) -> None:
     for warning in summary.warnings(request, outcome):
         warn(warning)
-    say(summary.after(request, outcome))
+    (say if outcome.changed else warn)(summary.after(request, outcome))
     if settings.json:
         print_json("mend", summary.as_json(request, outcome))

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-HOW = "How it is mended"
+HOW = "How it is done"
 WHERE = "Where"
 FILES = "Files"
+MANY = "Many files"
 MACHINE = "Machine"
 
 Source = Annotated[
@@ -32,6 +33,16 @@ Output = Annotated[
         show_default=False,
     ),
 ]
+Names = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IN OUT",
+        help="Sound file (WAV, FLAC, AIFF, CAF, OGG, Opus, MP3), and the file to be written, in the format "
+        "of IN unless its name ends otherwise; - reads a WAV from standard input or writes to standard "
+        "output. With -o DIR any number of files and folders, and no OUT.",
+        show_default=False,
+    ),
+]
 ClipMode = Annotated[
     Literal["rescale", "float", "clamp"],
     typer.Option(
@@ -41,7 +52,10 @@ ClipMode = Annotated[
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", metavar="", help="Replace files that exist, IN too.", rich_help_panel=FILES)
+    bool,
+    typer.Option(
+        "--force", metavar="", help="Replace files that exist, an input too.", rich_help_panel=FILES
+    ),
 ]
 _METHOD = typer.Option(
     help="What mends. auto takes what measured best; diffusion is the prior, the others need none.",
@@ -49,7 +63,9 @@ _METHOD = typer.Option(
 )
 Method = Annotated[Literal["auto", "diffusion"], _METHOD]
 InpaintMethod = Annotated[Literal["auto", "diffusion", "janssen", "a-spain", "similarity"], _METHOD]
-DeclipMethod = Annotated[Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar"], _METHOD]
+DeclipMethod = Annotated[
+    Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar", "blend"], _METHOD
+]
 Json = Annotated[
     bool,
     typer.Option(
@@ -119,7 +135,8 @@ class Settings:
         int | None,
         typer.Option(
             metavar="COUNT",
-            help="Network evaluations a window, 1 or more, instead of --quality.",
+            help="Network evaluations a window, 1 or more, instead of --quality; where a step takes several, "
+            "the nearest number that can be had. A preset needs half of its own number or more.",
             show_default=False,
             rich_help_panel=HOW,
         ),
@@ -213,6 +230,30 @@ class Settings:
             rich_help_panel=FILES,
         ),
     ] = None
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--output-dir",
+            "-o",
+            metavar="DIR",
+            help="Mend any number of files and folders into DIR, each by its own name. What is done is noted "
+            "there, so the same command goes on where it was stopped.",
+            show_default=False,
+            rich_help_panel=MANY,
+        ),
+    ] = None
+    recursive: Annotated[
+        bool,
+        typer.Option(
+            "--recursive", metavar="", help="Take folders within folders, too.", rich_help_panel=MANY
+        ),
+    ] = False
+    jobs: Annotated[
+        int,
+        typer.Option(
+            metavar="COUNT", help="Files mended at a time, each in a process.", rich_help_panel=MANY
+        ),
+    ] = 1
     clip_mode: ClipMode = "rescale"
     force: Force = False
     json: Json = False
@@ -250,7 +291,8 @@ class Settings:
 
 
 WITHOUT_PRIOR = (
-    *("region", "strength", "residue", "report", "clip_mode", "force", "json", "threads", "offline"),
+    *("region", "strength", "residue", "report", "output_dir", "recursive", "jobs"),
+    *("clip_mode", "force", "json", "threads", "offline"),
 )
 """The settings of verbs that evaluate no network."""
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from audiomend.audio.reader import SoundReader
 from audiomend.restorers.damage import Damage
 from audiomend.restorers.diffusion import busy_channels
-from audiomend.restorers.memory import read_padded
 from audiomend.restorers.methods import Excerpt, Method
 
 Done = Callable[[int], None]
@@ -76,12 +75,12 @@ def restored(
     grid = method.grid(source.rate)
     margin = ceil(method.margin_s * source.rate / grid) * grid
     for part in work:
-        start, stop = part.start - margin, part.stop + margin
-        samples = read_padded(source, start, stop)
+        start, stop = max(part.start - margin, 0), min(part.stop + margin, source.frames)
+        samples = source.read(start, stop).astype(np.float64)
         rows = torch.tensor(part.rows)
         observation = torch.from_numpy(samples.astype(np.float32) * np.float32(gain))[rows]
         operator = damage.operator([start], stop - start, rows[None], gain)
-        mended = method.mend(Excerpt(observation, operator, start, source.rate))
+        mended = method.mend(Excerpt(observation, operator, start, source.rate, damage.severity))
         samples[np.array(part.rows)] = mended.double().numpy() / gain
-        yield part.start, samples[:, margin : margin + part.stop - part.start]
+        yield part.start, samples[:, part.start - start : part.stop - start]
         done(part.size)

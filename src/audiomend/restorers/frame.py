@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +24,7 @@ from audiomend.restorers.diffusion import (
     windows_for,
 )
 from audiomend.restorers.guiding import GUIDANCE, check
-from audiomend.restorers.methods import METHODS, Method, names
+from audiomend.restorers.methods import AUTO, METHODS, Method, names
 from audiomend.restorers.regions import Interval, region_fade
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import LONGEST_S, SAMPLERS, streamed
@@ -58,6 +58,7 @@ class Options:
         precision: auto, float32 or bfloat16.
         device: auto, cpu, cuda or mps.
         walk: other values for fields of `Way`, for comparisons.
+        draw: walk to a sample of the posterior, instead of the most accurate signal.
     """
 
     method: str = "auto"
@@ -74,6 +75,7 @@ class Options:
     precision: str = "auto"
     device: str = "auto"
     walk: Mapping[str, object] = field(default_factory=dict[str, object])
+    draw: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -90,7 +92,7 @@ class Options:
     @property
     def walked(self) -> tuple[str, ...]:
         """The options given that only a prior's walk obeys, by name."""
-        given = {"model": self.model, "quality": self.quality, "steps": self.steps, "preset": self.preset}
+        given = {"model": self.model, "steps": self.steps, "preset": self.preset}
         return (*(key for key, value in given.items() if value is not None), *self.changes)
 
 
@@ -230,7 +232,7 @@ class ClassicalJob:
 
     Attributes:
         source, damage, gain: what is mended.
-        options, method: how; the method by its name.
+        options, method, by: how; the method's name and itself.
         work: the parts with damage.
     """
 
@@ -239,6 +241,7 @@ class ClassicalJob:
     gain: float
     options: Options
     method: str
+    by: Method
     work: Sequence[Part]
     model: str = ""
     precision: str = ""
@@ -248,7 +251,7 @@ class ClassicalJob:
 
     @property
     def settings(self) -> str:
-        return self._by.words(self.source.rate)
+        return self.by.words(self.source.rate, self.damage.severity)
 
     @property
     def seconds(self) -> float:
@@ -260,11 +263,7 @@ class ClassicalJob:
 
     def pieces(self, done: Callable[[int], None], preview: Preview | None) -> Pieces:
         del preview  # there is nothing on the way
-        return restored(self.source, self.damage, self._by, self.gain, self.work, done)
-
-    @property
-    def _by(self) -> Method:
-        return METHODS[self.damage.verb][self.method]
+        return restored(self.source, self.damage, self.by, self.gain, self.work, done)
 
 
 def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) -> Job:
@@ -276,26 +275,29 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
     Raises:
         UsageError, ModelError: options that cannot be had.
     """
-    if options.method not in names(damage.verb):
-        raise unknown("method", options.method, names(damage.verb))
-    if options.method == "auto" and damage.verb == "declick":
-        options = replace(options, method="ar")
-    if options.method not in METHODS.get(damage.verb, {}):
+    verb, name = damage.verb, options.method
+    if name not in names(verb):
+        raise unknown("method", name, names(verb))
+    if name == "auto":
+        name = "diffusion" if options.walked else AUTO.get(verb, "diffusion")
+    if name == "diffusion":
         return prepare_walk(source, damage, gain, options)
-    if options.walked:
+    method = METHODS[verb][name]
+    refused = options.walked if method.qualities or options.quality is None else ("quality", *options.walked)
+    if refused:
         raise UsageError(
-            f"The method {options.method} evaluates no network, so it takes no {options.walked[0]};"
-            " diffusion does."
+            f"The method {name} evaluates no network, so it takes no {refused[0]}; diffusion does."
         )
-    method = METHODS[damage.verb][options.method]
     if damage.severity > method.most:
         raise UsageError(
-            f"The method {options.method} fills gaps of up to {method.most:g} s; one here lasts"
+            f"The method {name} fills gaps of up to {method.most:g} s; one here lasts"
             f" {damage.severity:.3f} s, for which there are similarity and diffusion."
         )
-    damage = Within(damage, options.regions) if options.regions else damage
-    work = parts(source, damage, method)
-    return ClassicalJob(source, damage, gain, options, options.method, work)
+    damage, chosen = (
+        Within(damage, options.regions) if options.regions else damage,
+        method.at(options.quality),
+    )
+    return ClassicalJob(source, damage, gain, options, name, chosen, parts(source, damage, chosen))
 
 
 def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Options) -> WalkJob:
@@ -303,7 +305,13 @@ def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Opti
     device = choose_device(options.device)
     prior = load(options.model, choose(options.precision, device), device)
     chosen = way(
-        damage.verb, options.quality, options.steps, options.changes, damage.severity, options.preset
+        damage.verb,
+        options.quality,
+        options.steps,
+        options.changes,
+        damage.severity,
+        options.preset,
+        options.draw,
     )
     windows = windows_for(prior, source.rate)
     if damage.clean_rms > 0:

@@ -1,7 +1,7 @@
 """Methods that mend without a prior, by verb and name: functions of a damaged excerpt."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf, log2
 from typing import cast
 
@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from audiomend.audio.level import SIGMA_DATA
-from audiomend.classical import ar_declip, janssen, similarity, social_sparsity, spade, spain
+from audiomend.classical import ar_declip, blend, janssen, similarity, social_sparsity, spade, spain
 from audiomend.operators import Operator
 from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.mask import Mask
 
+HEAVY_SHARE = 0.6  # of clipped samples: input SDRs of about 3 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
 MODELLED_S = 0.12  # longest gap that a model of what is around it can fill; the work grows with its cube
 
@@ -28,14 +29,16 @@ class Excerpt:
     Attributes:
         observation: (rows, n) float32, the channels that are damaged here.
         operator: what happened to them, as `Damage.operator` gives it: a `HardClip`, a `Mask`.
-        start: position in the file of the first sample; zeros stand for what lies outside the file.
+        start: position in the file of the first sample.
         rate: in Hz.
+        severity: of the whole damage, see `Damage.severity`.
     """
 
     observation: Tensor
     operator: Operator
     start: int
     rate: int
+    severity: float
 
 
 @dataclass(frozen=True)
@@ -44,20 +47,26 @@ class Method:
 
     Attributes:
         mend: excerpt -> (rows, n) restored; only lost samples of it are used.
-        words: rate -> its settings, for people.
+        words: (rate, severity) -> its settings, for people.
         grid: rate -> samples; excerpts begin at multiples of it, so that frames fall where they fall in the
             whole file.
-        margin_s: seconds that it is to see on either side of what it restores.
+        margin_s: seconds that it is to see on either side of what it restores, where the file has them.
         longest_s: of what is restored at a time.
         most: severity of the damage that it can mend: for gaps, seconds of the longest.
+        qualities: what stands for it at fast and at best; empty where its cost cannot be chosen.
     """
 
     mend: Callable[[Excerpt], Tensor]
-    words: Callable[[int], str]
+    words: Callable[[int, float], str]
     grid: Callable[[int], int]
     margin_s: float
     longest_s: float
     most: float = inf
+    qualities: Mapping[str, "Method"] = field(default_factory=dict[str, "Method"])
+
+    def at(self, quality: str | None) -> "Method":
+        """The method at a quality; None and balanced are itself."""
+        return self.qualities.get(quality or "", self)
 
 
 def frame_at(rate: int) -> int:
@@ -66,16 +75,17 @@ def frame_at(rate: int) -> int:
 
 
 def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
-    def settings(rate: int) -> spade.Spade:
-        return replace(spade.DEFAULT, window=frame_at(rate), rms=None)
+    def settings(rate: int, severity: float) -> spade.Spade:
+        usual = replace(spade.DEFAULT, window=frame_at(rate), rms=None)
+        return spade.slowed(usual, usual.step) if severity > HEAVY_SHARE else usual
 
     def mend(excerpt: Excerpt) -> Tensor:
-        gain = _to_level(spade.DEFAULT.rms)
-        return form(*_scaled(excerpt, gain), settings(excerpt.rate))[0] / gain
+        chosen = settings(excerpt.rate, excerpt.severity)
+        return _at_level(excerpt, spade.DEFAULT.rms, lambda y, clip: form(y, clip, chosen)[0])
 
-    def words(rate: int) -> str:
-        chosen = settings(rate)
-        return f"frames of {chosen.window}, {chosen.step} bins more after {chosen.every} iterations"
+    def words(rate: int, severity: float) -> str:
+        chosen = settings(rate, severity)
+        return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations"
 
     return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
 
@@ -86,10 +96,10 @@ def _social(form: Callable[..., tuple[Tensor, Tensor]], default: social_sparsity
         return replace(default, window=frame_at(rate), rms=None, tolerance=0.0)
 
     def mend(excerpt: Excerpt) -> Tensor:
-        gain = _to_level(default.rms)
-        return form(*_scaled(excerpt, gain), settings(excerpt.rate))[0] / gain
+        return _at_level(excerpt, default.rms, lambda y, clip: form(y, clip, settings(excerpt.rate))[0])
 
-    def words(rate: int) -> str:
+    def words(rate: int, severity: float) -> str:
+        del severity
         chosen = settings(rate)
         return f"frames of {chosen.window}, {chosen.thresholds} thresholds, {chosen.steps} steps at each"
 
@@ -102,14 +112,35 @@ def _autoregressive() -> Method:
         return replace(ar_declip.DEFAULT, frame=frame, order=frame // 16)
 
     def mend(excerpt: Excerpt) -> Tensor:
-        observation, clip = _scaled(excerpt, 1.0)
-        return ar_declip.declipped(observation, clip.low, clip.high, settings(excerpt.rate))
+        def restore(y: Tensor, clip: HardClip) -> Tensor:
+            return ar_declip.declipped(y, clip.low, clip.high, settings(excerpt.rate))
 
-    def words(rate: int) -> str:
+        return _at_level(excerpt, SIGMA_DATA, restore)
+
+    def words(rate: int, severity: float) -> str:
+        del severity
         chosen = settings(rate)
         return f"frames of {chosen.frame}, order {chosen.order}, {chosen.iterations} iterations"
 
     return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
+
+
+def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Method:
+    def settings(rate: int, severity: float) -> blend.Blend:
+        return replace(heavy if severity > HEAVY_SHARE else light, window=frame_at(rate), rms=None)
+
+    def mend(excerpt: Excerpt) -> Tensor:
+        chosen = settings(excerpt.rate, excerpt.severity)
+        return _at_level(excerpt, light.rms, lambda y, clip: blend.blended(y, clip, chosen))
+
+    def words(rate: int, severity: float) -> str:
+        chosen = settings(rate, severity)
+        short = chosen.window // blend.SHORTER
+        frames = f"{short} and {chosen.window}" if chosen.long > 0 else f"{short}"
+        steps = chosen.descent.thresholds * chosen.descent.steps
+        return f"A-SPADE in frames of {frames}, {steps} steps of social sparsity"
+
+    return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
 
 
 def _janssen() -> Method:
@@ -119,7 +150,8 @@ def _janssen() -> Method:
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return janssen.interpolated(x, known, settings(rate))
 
-    def words(rate: int) -> str:
+    def words(rate: int, severity: float) -> str:
+        del severity
         return _janssen_words(settings(rate))
 
     return Method(_gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, most=MODELLED_S)
@@ -137,7 +169,8 @@ def _a_spain() -> Method:
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return spain.interpolated(x, known, settings(rate))
 
-    def words(rate: int) -> str:
+    def words(rate: int, severity: float) -> str:
+        del severity
         return f"frames of {settings(rate).window}, one bin more after each iteration"
 
     return Method(_gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, most=MODELLED_S)
@@ -149,8 +182,8 @@ def _similarity() -> Method:
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return similarity.interpolated(x, known, rate, settings)
 
-    def words(rate: int) -> str:
-        del rate
+    def words(rate: int, severity: float) -> str:
+        del rate, severity
         return f"searched for {settings.reach_s:g} s on either side, fades of {1000 * settings.fade_s:g} ms"
 
     margin_s = settings.reach_s + settings.context_s
@@ -164,7 +197,8 @@ def _clicks() -> Method:
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return janssen.interpolated(x, known, settings(rate))
 
-    def words(rate: int) -> str:
+    def words(rate: int, severity: float) -> str:
+        del severity
         return _janssen_words(settings(rate))
 
     return Method(_gaps(fill), words, _tenth, margin_s=0.1, longest_s=2.0)
@@ -187,15 +221,13 @@ def _tenth(rate: int) -> int:
     return max(rate // 10, 1)
 
 
-def _to_level(rms: float | None) -> float:
-    return 1.0 if rms is None else rms / SIGMA_DATA
-
-
-def _scaled(excerpt: Excerpt, gain: float) -> tuple[Tensor, HardClip]:
+def _at_level(excerpt: Excerpt, rms: float | None, restore: Callable[[Tensor, HardClip], Tensor]) -> Tensor:
+    """Restore an excerpt, active sound at `rms`, and keep its peaks from running away."""
     clip = cast(HardClip, excerpt.operator)
-    scale = torch.tensor(gain, dtype=excerpt.observation.dtype)
+    gain = torch.tensor(1.0 if rms is None else rms / SIGMA_DATA, dtype=excerpt.observation.dtype)
     low, high = clip.levels(excerpt.observation)
-    return excerpt.observation * scale, HardClip(low * scale, high * scale)
+    restored = restore(excerpt.observation * gain, HardClip(low * gain, high * gain)) / gain
+    return clip.project(restored, excerpt.observation)
 
 
 METHODS: Mapping[str, Mapping[str, Method]] = {
@@ -205,10 +237,17 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         "ss-ew": _social(social_sparsity.ss_ew, social_sparsity.DEFAULT_EW),
         "ss-pew": _social(social_sparsity.ss_pew, social_sparsity.DEFAULT),
         "ar": _autoregressive(),
+        "blend": _blend(
+            blend.BALANCED,
+            blend.HEAVY,
+            fast=_blend(blend.FAST, blend.HEAVY),
+            best=_blend(blend.BEST, blend.HEAVY_BEST),
+        ),
     },
     "inpaint": {"janssen": _janssen(), "a-spain": _a_spain(), "similarity": _similarity()},
     "declick": {"ar": _clicks()},
 }
+AUTO = {"declip": "blend", "declick": "ar"}  # what measured best (docs/choices.md); otherwise diffusion
 WITHOUT_PRIOR = ("declick",)
 
 
