@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from audiomend.models.prior import load as load_model
     from audiomend.restorers.arrays import declip, extend, inpaint, mend_blocks
     from audiomend.restorers.generation import generate
+    from audiomend.restorers.inspection import inspect
     from audiomend.restorers.inverse import invert
     from audiomend.tuning import tune_process
 
@@ -26,6 +27,7 @@ __all__ = [
     "extend",
     "generate",
     "inpaint",
+    "inspect",
     "invert",
     "load_model",
     "mend_blocks",
@@ -37,6 +39,7 @@ _LAZY = {
     "extend": ("audiomend.restorers.arrays", "extend"),
     "generate": ("audiomend.restorers.generation", "generate"),
     "inpaint": ("audiomend.restorers.arrays", "inpaint"),
+    "inspect": ("audiomend.restorers.inspection", "inspect"),
     "invert": ("audiomend.restorers.inverse", "invert"),
     "mend_blocks": ("audiomend.restorers.arrays", "mend_blocks"),
     "load_model": ("audiomend.models.prior", "load"),

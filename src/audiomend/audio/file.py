@@ -9,6 +9,7 @@ with open_sound("in.wav") as sound:
 """
 
 import contextlib
+import hashlib
 import re
 import shutil
 import stat
@@ -46,6 +47,12 @@ _TOO_SHORT = re.compile(
     r"|truncated file",
     re.MULTILINE,
 )
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Accumulator(Protocol):

@@ -63,6 +63,7 @@ _CONTAINERS = {
     ".opus": "OGG",
     ".mp3": "MP3",
 }
+SOUND_SUFFIXES = tuple(_CONTAINERS)
 WAV_FAMILY = ("WAV", "WAVEX", "RF64")
 _PCM_LADDER = ("PCM_16", "PCM_24", "PCM_32")
 _LADDER = (*_PCM_LADDER, "FLOAT", "DOUBLE")

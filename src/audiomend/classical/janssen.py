@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from audiomend.classical.autoregression import burg, least_residual, lpc
+from audiomend.classical.runs import runs
 from audiomend.errors import UsageError
 
 
@@ -48,7 +49,7 @@ def interpolated(x: Tensor, known: Tensor, settings: Janssen = Janssen()) -> Ten
     Returns:
         (..., time) of x's dtype, equal to x where known to the bit.
     """
-    starts, ends = _runs(~known)
+    starts, ends = runs(~known)
     if len(starts) == 0:
         return x.clone()
     time = x.shape[-1]
@@ -74,9 +75,3 @@ def interpolated(x: Tensor, known: Tensor, settings: Janssen = Janssen()) -> Ten
     filled = signal.clone()
     filled[:, places[own]] = segments.view(channels, *places.shape)[:, own]
     return torch.where(known, x, filled.view(x.shape).to(x.dtype))
-
-
-def _runs(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Where runs of True start, and where they end, exclusive."""
-    edges = torch.nn.functional.pad(mask.to(torch.int8), (1, 1)).diff()
-    return (edges == 1).nonzero()[:, 0], (edges == -1).nonzero()[:, 0]

@@ -65,8 +65,11 @@ def slowed(settings: Spade, times: int) -> Spade:
 
 
 @dataclass(frozen=True, eq=False)
-class _Form:
-    """Where the two points are compared: z = lift(x), and x = drop(z) undoes it."""
+class Form:
+    """Where the two points are compared: z = lift(x), and x = drop(z) undoes it.
+
+    sparse keeps k pairs of bins of rows of z; norm is that of z.
+    """
 
     lift: Callable[[Tensor], Tensor]
     drop: Callable[[Tensor], Tensor]
@@ -85,7 +88,7 @@ def a_spade(observation: Tensor, clip: HardClip, settings: Spade = DEFAULT) -> t
         The restored signal, (..., time) of the observation's dtype, equal to it between the levels; and
         (..., frames) how many iterations each frame took.
     """
-    return _restored(observation, clip, settings, _Form(analysis, synthesis, hard_threshold, spectral_norm))
+    return _restored(observation, clip, settings, A_FORM)
 
 
 def s_spade(observation: Tensor, clip: HardClip, settings: Spade = DEFAULT) -> tuple[Tensor, Tensor]:
@@ -94,7 +97,7 @@ def s_spade(observation: Tensor, clip: HardClip, settings: Spade = DEFAULT) -> t
     def sparse(x: Tensor, k: int) -> Tensor:
         return synthesis(hard_threshold(analysis(x), k))
 
-    return _restored(observation, clip, settings, _Form(_same, _same, sparse, _norm))
+    return _restored(observation, clip, settings, Form(_same, _same, sparse, _norm))
 
 
 def analysis(frames: Tensor) -> Tensor:
@@ -150,7 +153,10 @@ def _same(x: Tensor) -> Tensor:
     return x
 
 
-def _restored(observation: Tensor, clip: HardClip, settings: Spade, form: _Form) -> tuple[Tensor, Tensor]:
+A_FORM = Form(analysis, synthesis, hard_threshold, spectral_norm)
+
+
+def _restored(observation: Tensor, clip: HardClip, settings: Spade, form: Form) -> tuple[Tensor, Tensor]:
     low, high = clip.levels(observation)
     inf = observation.new_full((), math.inf)
     lower = torch.where(observation <= low, -inf, observation)
@@ -172,7 +178,7 @@ def _restored(observation: Tensor, clip: HardClip, settings: Spade, form: _Form)
     iterations = torch.zeros(len(best), dtype=torch.int64, device=best.device)
     bounds = [torch.where(x.isinf(), x, x * window).flatten(0, -2) for x in (lowest, highest)]
     for some in rows.split(BATCH) if len(rows) else ():
-        best[some], iterations[some] = _solve(best[some], bounds[0][some], bounds[1][some], settings, form)
+        best[some], iterations[some] = solve(best[some], bounds[0][some], bounds[1][some], settings, form)
     signal = circular_overlap_add(best.view(*shape, -1) * (window / HANN_POWER), hop) / gain
     signal = signal[..., : observation.shape[-1]].to(observation.dtype)
     return signal.clamp(lower, upper), iterations.view(shape)
@@ -186,18 +192,22 @@ def _gain(observation: Tensor, settings: Spade) -> Tensor:
     return torch.where(rms > 0, settings.rms / rms, 1)
 
 
-def _solve(y: Tensor, lower: Tensor, upper: Tensor, settings: Spade, form: _Form) -> tuple[Tensor, Tensor]:
-    """Frames (rows, window), and the bounds of each sample, to the best iterates and the iterations (rows,).
+def solve(y: Tensor, lower: Tensor, upper: Tensor, settings: Spade, form: Form) -> tuple[Tensor, Tensor]:
+    """SPADE of windowed frames: the best iterate of each, and its iterations (rows,).
 
     Rows go on by themselves; those that are done leave the batch.
+
+    Args:
+        y: (rows, window) where they start.
+        lower, upper: (rows, window) bounds of each sample, equal where it is known.
     """
     best, iterations = y.clone(), torch.full((len(y),), settings.most_iterations, device=y.device)
     x, z = y, form.lift(y)
     u = torch.zeros_like(z)
     nearest = torch.full((len(y),), math.inf, dtype=y.dtype, device=y.device)
     rows = torch.arange(len(y), device=y.device)
+    k = settings.step
     for iteration in range(settings.most_iterations):
-        k = settings.step * (1 + (iteration + 1) // settings.every)
         sparse = form.sparse(z + u, k)
         u -= sparse
         distance = form.norm(z - sparse)
@@ -213,4 +223,6 @@ def _solve(y: Tensor, lower: Tensor, upper: Tensor, settings: Spade, form: _Form
         x = form.drop(-u).clamp(lower, upper)
         z = form.lift(x)
         u += z
+        if (iteration + 2) % settings.every == 0:  # counted from 1, after the step
+            k += settings.step
     return best, iterations

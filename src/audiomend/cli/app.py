@@ -14,6 +14,7 @@ from audiomend.cli import (
     demo,
     evaluate,
     generate,
+    inspect,
     interrupts,
     mend,
     models,
@@ -33,6 +34,7 @@ app = typer.Typer(
     epilog="Example:  audiomend declip clipped.wav mended.wav --report page.html",
 )
 mend.add_to(app)
+app.command("inspect", epilog=inspect.EXAMPLE)(inspect.inspect)
 app.add_typer(degrade.app, name="degrade")
 app.command("evaluate", epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command("generate", epilog=generate.EXAMPLE)(generate.generate)

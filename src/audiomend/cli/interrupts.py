@@ -23,17 +23,30 @@ MESSAGE = "Interrupted."
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = b"\x1b[?25h\r\x1b[K"  # a progress bar hides it
+_CHILDREN_S = 0.2  # for other processes to tidy up by themselves
 _scratch: list[str] = []  # folders of this process
+_message = MESSAGE
 _leaving = threading.Lock()
 
 
 def arm() -> None:
     """From now on a signal ends the process with code 130. Call it once, in the main thread."""
+    _arm(_interrupt)
+
+
+def arm_worker() -> None:
+    """`arm` for a process that works for another one: it ends where it is, and says nothing."""
+    global _message
+    _message = ""
+    _arm(lambda *_: leave())
+
+
+def _arm(handler: Callable[..., None]) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in _SIGNALS:
-        signal.signal(number, _interrupt)
+        signal.signal(number, handler)
     threading.Thread(target=_watch, args=(reader,), daemon=True).start()
 
 
@@ -53,12 +66,10 @@ def leave() -> NoReturn:
 
         remove_parts()
     if "multiprocessing" in sys.modules:
-        import multiprocessing
-
-        for child in multiprocessing.active_children():
-            child.kill()
-    with contextlib.suppress(OSError):
-        os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + f"{MESSAGE}\n".encode())
+        _end_children()
+    if _message:
+        with contextlib.suppress(OSError):
+            os.write(2, (_SHOW_CURSOR if os.isatty(2) else b"") + f"{_message}\n".encode())
     os._exit(EXIT_CODE)  # an orderly end of the interpreter would wait for torch
 
 
@@ -106,6 +117,18 @@ def _interrupt(*_: object) -> None:
     if _loading("torch"):  # its native code aborts the process where an exception passes through it
         leave()
     raise KeyboardInterrupt
+
+
+def _end_children() -> None:
+    import multiprocessing
+
+    children = multiprocessing.active_children()
+    for child in children:
+        child.terminate()
+    until = time.monotonic() + _CHILDREN_S
+    for child in children:
+        child.join(max(0.0, until - time.monotonic()))
+        child.kill()
 
 
 def _loading(module: str) -> bool:

@@ -1,16 +1,16 @@
 """declip, inpaint, extend."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiomend.cli import interrupts, summary
+from audiomend.cli import batch, interrupts, summary
 from audiomend.cli.console import Bar, print_json, progress_bar, say, warn
 from audiomend.cli.offline import forbid_network
-from audiomend.cli.options import WHERE, Bands, DeclipMethod, Gap, Method, Output, Settings, Source, takes
+from audiomend.cli.options import WHERE, Bands, DeclipMethod, Gap, Method, Names, Settings, takes
 from audiomend.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def add_to(app: typer.Typer) -> None:
 
 @takes(Settings)
 def declip(
-    source: Source,
-    output: Output,
+    names: Names,
     *,
     settings: Settings,
     method: DeclipMethod = "auto",
@@ -61,18 +60,12 @@ def declip(
 
     Samples that are not clipped stay as they are, to the bit.
     """
-    _mend("declip", source, output, settings, method, clip_level=clip_level)
+    _mend("declip", names, settings, method, clip_level=clip_level)
 
 
 @takes(Settings)
 def inpaint(
-    source: Source,
-    output: Output,
-    *,
-    settings: Settings,
-    method: Method = "auto",
-    gap: Gap = None,
-    band: Bands = None,
+    names: Names, *, settings: Settings, method: Method = "auto", gap: Gap = None, band: Bands = None
 ) -> None:
     """Fill gaps: dropouts, cuts, stretches that are lost.
 
@@ -80,13 +73,12 @@ def inpaint(
     covers in one band is replaced, and the sound outside the band stays; name 10 ms more than it lasts on
     either side, where the two are mixed.
     """
-    _mend("inpaint", source, output, settings, method, gaps=tuple(gap or ()), bands=tuple(band or ()))
+    _mend("inpaint", names, settings, method, gaps=tuple(gap or ()), bands=tuple(band or ()))
 
 
 @takes(Settings)
 def extend(
-    source: Source,
-    output: Output,
+    names: Names,
     *,
     settings: Settings,
     method: Method = "auto",
@@ -104,13 +96,12 @@ def extend(
 
     The band below the cut-off stays as it is, but for where the two meet.
     """
-    _mend("extend", source, output, settings, method, cutoff_hz=cutoff_hz)
+    _mend("extend", names, settings, method, cutoff_hz=cutoff_hz)
 
 
 def _mend(
     verb: str,
-    source: str,
-    output: str,
+    names: Sequence[str],
     settings: Settings,
     method: str,
     *,
@@ -121,16 +112,39 @@ def _mend(
 ) -> None:
     if settings.offline:
         forbid_network()
+
+    def request(source: str = "", output: str = "") -> "Request":
+        from audiomend.restorers.bands import parse_bands
+        from audiomend.restorers.locate import Given
+
+        given = Given(clip_level=clip_level, bands=parse_bands(bands), cutoff_hz=cutoff_hz)
+        return _request(verb, source, output, settings, method, given, gaps)
+
+    if settings.output_dir is not None:
+        batch.check(names, settings)
+        _check_names(settings)
+        batch.mend_all(names, settings.output_dir, request, settings)
+    else:
+        _mend_one(*_in_and_out(names, settings), request, settings)
+
+
+def _in_and_out(names: Sequence[str], settings: Settings) -> tuple[str, str]:
+    if settings.recursive or settings.jobs != 1:
+        raise UsageError("--recursive and --jobs are for many files, so they need -o DIR")
+    if len(names) != 2:
+        what = "Missing argument 'OUT'" if len(names) < 2 else f"{len(names)} names are too many"
+        raise UsageError(f"{what}: give IN and OUT, or any number of files and folders with -o DIR")
+    return names[0], names[1]
+
+
+def _mend_one(source: str, output: str, asked: Callable[[str, str], "Request"], settings: Settings) -> None:
     with interrupts.scratch():
         _check(source, output, settings)
         with progress_bar(f"Opening {source}") as bar:
-            from audiomend.restorers.bands import parse_bands
             from audiomend.restorers.files import mend_file
             from audiomend.restorers.frame import threads
-            from audiomend.restorers.locate import Given
 
-            given = Given(clip_level=clip_level, bands=parse_bands(bands), cutoff_hz=cutoff_hz)
-            request = _request(verb, source, output, settings, method, given, gaps)
+            request = asked(source, output)
             bar.show(f"Reading {source}")
             with threads(settings.threads):
                 outcome = mend_file(request, lambda plan: _announce(plan, request, bar), bar.advance)
@@ -185,9 +199,7 @@ def _check(source: str, output: str, settings: Settings) -> None:
     """Find out what can be found out at once, before torch is loaded."""
     from audiomend.audio.file import open_sound
     from audiomend.audio.output import check_output
-    from audiomend.models.store import card_of
     from audiomend.restorers.beside import sample_paths
-    from audiomend.restorers.presets import find
 
     if output == PIPE and settings.json:
         raise UsageError("With OUT - the sound goes to standard output, so --json cannot; give OUT a name")
@@ -196,12 +208,20 @@ def _check(source: str, output: str, settings: Settings) -> None:
             raise UsageError("--report reads IN and OUT once more, so neither can be -; give them names")
         others = [source, output, settings.residue, *sample_paths(output, settings.samples)]
         _check_report(settings.report, others, force=settings.force)
-    card_of(settings.model)
-    if settings.preset is not None:
-        find(settings.preset)
+    _check_names(settings)
     if source != PIPE:  # a pipe can be read only once
         with open_sound(source) as sound:
             check_output(output, sound, force=settings.force, clip_mode=settings.clip_mode)
+
+
+def _check_names(settings: Settings) -> None:
+    """Those of the model and the preset."""
+    from audiomend.models.store import card_of
+    from audiomend.restorers.presets import find
+
+    card_of(settings.model)
+    if settings.preset is not None:
+        find(settings.preset)
 
 
 def _check_report(page: Path, others: Sequence[str | Path | None], *, force: bool) -> None:

@@ -13,6 +13,7 @@ import typer
 HOW = "How it is mended"
 WHERE = "Where"
 FILES = "Files"
+MANY = "Many files"
 MACHINE = "Machine"
 
 Source = Annotated[
@@ -29,6 +30,16 @@ Output = Annotated[
         metavar="OUT",
         help="File to be written, in the format of IN unless its name ends otherwise; - writes to standard "
         "output.",
+        show_default=False,
+    ),
+]
+Names = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IN OUT",
+        help="Sound file (WAV, FLAC, AIFF, CAF, OGG, Opus, MP3), and the file to be written, in the format "
+        "of IN unless its name ends otherwise; - reads a WAV from standard input or writes to standard "
+        "output. With -o DIR any number of files and folders, and no OUT.",
         show_default=False,
     ),
 ]
@@ -214,6 +225,30 @@ class Settings:
             rich_help_panel=FILES,
         ),
     ] = None
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--output-dir",
+            "-o",
+            metavar="DIR",
+            help="Mend any number of files and folders into DIR, each by its own name. What is done is noted "
+            "there, so the same command goes on where it was stopped.",
+            show_default=False,
+            rich_help_panel=MANY,
+        ),
+    ] = None
+    recursive: Annotated[
+        bool,
+        typer.Option(
+            "--recursive", metavar="", help="Take folders within folders, too.", rich_help_panel=MANY
+        ),
+    ] = False
+    jobs: Annotated[
+        int,
+        typer.Option(
+            metavar="COUNT", help="Files mended at a time, each in a process.", rich_help_panel=MANY
+        ),
+    ] = 1
     clip_mode: ClipMode = "rescale"
     force: Force = False
     json: Json = False

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from audiomend.detect.finding import Finding, sureness
+
 FRAME_S = 0.093  # 4096 samples at 44.1 and 48 kHz
 FRAMES_AT_ONCE = 64
 QUANTILE = 0.95  # over frames: what sounds now and then counts, a single click does not
@@ -30,6 +32,7 @@ CLIFF_DEPTH = (
 SURE_FALL_DB = 20.0
 HALF_DB = 6.0
 CUMULATIVE_SHARE = 0.985
+FULL_BAND = 0.95  # of Nyquist: an edge above it is the anti-aliasing filter of a full-band recording
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class BandwidthDetector:
     def result(self) -> Bandwidth:
         """The verdict on what was added so far; a sound shorter than a frame has silence on either side."""
         if self._levels.any():
-            return _verdict(self._quantile(), self._magnitude, self._rate / self._size)
+            return _verdict(self.spectrum(QUANTILE), self._magnitude, self.bin_hz)
         if not self._held.any():
             return Bandwidth(self._rate / 2, "cumulative", 0.0, 0.0)
         padded = BandwidthDetector(len(self._held), self._rate)
@@ -97,10 +100,15 @@ class BandwidthDetector:
         padded.add(np.pad(self._held, ((0, 0), (missing // 2, missing - missing // 2))))
         return padded.result()
 
-    def _quantile(self) -> NDArray[np.float64]:
-        """Level of each bin that a share of QUANTILE of the frames stays below, in dB."""
+    def spectrum(self, quantile: float) -> NDArray[np.float64]:
+        """(bins,) level that this share of the frames stays below, in dB; bins are `bin_hz` apart."""
         counts = np.cumsum(self._levels, axis=1)
-        return (counts < QUANTILE * counts[:, -1:]).sum(axis=1) + float(FLOOR_DB)
+        return (counts < quantile * counts[:, -1:]).sum(axis=1) + float(FLOOR_DB)
+
+    @property
+    def bin_hz(self) -> float:
+        """Distance of two bins."""
+        return self._rate / self._size
 
 
 def _verdict(level: NDArray[np.float64], magnitude: NDArray[np.float64], bin_hz: float) -> Bandwidth:
@@ -196,3 +204,19 @@ def find_bandwidth(x: NDArray[np.floating], sample_rate: float) -> Bandwidth:
     detector = BandwidthDetector(len(x), sample_rate)
     detector.add(x)
     return detector.result()
+
+
+def finding(bandwidth: Bandwidth, sample_rate: float) -> Finding:
+    """The verdict in words: dull is what ends by an edge well below half the rate."""
+    facts = {
+        "cutoff_hz": round(bandwidth.cutoff_hz, 1),
+        "rule": bandwidth.rule,
+        "fall_db": round(bandwidth.fall_db, 1),
+    }
+    if bandwidth.cutoff_hz > FULL_BAND * sample_rate / 2:
+        return Finding("bandwidth", 0.0, "up to half the rate", facts)
+    sure = sureness(bandwidth.fall_db, 0, SURE_FALL_DB, 2 * SURE_FALL_DB)
+    if sure < 0.5:
+        return Finding("bandwidth", sure, "no clear edge", facts)
+    summary = f"ends at {bandwidth.cutoff_hz:,.0f} Hz, by an edge of {bandwidth.fall_db:.0f} dB"
+    return Finding("bandwidth", sure, summary, facts)

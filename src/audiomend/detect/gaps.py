@@ -12,6 +12,8 @@ from math import inf, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from audiomend.detect.finding import Finding, Place, plural
+
 SHORTEST_S = 0.002
 LONGEST_S = 2.0
 EDGE_S = SHORTEST_S  # stretch on either side whose largest magnitude is the level of that edge
@@ -124,3 +126,14 @@ def find_gaps(x: NDArray[np.floating], sample_rate: float) -> tuple[Gap, ...]:
     detector = GapDetector(len(x), sample_rate)
     detector.add(x)
     return detector.result()
+
+
+def finding(gaps: tuple[Gap, ...], sample_rate: float) -> Finding:
+    """The verdict in words."""
+    seconds = sum(gap.stop - gap.start for gap in gaps) / sample_rate
+    facts = {"count": len(gaps), "seconds": seconds}
+    if not gaps:
+        return Finding("gaps", 0.0, "none", facts)
+    summary = f"{plural(len(gaps), 'gap')} of digital silence, {seconds:.3f} s together"
+    places = tuple(Place(gap.channel, gap.start, gap.stop) for gap in gaps)
+    return Finding("gaps", max(gap.confidence for gap in gaps), summary, facts, places)

@@ -34,7 +34,8 @@ class Page:
             the last two differ most.
         samples: what differs between posterior samples of the sounds, which are an excerpt then.
         facts: name to value, in order: what was found and done, settings, seed, model, times, SHA-256.
-        intervals: the stretches that were changed, in seconds of the file.
+        intervals: the stretches that are marked, in seconds of the file.
+        marked: what they are, one word.
         warnings: one sentence each.
         start: where in the file the sounds begin, in seconds, if they are an excerpt already.
         duration: of the file in seconds, if the sounds are an excerpt already.
@@ -46,6 +47,7 @@ class Page:
     sounds: Sequence[Sound] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     intervals: Sequence[Region] = ()
+    marked: str = "Changed"
     warnings: Sequence[str] = ()
     samples: Differing | None = None
     start: float = 0.0
@@ -143,7 +145,7 @@ def _body(shown: _Shown, top_db: float) -> str:
         blocks.append(
             players(page.title, shown.excerpt, shown.pictures, top_db, page.intervals, page.samples)
         )
-        blocks.append(timeline(page.intervals, shown.excerpt))
+        blocks.append(timeline(page.intervals, shown.excerpt, page.marked))
     blocks.append(f'<dl class="facts">{facts}</dl>' if facts else "")
     return "\n".join(block for block in blocks if block)
 

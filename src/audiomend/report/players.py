@@ -47,9 +47,12 @@ def players(
     differs = "" if samples is None else differing(samples, excerpt.rate, PICTURE, top_db, marks.outlines)
     basis = "undamaged samples" if matched.undamaged else "whole"
     lowered = " All were lowered together, so that no peak exceeds full scale." if matched.lowered else ""
+    how = f"Played in step and level-matched: equal RMS on the {basis}.{lowered}"
+    if len(excerpt.sounds) == 1:
+        how = "Played as it is."
     return f"""<section class="listen" data-seconds="{excerpt.seconds:.4f}" aria-label="{text(title)}">
 {_transport(excerpt)}
-<p class="how">Played in step and level-matched: equal RMS on the {basis}.{lowered}{_place(excerpt)}</p>
+<p class="how">{how}{_place(excerpt)}</p>
 <div class="tracks">
 {tracks}{differs}{_time_axis(excerpt)}
 </div>
@@ -65,10 +68,8 @@ def clock(seconds: float) -> str:
 def _place(excerpt: Excerpt) -> str:
     if excerpt.seconds >= excerpt.duration:
         return ""
-    return (
-        f" An excerpt, {clock(excerpt.start)} to {clock(excerpt.end)} of {clock(excerpt.duration)}:"
-        " the stretch that changed most."
-    )
+    place = f" An excerpt, {clock(excerpt.start)} to {clock(excerpt.end)} of {clock(excerpt.duration)}"
+    return f"{place}." if len(excerpt.sounds) == 1 else f"{place}: the stretch that changed most."
 
 
 def _transport(excerpt: Excerpt) -> str:

@@ -16,12 +16,12 @@ POINTS = 600  # of the waveform
 LISTED = 100  # changed stretches written out
 
 
-def timeline(intervals: Sequence[Region], excerpt: Excerpt) -> str:
-    """The file as a bar with its changed stretches and its waveform where given; their times as a list."""
+def timeline(intervals: Sequence[Region], excerpt: Excerpt, marked: str = "Changed") -> str:
+    """The file as a bar with its marked stretches and its waveform where given; their times as a list."""
     stretches = spectrogram.visible(intervals, 0, excerpt.duration, MERGED_S)
     if not stretches:
         return ""
-    summary = _summary(len(stretches), intervals, excerpt.duration)
+    summary = f"{marked}: {_summary(len(stretches), intervals, excerpt.duration)}"
     bars = "".join(
         f'<rect class="bar" x="{percent(left)}" width="{percent(right - left)}" height="100%"/>'
         for left, _, right, _ in spectrogram.boxes(intervals, excerpt.duration, excerpt.rate)
@@ -36,8 +36,8 @@ def timeline(intervals: Sequence[Region], excerpt: Excerpt) -> str:
 <svg role="img" aria-label="{summary}">
 {bars}<svg {across} viewBox="0 0 {POINTS - 1} 2" preserveAspectRatio="none"><path class="wave"
  d="{envelope(excerpt.sounds[-1].audio)}"/></svg>{frame}</svg>
-<details><summary>Times of the changes</summary>
-<p>Changes less than {1000 * MERGED_S:.0f} ms apart count as one stretch.</p>
+<details><summary>{marked}: times</summary>
+<p>What is less than {1000 * MERGED_S:.0f} ms apart counts as one stretch.</p>
 <ol>{rows}</ol>{more}</details>
 </section>"""
 
@@ -46,7 +46,7 @@ def _summary(count: int, intervals: Sequence[Region], duration: float) -> str:
     everywhere = [Region(region.start, region.end) for region in intervals]
     total = sum(part.end - part.start for part in spectrogram.visible(everywhere, 0, duration, closest=0))
     stretches = "1 stretch" if count == 1 else f"{count} stretches"
-    return f"Changed: {stretches}, {total:.3f} s of {duration:.3f} s ({100 * total / duration:.1f} %)"
+    return f"{stretches}, {total:.3f} s of {duration:.3f} s ({100 * total / duration:.1f} %)"
 
 
 def describe(stretch: Region) -> str:

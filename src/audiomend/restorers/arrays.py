@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from audiomend.audio.blocks import Spill
-from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
@@ -17,7 +16,7 @@ from audiomend.restorers.bands import Band
 from audiomend.restorers.drawing import draws, part
 from audiomend.restorers.frame import Options, Progress, prepare, run, threads
 from audiomend.restorers.locate import Given, search
-from audiomend.restorers.memory import ArrayReader, ArraySink
+from audiomend.restorers.memory import ArrayReader, ArraySink, rows_of
 from audiomend.restorers.regions import merge
 
 Array = NDArray[Any]
@@ -245,11 +244,11 @@ def mend_blocks(
     first = next(iterator, None)
     if first is None:
         return
-    rows = _rows(first, sample_rate)
+    rows = rows_of(first, sample_rate)
     with Spill(len(rows), np.float64) as kept, Spill(len(rows), np.float64) as mended:
         frames = _keep(kept, rows, 0)
         for block in iterator:
-            block = _rows(block, sample_rate)
+            block = rows_of(block, sample_rate)
             if len(block) != len(rows):
                 raise UsageError(f"A block has {len(block)} channels, the first one has {len(rows)}.")
             frames = _keep(kept, block, frames)
@@ -312,7 +311,7 @@ def _mended(
 ) -> Samples:
     is_tensor = isinstance(audio, torch.Tensor)
     values = audio.detach().cpu().numpy() if is_tensor else np.asarray(audio)
-    rows = _rows(values, rate)
+    rows = rows_of(values, rate)
     intervals = tuple(merge(_intervals(regions, rate, rows.shape[1], "region")))
     options = replace(options, regions=intervals)
     wanted = [options] if samples is None else draws(options, samples)
@@ -325,35 +324,6 @@ def _mended(
             results.append(_as_before(sink.samples, rows, values))
     result = results[0] if samples is None else np.stack(results)
     return torch.from_numpy(result).to(audio.device) if is_tensor else result  # pyright: ignore[reportReturnType]
-
-
-def _rows(values: Array, rate: float) -> Array:
-    """(channels, time) float64, full scale 1, of audio that may be (time,) and integer."""
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
-        raise UsageError(
-            f"The sample rate is {rate}; whole numbers from {LOWEST_RATE} to {HIGHEST_RATE} Hz are allowed."
-        )
-    if values.ndim not in (1, 2):
-        raise UsageError(f"The audio has shape {values.shape}; (time,) or (channels, time) is allowed.")
-    if values.dtype.kind not in "fi":
-        raise UsageError(f"The audio is {values.dtype}; floats and signed integers are allowed.")
-    rows = np.atleast_2d(values)
-    if rows.shape[0] > MOST_CHANNELS:
-        raise UsageError(
-            f"The audio has shape {values.shape}, so {rows.shape[0]} channels; at most {MOST_CHANNELS} are"
-            " allowed. Time is the last axis: transpose it if it is the first."
-        )
-    if values.size == 0:
-        raise UsageError(f"The audio has shape {values.shape}; at least one sample is needed.")
-    if values.dtype.kind == "i":
-        return rows / -float(np.iinfo(values.dtype).min)
-    bad = ~np.isfinite(rows)
-    if bad.any():
-        place = int(np.argmax(bad.any(axis=0)))
-        raise UsageError(
-            f"The audio holds {int(bad.sum())} samples that are NaN or infinite, the first at sample {place}."
-        )
-    return rows.astype(np.float64)
 
 
 def _as_before(mended: Array, rows: Array, values: Array) -> Array:

@@ -1,29 +1,9 @@
-"""Posterior samples: plausible signals that fit what was observed, instead of the most accurate one.
+"""Posterior samples: plausible signals that fit what was observed, instead of the most accurate one."""
 
-What the verbs do by themselves is an estimate: momentum, few and low noise levels. A sample starts from noise
-alone, high above the sound, and follows the probability-flow equation: how much such samples differ from each
-other tells what is not known. On a Gaussian whose posterior is known their spread is within a tenth of the
-right one from 16 evaluations on (tests/test_drawing.py); 8 make it a fifth too wide.
-"""
-
-from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 from audiomend.errors import UsageError
 from audiomend.restorers.frame import Options, Progress
-
-DRAWING: Mapping[str, object] = MappingProxyType(
-    {
-        "start": 10.0,
-        "end": 0.003,
-        "rho": 5.0,
-        "solver": "unipc",
-        "warm": False,
-        "conditioned": True,
-    }
-)
-"""The fields of `Way` that make an estimate a draw, for every verb."""
 
 
 def draws(options: Options, samples: int) -> list[Options]:
@@ -36,9 +16,8 @@ def draws(options: Options, samples: int) -> list[Options]:
     """
     if samples < 1:
         raise UsageError(f"{samples} posterior samples are too few: at least 1.")
-    usual = DRAWING if options.preset is None else {}
-    walk = {**usual, **options.changes}
-    return [replace(options, seed=options.seed + number, walk=walk) for number in range(samples)]
+    draw = options.preset is None
+    return [replace(options, seed=options.seed + number, draw=draw) for number in range(samples)]
 
 
 def part(progress: Progress | None, number: int, count: int) -> Progress | None:

@@ -1,7 +1,6 @@
 """The verbs for files of any length: survey, mend into a spill, assemble the output."""
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from typing import cast
 import numpy as np
 
 from audiomend.audio.blocks import MERGED_S, Assembly, Spill, assemble
-from audiomend.audio.file import PIPE, Sound, Survey, open_sound, survey
+from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
 from audiomend.audio.reader import SoundReader, by_position
@@ -191,12 +190,6 @@ def mend_file(
                 drawn=drawn,
                 previews=tuple(previews),
             )
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _survey(request: Request, sound: Sound, level: ActiveLevel) -> tuple[Found, Survey]:

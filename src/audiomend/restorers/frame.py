@@ -58,6 +58,7 @@ class Options:
         precision: auto, float32 or bfloat16.
         device: auto, cpu, cuda or mps.
         walk: other values for fields of `Way`, for comparisons.
+        draw: walk to a sample of the posterior, instead of the most accurate signal.
     """
 
     method: str = "auto"
@@ -74,6 +75,7 @@ class Options:
     precision: str = "auto"
     device: str = "auto"
     walk: Mapping[str, object] = field(default_factory=dict[str, object])
+    draw: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -298,7 +300,13 @@ def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Opti
     device = choose_device(options.device)
     prior = load(options.model, choose(options.precision, device), device)
     chosen = way(
-        damage.verb, options.quality, options.steps, options.changes, damage.severity, options.preset
+        damage.verb,
+        options.quality,
+        options.steps,
+        options.changes,
+        damage.severity,
+        options.preset,
+        options.draw,
     )
     windows = windows_for(prior, source.rate)
     if damage.clean_rms > 0:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from audiomend.audio.file import sha256
 from audiomend.audio.formats import Format, from_float
 from audiomend.audio.output import SoundWriter, check_new, destination, for_size
 from audiomend.errors import Cancelled, UsageError
@@ -15,7 +16,6 @@ from audiomend.models.precision import choose, choose_device
 from audiomend.models.prior import Prior, load
 from audiomend.models.store import card_of
 from audiomend.restorers.diffusion import PROCESS, windows_for
-from audiomend.restorers.files import sha256
 from audiomend.restorers.frame import Options, Progress, threads
 from audiomend.restorers.inverse import Unguided
 from audiomend.restorers.settings import way

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomend.audio.file import Accumulator
-from audiomend.detect.bandwidth import BandwidthDetector
+from audiomend.detect.bandwidth import FULL_BAND, BandwidthDetector
 from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.gaps import GapDetector
 from audiomend.errors import UsageError
@@ -21,7 +21,6 @@ from audiomend.restorers.regions import Interval, merge
 Array = NDArray[Any]
 VERBS = ("declip", "inpaint", "extend")
 SURE_EDGE = 1.0  # falls of less than 20 dB: where a sound ends by nature, or all but ends before the edge
-FULL_BAND = 0.95  # of Nyquist: an edge above it is the anti-aliasing filter of a full-band recording
 
 
 @dataclass(frozen=True)

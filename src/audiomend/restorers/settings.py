@@ -17,8 +17,8 @@ LIGHT_MOMENTUM, HEAVY_MOMENTUM = (
     (0.6, 2.0),
     (0.85, 3.0),
 )  # m and stride up to the one share, from the other on
+LIGHT_KAPPA, HEAVY_KAPPA = 0.8, 0.4  # of a draw, at the same shares
 LONG_GAP_S = 0.08
-
 
 _WAYS = {
     "declip": Way(
@@ -34,6 +34,15 @@ _WAYS = {
 _WAYS["inpaint-band"] = replace(_WAYS["inpaint"], start=1.0, solver="2m", conditioned=True)
 _LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)
 
+_COLD_DRAW = {"start": 10.0, "end": 0.003, "rho": 5.0, "solver": "unipc", "warm": False, "conditioned": True}
+# An estimate starts low or goes beyond the denoiser; a draw starts where noise drowns what is missing, and
+# follows the probability flow. Clipped peaks are drawn by momentum that adds more fresh noise (`_drawing`).
+_DRAWING: Mapping[str, Mapping[str, object]] = {
+    "inpaint": _COLD_DRAW,
+    "inpaint-band": _COLD_DRAW,
+    "extend": {"start": 2.0, "rho": 5.0, "solver": "unipc"},
+}
+
 
 def way(
     verb: str,
@@ -42,6 +51,7 @@ def way(
     changes: Mapping[str, object] | None = None,
     severity: float = 0.0,
     preset: str | None = None,
+    draw: bool = False,
 ) -> Way:
     """The way for a damage: the usual one or a preset's, at a quality or a number of evaluations.
 
@@ -50,6 +60,7 @@ def way(
     severity: of the damage, see `Damage.severity`: heavy clipping takes more momentum, and a long gap a draw
         in place of an estimate, which would leave it nearly empty.
     preset: name of `presets.PRESETS`.
+    draw: a sample of the posterior instead of the most accurate signal.
 
     Raises:
         UsageError: unknown quality, preset, solver, guidance, sampler or field, or fewer than one step.
@@ -62,6 +73,8 @@ def way(
     if verb == "declip":
         m, stride = momentum_for(severity)
         usual = replace(usual, m=m, stride=stride)
+    if draw:
+        usual = replace(usual, **_drawing(verb, severity))
     wanted: dict[str, Any] = {} if preset is None else {**find(preset).for_verb(verb)}
     if steps is not None or quality is not None or preset is None:
         wanted["steps"] = steps or QUALITY_STEPS[quality or USUAL_QUALITY]
@@ -79,6 +92,18 @@ def way(
 
 def momentum_for(share: float) -> tuple[float, float]:
     """m and stride for a share of clipped samples: they rise from the light to the heavy ones in between."""
-    place = min(max((share - LIGHT_SHARE) / (HEAVY_SHARE - LIGHT_SHARE), 0.0), 1.0)
-    m, stride = (low + (high - low) * place for low, high in zip(LIGHT_MOMENTUM, HEAVY_MOMENTUM, strict=True))
+    m, stride = (_between(share, *values) for values in zip(LIGHT_MOMENTUM, HEAVY_MOMENTUM, strict=True))
     return m, stride
+
+
+def _drawing(verb: str, severity: float) -> dict[str, Any]:
+    """The fields that make a draw of the way by which a verb estimates."""
+    if verb == "declip":
+        return {"kappa": _between(severity, LIGHT_KAPPA, HEAVY_KAPPA)}
+    return {**_DRAWING[verb]}
+
+
+def _between(share: float, light: float, heavy: float) -> float:
+    """On a line from the value of light clipping to that of heavy clipping."""
+    place = min(max((share - LIGHT_SHARE) / (HEAVY_SHARE - LIGHT_SHARE), 0.0), 1.0)
+    return light + (heavy - light) * place

@@ -1,0 +1,135 @@
+"""Many files by one command: `-o DIR`."""
+
+import functools
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from audiomend.cli import interrupts, summary
+from audiomend.cli.console import print_json, progress_bar, say, tell, warn
+from audiomend.cli.options import Settings
+from audiomend.errors import UsageError
+
+if TYPE_CHECKING:
+    from audiomend.restorers.batch import Done, Item
+    from audiomend.restorers.files import Request
+    from audiomend.restorers.manifest import Row
+
+PARTIAL = 3  # exit code: some files were mended and some were not
+_SEMAPHORES = "ignore:resource_tracker"
+_OF_ONE_FILE = ("residue", "report", "preview_steps")
+_IN_WORDS = {"mended": "mended", "unchanged": "without damage", "failed": "failed"}
+
+
+def check(sources: Sequence[str], settings: Settings) -> None:
+    """Refuse what makes sense for one file only.
+
+    Raises:
+        UsageError: such an option, or a pipe.
+    """
+    for name in _OF_ONE_FILE:
+        if getattr(settings, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} names one file, so it cannot go with -o")
+    if "-" in sources:
+        raise UsageError("a pipe has no name, so it cannot go with -o")
+
+
+def mend_all(
+    sources: Sequence[str], folder: Path, asked: Callable[[], "Request"], settings: Settings
+) -> None:
+    """Mend files and folders into a folder; leaves with PARTIAL if only some could be mended, 1 if none.
+
+    asked: makes a request of which source, output and force are filled in for each file.
+    """
+    from audiomend.models.store import card_of
+    from audiomend.restorers.batch import items, run_batch, settings_sha256
+
+    wanted = items(sources, folder, recursive=settings.recursive)
+    request = asked()
+    digest = settings_sha256(request, card_of(settings.model))
+    # Interrupted, this process leaves its semaphores to the one that multiprocessing has for that, which
+    # removes them and complains.
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), _SEMAPHORES)))
+    done = Counter[str]()
+    told: list[tuple[Row, Done | None]] = []
+    with progress_bar(f"{request.verb}: {summary.plural(len(wanted), 'file')}") as bar:
+
+        def finished(item: "Item", row: "Row", what: "Done | None") -> None:
+            told.append((row, what))
+            done["done before" if what is None else _IN_WORDS[row.state]] += 1
+            _tell(item, row, what)
+            bar.advance(len(told) / len(wanted))
+
+        rows = run_batch(
+            functools.partial(mend_one, request, settings.threads),
+            wanted,
+            folder,
+            digest,
+            jobs=settings.jobs,
+            force=settings.force,
+            begin=functools.partial(_begin, settings.jobs),
+            tell=finished,
+        )
+    counts = ", ".join(f"{count:,} {words}" for words, count in done.items())
+    (tell if done["failed"] else say)(f"{folder}: {summary.plural(len(wanted), 'file')}, {counts}")
+    if settings.json:
+        print_json("batch", _as_json(request.verb, folder, told))
+    if done["failed"]:
+        raise typer.Exit(PARTIAL if done["failed"] < len(rows) else 1)
+
+
+def mend_one(request: "Request", count: int | None, source: Path, output: Path, force: bool) -> "Done":
+    """Mend one file of a batch with so many threads, in whatever process."""
+    from audiomend.restorers.batch import Done
+    from audiomend.restorers.files import mend_file
+    from audiomend.restorers.frame import threads
+
+    begun = time.monotonic()
+    own = replace(request, source=str(source), output=str(output), force=force)
+    with threads(count):
+        outcome = mend_file(own)
+    return Done(
+        message=summary.after(own, outcome),
+        changed=outcome.changed > 0,
+        output_sha256=outcome.output_sha256,
+        seconds=time.monotonic() - begun,
+        warnings=tuple(summary.warnings(own, outcome)),
+    )
+
+
+def _begin(jobs: int) -> None:
+    """In each further process: its share of the cores, and an end that leaves nothing behind."""
+    import torch
+
+    from audiomend.tuning import tune_process
+
+    interrupts.arm_worker()
+    tune_process()
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+
+
+def _tell(item: "Item", row: "Row", done: "Done | None") -> None:
+    for warning in () if done is None else done.warnings:
+        warn(f"{item.source}: {warning}")
+    if row.state == "failed":
+        warn(row.message)
+    else:
+        say(row.message if done is not None else f"{item.source} was mended before")
+
+
+def _as_json(verb: str, folder: Path, told: Sequence[tuple["Row", "Done | None"]]) -> dict[str, object]:
+    files = [
+        {
+            **{name: value for name, value in vars(row).items() if name != "settings_sha256"},
+            "done_before": done is None,
+            "warnings": [] if done is None else list(done.warnings),
+        }
+        for row, done in told
+    ]
+    return {"verb": verb, "folder": str(folder), "files": files}

@@ -1,0 +1,164 @@
+"""inspect: what is wrong with a recording, from the recording alone."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiomend.cli import interrupts
+from audiomend.cli.console import Bar, print_json, printable, progress_bar, warn
+from audiomend.cli.options import FILES, Force, Source
+from audiomend.errors import UsageError
+
+if TYPE_CHECKING:
+    from audiomend.restorers.inspection import Inspection
+
+EXAMPLE = (
+    "Examples:\n\n  audiomend inspect old.wav\n\n"
+    "  audiomend inspect old.wav --report page.html --plan plan.json"
+)
+LISTED = 1000  # places of a damage that JSON lists
+
+
+def inspect(
+    source: Source,
+    *,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAGE.html",
+            help="Write a page with what was found, a spectrogram and a player.",
+            show_default=False,
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PLAN.json",
+            help="Write what would be done about it, to be read and edited.",
+            show_default=False,
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    force: Force = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", metavar="", help="Print one JSON object instead of a table.", rich_help_panel=FILES
+        ),
+    ] = False,
+) -> None:
+    """Find out what is wrong with a recording, from the recording alone.
+
+    Each damage has a confidence from 0 to 100%; it counts as found from 50%. IN is read once and not changed.
+    """
+    with interrupts.scratch():
+        _check(source, report, plan, force=force)
+        with progress_bar(f"Reading {source}") as bar:
+            from audiomend.restorers.inspection import frames_of, inspect_file
+
+            found = inspect_file(source, _Watch(bar, frames_of(source)))
+            if plan is not None:
+                from audiomend.restorers.plan import plan_of, write_plan
+
+                write_plan(plan_of(found.diagnosis, found.source, found.sha256), plan, force=force)
+            if report is not None:
+                from audiomend.report.inspection import page_of
+                from audiomend.report.page import write
+
+                bar.show(f"Writing {report}")
+                write(page_of(found), report)
+    for warning in found.warnings:
+        warn(warning)
+    if json:
+        print_json("inspect", as_json(found))
+    else:
+        _print_table(found)
+
+
+class _Watch:
+    """Moves a progress bar on with every block."""
+
+    def __init__(self, bar: Bar, frames: int | None) -> None:
+        self._bar, self._frames, self._done = bar, frames, 0
+
+    def add(self, samples: Any, /) -> None:
+        self._done += samples.shape[1]
+        if self._frames:
+            self._bar.advance(min(self._done / self._frames, 1.0))
+
+
+def _check(source: str, report: Path | None, plan: Path | None, *, force: bool) -> None:
+    """Find out what can be found out before the file is read."""
+    from audiomend.audio.atomic import PartFile
+    from audiomend.audio.file import PIPE
+
+    if source == PIPE and report is not None:
+        raise UsageError("--report reads IN once more, so it cannot be -; give it a name")
+    written = [path for path in (report, plan) if path is not None]
+    places = [os.path.realpath(path) for path in (source, *written)]
+    if len(set(places)) < len(places):
+        raise UsageError("IN, PAGE.html and PLAN.json are different files")
+    for path in written:
+        if path.exists() and not force:
+            raise UsageError(f"{path} exists; --force replaces it")
+        with PartFile(path, force=force):  # the folder takes a file
+            pass
+
+
+def as_json(found: "Inspection") -> dict[str, Any]:
+    """All of it as plain data; times in seconds, channels from 0."""
+    from audiomend import __version__
+
+    diagnosis = found.diagnosis
+    return {
+        "audiomend": __version__,
+        "input": {
+            "path": found.source,
+            "sha256": found.sha256,
+            "rate": diagnosis.rate,
+            "channels": diagnosis.channels,
+            "frames": diagnosis.frames,
+            "peak": diagnosis.peak,
+        },
+        "content": {"kind": diagnosis.content.kind, "speech": round(diagnosis.content.speech, 3)},
+        "findings": [
+            {
+                "damage": finding.damage,
+                "found": finding.is_found,
+                "confidence": round(finding.confidence, 3),
+                "summary": finding.summary,
+                "facts": dict(finding.facts),
+                "places_s": [
+                    [place.channel, place.start / diagnosis.rate, place.stop / diagnosis.rate]
+                    for place in finding.places[:LISTED]
+                ],
+            }
+            for finding in diagnosis.findings
+        ],
+        "warnings": list(found.warnings),
+    }
+
+
+def _print_table(found: "Inspection") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    diagnosis = found.diagnosis
+    table = Table(box=None, pad_edge=False)
+    for title, justify in (("damage", "left"), ("sure", "right"), ("", "left")):
+        table.add_column(title, justify=justify, no_wrap=title != "")  # pyright: ignore[reportArgumentType]
+    for finding in diagnosis.findings:
+        style = "bold" if finding.is_found else "dim"
+        table.add_row(finding.damage, f"{finding.confidence:.0%}", finding.summary, style=style)
+    console = Console(highlight=False)
+    channels = f"{diagnosis.channels} channel{'s' if diagnosis.channels > 1 else ''}"
+    console.print(
+        f"{printable(found.source)}: {diagnosis.seconds:,.1f} s, {diagnosis.rate:,} Hz, {channels},"
+        f" {diagnosis.content.kind}",
+        markup=False,
+        soft_wrap=True,
+    )
+    console.print(table)

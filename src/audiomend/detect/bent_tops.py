@@ -1,0 +1,130 @@
+"""Clipping whose tops are no longer flat: filtered or coded since, or bent by a soft curve from the start.
+
+The amplitudes of sound thin out towards the largest. A clipper piles up at its level what would have lain
+beyond, and a filter, a resampler or a lossy codec spreads the pile by some per cent: a mode of the density of
+amplitudes that only clipping makes. The time near the crest of a sinusoid makes one too, but only
+(√w − 0) / (√2w − √w) = 2.4 times as dense as just below, for any width w. If the pile ends with the largest
+amplitude, nothing overshot it: the curve of a soft clipper, else a level that was cut and then disturbed.
+A soft curve that is driven so gently that it makes no pile is not found.
+"""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATIO = 0.01  # relative width of a bin of the histogram
+LEAST, MOST = 1e-6, 1e4  # magnitudes that are counted, full scale 1
+SEARCHED, COMPARED = 120, (5, 70)  # bins: below the maximum, and below a mode, of 5 % to half of its level
+MODE, SMOOTH = 3, 9  # bins that a mode and the density below it are averaged over
+FEWEST = 60  # samples of a mode
+PRIOR = 3.0  # samples that are added below a mode, where there may be none
+TAIL = 2  # bins below a mode that belong to the pile
+DENSER, CERTAIN = 3.0, 6.0  # times the density below: found, and certain
+SOFT_BINS = 1  # a pile within so many bins of the maximum is that of a soft curve
+
+
+@dataclass(frozen=True)
+class BentTop:
+    """Bent tops of one channel.
+
+    Attributes:
+        low, high: levels of the piles; -inf and inf for a polarity without one.
+        share: of the samples, those at or beyond them.
+        kind: bent, a level that was cut and disturbed since, or soft.
+        density: of the denser pile, relative to what lies below it.
+        confidence: 0 to 1; it is clipping from 0.5, where the pile is 3 times as dense.
+    """
+
+    low: float
+    high: float
+    share: float
+    kind: Literal["bent", "soft"]
+    density: float
+    confidence: float
+
+
+class BentTopDetector:
+    """Add blocks, then ask for the result."""
+
+    def __init__(self, channels: int) -> None:
+        self._first = int(np.floor(np.log(LEAST) / RATIO))
+        bins = int(np.ceil(np.log(MOST) / RATIO)) - self._first
+        self._counts = np.zeros((channels, 2, bins))  # negative, positive
+        self._samples = 0
+
+    def add(self, block: NDArray[np.floating]) -> None:
+        """Take the next samples, (channels, n)."""
+        self._samples += block.shape[1]
+        bins = self._counts.shape[2]
+        for row, counts in zip(block.astype(np.float64), self._counts, strict=True):
+            magnitude = np.abs(row)
+            counted = magnitude >= LEAST
+            index = np.floor(np.log(magnitude[counted]) / RATIO).astype(np.int64) - self._first
+            sided = np.minimum(index, bins - 1) + bins * (row[counted] > 0)
+            counts += np.bincount(sided, minlength=2 * bins).reshape(2, bins)
+
+    def result(self) -> tuple[BentTop, ...]:
+        """One entry for each channel."""
+        return tuple(self._verdict(counts) for counts in self._counts)
+
+    def _verdict(self, counts: NDArray[np.float64]) -> BentTop:
+        low, high = self._pile(counts[0]), self._pile(counts[1])
+        found = [pile for pile in (low, high) if pile.density >= DENSER]
+        kind = "soft" if found and all(pile.is_last for pile in found) else "bent"
+        density = max(low.density, high.density)
+        return BentTop(
+            -low.level if low in found else -inf,
+            high.level if high in found else inf,
+            sum(pile.count for pile in found) / max(self._samples, 1),
+            kind,
+            density,
+            float(np.interp(density, (1, DENSER, CERTAIN), (0, 0.5, 1))),
+        )
+
+    def _pile(self, counts: NDArray[np.float64]) -> "_Pile":
+        """The densest mode of one polarity."""
+        occupied = np.flatnonzero(counts)
+        if not len(occupied):
+            return _Pile(0.0, 0.0, 0.0, False)
+        last = int(occupied[-1])
+        first = max(last - SEARCHED - COMPARED[1] - SMOOTH, 0)
+        part = counts[first : last + 1 + SMOOTH]
+        width = np.exp((first + self._first + np.arange(len(part))) * RATIO) * RATIO
+        mode, area = _around(part, MODE), _around(width, MODE)
+        density = np.maximum(mode - 2 * np.sqrt(mode + 1), 0) / area * (mode >= FEWEST)  # two deviations less
+        below = (_around(part, SMOOTH) + PRIOR) / _around(width, SMOOTH)
+        near, far = COMPARED
+        at = np.arange(max(last - SEARCHED, far) - first, last - first + 1)
+        at = at[at >= far]
+        if not len(at):
+            return _Pile(0.0, 0.0, 0.0, False)
+        least = np.lib.stride_tricks.sliding_window_view(below, far - near).min(axis=1)[at - far]
+        ratio = density[at] / least
+        best = int(at[int(ratio.argmax())])
+        level = float(np.exp((first + best + 0.5 + self._first) * RATIO))
+        is_last = last - first - best <= SOFT_BINS
+        return _Pile(level, float(ratio.max()), float(part[best - TAIL :].sum()), is_last)
+
+
+@dataclass(frozen=True)
+class _Pile:
+    """A mode among the amplitudes: its level, relative density, samples, and whether nothing lies beyond."""
+
+    level: float
+    density: float
+    count: float
+    is_last: bool
+
+
+def _around(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    return np.convolve(values, np.ones(width), "same")
+
+
+def find_bent_tops(x: NDArray[np.floating]) -> tuple[BentTop, ...]:
+    """Bent tops in each channel of x, (channels, time)."""
+    detector = BentTopDetector(len(x))
+    detector.add(x)
+    return detector.result()

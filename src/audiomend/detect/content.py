@@ -1,0 +1,142 @@
+"""Speech or music: four figures of a sound, and a line between them.
+
+A voice glides: its harmonics are elsewhere an eighth of a second later, its bands rise and fall a few times a
+second without going on, and its weight moves between vowels and sibilants. Notes stay where they are. What
+comes nearest to speech in music are drums and electronic beats, and they are mistaken for it now and then.
+"""
+
+from dataclasses import dataclass
+from math import exp
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomend.detect.levels import BANDS, BandLevels
+
+LAGS_S = (0.1, 0.25)  # at which the levels of bands are compared with themselves
+FRAME_S, LATER_S = 0.064, 0.128  # of the fine structure: frames, and when it is compared
+FINE_HZ = (150.0, 3000.0)
+SMOOTH_BINS = 9  # over which the spectrum is averaged to leave its fine structure
+# Logistic regression on 215 training clips of 5 s and 34 more with noise or a room: bias, then the figures.
+BIAS, WEIGHTS = -0.447, (2.549, -2.624, 2.108, -9.067)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What sounds.
+
+    Attributes:
+        kind: speech or music, singing among it; silence if nothing sounds.
+        speech: 0 to 1, how sure it is speech; 0.5 divides.
+    """
+
+    kind: Literal["speech", "music", "silence"]
+    speech: float
+
+
+class ContentDetector:
+    """Add blocks, then ask for the result."""
+
+    def __init__(self, channels: int, sample_rate: float) -> None:
+        self._bands = BandLevels(channels, sample_rate)
+        self._lags = [round(lag / self._bands.step_s) for lag in LAGS_S]
+        self._levels = np.zeros((0, BANDS))
+        self._sums = np.zeros((2, BANDS))  # of the levels, of their squares
+        self._products = np.zeros((len(LAGS_S), BANDS))
+        self._centre, self._frames = np.zeros(2), 0  # of gravity: sum, sum of squares
+        self._pairs = np.zeros(len(LAGS_S))
+        self._fine = _FineStructure(channels, sample_rate)
+
+    def add(self, block: NDArray[np.floating]) -> None:
+        """Take the next samples, (channels, n)."""
+        self._fine.add(block)
+        new = self._bands.add(block)
+        if not len(new):
+            return
+        self._sums += (new.sum(axis=0), np.square(new).sum(axis=0))
+        self._frames += len(new)
+        power = 10 ** (new / 10)
+        centre = power @ np.arange(BANDS) / power.sum(axis=1)
+        self._centre += (centre.sum(), np.square(centre).sum())
+        held = np.concatenate([self._levels, new])
+        for k, lag in enumerate(self._lags):
+            later = held[max(lag, len(self._levels)) :]
+            earlier = held[max(lag, len(self._levels)) - lag : len(held) - lag]
+            self._products[k] += (later * earlier).sum(axis=0)
+            self._pairs[k] += len(later)
+        self._levels = held[-max(self._lags) :]
+
+    def figures(self) -> NDArray[np.float64]:
+        """Correlation of band levels with those 0.1 and 0.25 s later, deviation of the centre of gravity in
+        half octaves, correlation of the fine structure with that 0.13 s later."""
+        frames = max(self._frames, 1)
+        mean = self._sums[0] / frames
+        variance = self._sums[1] / frames - np.square(mean) + 1e-3
+        again = [
+            float(((p / max(n, 1) - np.square(mean)) / variance).mean())
+            for p, n in zip(self._products, self._pairs, strict=True)
+        ]
+        centre = self._centre / frames
+        moves = float(np.sqrt(max(centre[1] - centre[0] ** 2, 0)))
+        return np.array([*again, moves, self._fine.stays()])
+
+    def result(self) -> Content:
+        """The verdict on what was added so far."""
+        if not self._fine.sounds:
+            return Content("silence", 0.0)
+        speech = 1 / (1 + exp(-BIAS - float(self.figures() @ np.array(WEIGHTS))))
+        return Content("speech" if speech >= 0.5 else "music", speech)
+
+
+class _FineStructure:
+    """How far the lines of the spectrum stay where they are, loud frames counting for more."""
+
+    def __init__(self, channels: int, sample_rate: float) -> None:
+        self._size = 2 ** round(np.log2(FRAME_S * sample_rate))
+        self._lag = round(LATER_S * sample_rate / (self._size // 2))
+        self._window = np.hanning(self._size + 2)[1:-1]
+        low, high = (round(hz * self._size / sample_rate) for hz in FINE_HZ)
+        self._bins = slice(low, min(high, self._size // 2))
+        self._held = np.zeros((channels, 0))
+        self._lines = np.zeros((0, self._bins.stop - low))
+        self._weights = np.zeros(0)
+        self._agreement = self._weight = 0.0
+
+    @property
+    def sounds(self) -> bool:
+        """Whether anything has sounded."""
+        return self._weight > 0
+
+    def add(self, block: NDArray[np.floating]) -> None:
+        held = np.concatenate([self._held, block.astype(np.float64)], axis=1)
+        hop = self._size // 2
+        count = max(held.shape[1] // hop - 1, 0)
+        self._held = held[:, count * hop :]
+        if not count:
+            return
+        frames = np.lib.stride_tricks.sliding_window_view(held[:, : (count + 1) * hop], self._size, axis=1)
+        spectrum = np.fft.rfft(frames[:, ::hop] * self._window)[..., self._bins]
+        power = np.square(np.abs(spectrum)).mean(axis=0)
+        level = 10 * np.log10(power + 1e-10)
+        edge = SMOOTH_BINS // 2
+        total = np.cumsum(np.pad(level, ((0, 0), (edge + 1, edge)), mode="edge"), axis=1)
+        lines = level - (total[:, SMOOTH_BINS:] - total[:, :-SMOOTH_BINS]) / SMOOTH_BINS
+        lines /= np.sqrt(np.square(lines).sum(axis=1, keepdims=True)) + 1e-6
+        lines = np.concatenate([self._lines, lines])
+        weights = np.concatenate([self._weights, power.sum(axis=1) ** 0.25])
+        both = weights[self._lag :] * weights[: -self._lag]
+        self._agreement += float(both @ (lines[self._lag :] * lines[: -self._lag]).sum(axis=1))
+        self._weight += float(both.sum())
+        self._lines, self._weights = lines[-self._lag :], weights[-self._lag :]
+
+    def stays(self) -> float:
+        """Mean correlation, 1 for lines that never move."""
+        return self._agreement / self._weight if self._weight else 0.0
+
+
+def find_content(x: NDArray[np.floating], sample_rate: float) -> Content:
+    """What sounds in x, (channels, time), at a rate in Hz."""
+    detector = ContentDetector(len(x), sample_rate)
+    detector.add(x)
+    return detector.result()

@@ -1,0 +1,163 @@
+"""All detectors in one pass: feed an `Examination` the blocks of a signal, then ask for its `Diagnosis`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomend.detect import (
+    bandwidth,
+    channels,
+    clicks,
+    codec,
+    dropouts,
+    gaps,
+    hum,
+    noise,
+    offset,
+    quantisation,
+    reverberation,
+    tops,
+)
+from audiomend.detect.bandwidth import Bandwidth, BandwidthDetector
+from audiomend.detect.bent_tops import BentTopDetector
+from audiomend.detect.channels import ChannelDetector, ChannelFaults
+from audiomend.detect.clicks import Click, ClickDetector
+from audiomend.detect.clipping import ClippingDetector
+from audiomend.detect.codec import Shelf, shelf_of
+from audiomend.detect.content import Content, ContentDetector
+from audiomend.detect.dropouts import Dropout, DropoutDetector
+from audiomend.detect.finding import Finding
+from audiomend.detect.gaps import Gap, GapDetector
+from audiomend.detect.hum import Hum, HumDetector
+from audiomend.detect.noise import Noise, NoiseDetector
+from audiomend.detect.offset import Offset, OffsetDetector
+from audiomend.detect.quantisation import Quantisation, QuantisationDetector
+from audiomend.detect.reverberation import Reverberation, ReverberationDetector
+from audiomend.detect.tops import Tops
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the detectors say of one signal, each in its own terms; `findings` says it in common ones.
+
+    Attributes:
+        rate: of the signal, in Hz.
+        channels, frames: its size.
+        peak: its greatest magnitude.
+        clipping, offset: one entry for each channel.
+    """
+
+    rate: int
+    channels: int
+    frames: int
+    peak: float
+    clipping: tuple[Tops, ...]
+    offset: tuple[Offset, ...]
+    clicks: tuple[Click, ...]
+    gaps: tuple[Gap, ...]
+    dropouts: tuple[Dropout, ...]
+    bandwidth: Bandwidth
+    shelf: Shelf
+    hum: Hum
+    noise: Noise
+    room: Reverberation
+    quantisation: Quantisation
+    faults: ChannelFaults
+    content: Content
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """One verdict for each damage, found or not, in the order in which they would be mended."""
+        return (
+            tops.finding(self.clipping),
+            offset.finding(self.offset),
+            clicks.finding(self.clicks, self.seconds),
+            gaps.finding(self.gaps, self.rate),
+            dropouts.finding(self.dropouts, self.rate),
+            bandwidth.finding(self.bandwidth, self.rate),
+            codec.finding(self.shelf),
+            hum.finding(self.hum),
+            noise.finding(self.noise),
+            reverberation.finding(self.room, self.content.kind == "speech"),
+            quantisation.finding(self.quantisation),
+            channels.finding(self.faults),
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Length of the signal."""
+        return self.frames / self.rate
+
+
+class Examination:
+    """An accumulator over the blocks of a signal, in constant memory."""
+
+    def __init__(self, channels: int, sample_rate: int) -> None:
+        self._rate, self._channels, self._frames, self._peak = sample_rate, channels, 0, 0.0
+        self._clipping = ClippingDetector(channels)
+        self._bent = BentTopDetector(channels)
+        self._offset = OffsetDetector(channels, sample_rate)
+        self._clicks = ClickDetector(channels, sample_rate)
+        self._gaps = GapDetector(channels, sample_rate)
+        self._dropouts = DropoutDetector(channels, sample_rate)
+        self._bandwidth = BandwidthDetector(channels, sample_rate)
+        self._hum = HumDetector(channels, sample_rate)
+        self._noise = NoiseDetector(channels, sample_rate)
+        self._quantisation = QuantisationDetector()
+        self._room = ReverberationDetector(channels, sample_rate)
+        self._content = ContentDetector(channels, sample_rate)
+        self._faults = ChannelDetector(channels)
+
+    def add(self, block: NDArray[np.floating]) -> None:
+        """Take the next samples, (channels, n), full scale 1."""
+        self._frames += block.shape[1]
+        self._peak = max(self._peak, float(np.abs(block).max(initial=0)))
+        for detector in (
+            self._clipping,
+            self._bent,
+            self._offset,
+            self._clicks,
+            self._gaps,
+            self._dropouts,
+            self._bandwidth,
+            self._hum,
+            self._noise,
+            self._room,
+            self._content,
+            self._quantisation,
+            self._faults,
+        ):
+            detector.add(block)
+
+    def diagnosis(self) -> Diagnosis:
+        """What was found in all that was added."""
+        holes = self._gaps.result()
+        return Diagnosis(
+            rate=self._rate,
+            channels=self._channels,
+            frames=self._frames,
+            peak=self._peak,
+            clipping=tops.tops(self._clipping.result(), self._bent.result()),
+            offset=self._offset.result(),
+            clicks=self._clicks.result(),
+            gaps=holes,
+            dropouts=_beside(self._dropouts.result(), holes),
+            bandwidth=self._bandwidth.result(),
+            shelf=shelf_of(self._bandwidth),
+            hum=self._hum.result(),
+            noise=self._noise.result(),
+            room=self._room.result(),
+            quantisation=self._quantisation.result(),
+            faults=self._faults.result(),
+            content=self._content.result(),
+        )
+
+
+def _beside(dropouts: tuple[Dropout, ...], gaps: tuple[Gap, ...]) -> tuple[Dropout, ...]:
+    """The dropouts that are not the fall into a gap of digital silence."""
+    return tuple(
+        one
+        for one in dropouts
+        if not any(g.channel == one.channel and g.start < one.stop and one.start < g.stop for g in gaps)
+    )

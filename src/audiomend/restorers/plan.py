@@ -1,0 +1,347 @@
+"""A plan of restoration: which stages, in which order, with which settings, as JSON that a person may edit.
+
+    {"schema": "audiomend.plan/1",
+     "input": {"path": "old.wav", "sha256": "…", "rate": 44100, "channels": 1, "frames": 441000},
+     "stages": [{"stage": "declip", "enabled": true, "confidence": 0.98, "reason": "hard, at 0.5 …",
+                 "settings": {"low": [-0.5], "high": [0.5], "kind": "hard"}}, …]}
+
+Stages come in the order of ORDER: what cuts off peaks is undone first, since everything later would move the
+peaks off their level; an offset before clicks are sought; clicks before gaps, whose neighbourhoods they
+would spoil; the band last, since what it adds is made of all the rest.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
+from math import inf, isfinite
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+
+from audiomend.audio.atomic import PartFile, write_error
+from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE
+from audiomend.detect.clicks import Click
+from audiomend.detect.diagnosis import Diagnosis
+from audiomend.detect.dropouts import Dropout
+from audiomend.detect.finding import FOUND
+from audiomend.detect.gaps import Gap
+from audiomend.errors import UsageError
+
+SCHEMA = "audiomend.plan/1"
+LARGEST_FILE = 1 << 26  # bytes of a plan
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of one channel, counted from 0, in seconds."""
+
+    channel: int
+    start_s: float
+    stop_s: float
+
+
+@dataclass(frozen=True)
+class Declip:
+    """Restore clipped peaks.
+
+    Attributes:
+        low, high: clip level of each channel, full scale 1; None for a polarity that is not clipped.
+        kind: hard, with samples at the level; bent, tops that were filtered or coded since; soft, a curve.
+        method: as `declip --method`.
+    """
+
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+    kind: Literal["hard", "bent", "soft"] = "hard"
+    method: str = "auto"
+
+
+@dataclass(frozen=True)
+class RemoveOffset:
+    """Subtract a constant from each channel, full scale 1."""
+
+    levels: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Declick:
+    """Replace clicks; none listed means those that `declick` finds by itself."""
+
+    clicks: tuple[Span, ...] = ()
+    method: str = "auto"
+
+
+@dataclass(frozen=True)
+class FillGaps:
+    """Fill gaps and dropouts."""
+
+    gaps: tuple[Span, ...]
+    method: str = "auto"
+
+
+@dataclass(frozen=True)
+class ExtendBand:
+    """Invent what lies above a frequency in Hz."""
+
+    cutoff_hz: float
+    method: str = "auto"
+
+
+@dataclass(frozen=True)
+class NotThereYet:
+    """A stage that has its place but no method yet; it is told and skipped."""
+
+
+Settings = Declip | RemoveOffset | Declick | FillGaps | ExtendBand | NotThereYet
+ORDER: dict[str, type[Settings]] = {
+    "declip": Declip,
+    "offset": RemoveOffset,
+    "declick": Declick,
+    "gaps": FillGaps,
+    "band": ExtendBand,
+    "hum": NotThereYet,
+    "noise": NotThereYet,
+    "room": NotThereYet,
+}
+
+DAMAGES = {
+    "declip": ("clipping",),
+    "offset": ("dc offset",),
+    "declick": ("clicks",),
+    "gaps": ("gaps", "dropouts"),
+    "band": ("bandwidth",),
+    "hum": ("hum",),
+    "noise": ("noise",),
+    "room": ("reverberation",),
+}  # that a stage mends
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a plan.
+
+    Attributes:
+        stage: a name of ORDER.
+        settings: of the class that ORDER has for it.
+        enabled: whether it is to be done.
+        confidence: 0 to 1, that the damage is there.
+        reason: what was found, in words.
+    """
+
+    stage: str
+    settings: Settings
+    enabled: bool = True
+    confidence: float = 1.0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Input:
+    """The file that a plan is for; a path or hash that is empty is not known."""
+
+    path: str
+    sha256: str
+    rate: int
+    channels: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class MendingPlan:
+    """What is to be done to a file."""
+
+    input: Input
+    stages: tuple[Stage, ...]
+
+
+def plan_of(diagnosis: Diagnosis, path: str = "", sha256: str = "") -> MendingPlan:
+    """The plan that follows from a diagnosis: one stage for each damage that was found."""
+    settings, stages = _settings(diagnosis), list[Stage]()
+    for name, damages in DAMAGES.items():
+        found = [one for one in diagnosis.findings if one.damage in damages and one.is_found]
+        if found:
+            confidence = round(max(one.confidence for one in found), 3)
+            reason = "; ".join(f"{one.damage}: {one.summary}" for one in found)
+            enabled = name in settings
+            stages.append(Stage(name, settings.get(name, NotThereYet()), enabled, confidence, reason))
+    size = Input(path, sha256, diagnosis.rate, diagnosis.channels, diagnosis.frames)
+    return MendingPlan(size, _ordered(stages))
+
+
+def _ordered(stages: list[Stage]) -> tuple[Stage, ...]:
+    return tuple(sorted(stages, key=lambda stage: list(ORDER).index(stage.stage)))
+
+
+def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
+    """For each stage that is there, the settings that would be taken."""
+    kinds = {channel.kind for channel in diagnosis.clipping} - {"none"}
+    return {
+        "declip": Declip(
+            tuple(tops.low if tops.low > -inf else None for tops in diagnosis.clipping),
+            tuple(tops.high if tops.high < inf else None for tops in diagnosis.clipping),
+            "hard" if "hard" in kinds else "bent" if "bent" in kinds else "soft",
+        ),
+        "offset": RemoveOffset(tuple(o.level if o.confidence >= FOUND else 0.0 for o in diagnosis.offset)),
+        "declick": Declick(_spans(diagnosis.clicks, diagnosis.rate)),
+        "gaps": FillGaps(_spans((*diagnosis.gaps, *diagnosis.dropouts), diagnosis.rate)),
+        "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
+    }
+
+
+def _spans(places: Iterable[Gap | Dropout | Click], rate: int) -> tuple[Span, ...]:
+    ordered = sorted((place.channel, place.start, place.stop) for place in places)
+    return tuple(Span(channel, start / rate, stop / rate) for channel, start, stop in ordered)
+
+
+def write_plan(plan: MendingPlan, path: Path, *, force: bool = False) -> None:
+    """Write a plan as JSON, whole or not at all.
+
+    Raises:
+        UsageError: the file exists, without `force`.
+        AudioWriteError: it cannot be written.
+    """
+    with PartFile(path, force=force) as part:
+        try:
+            part.file.write(to_json(plan).encode())
+        except OSError as error:
+            raise write_error(str(path), error) from None
+        part.commit()
+
+
+def to_json(plan: MendingPlan) -> str:
+    """The plan as JSON text."""
+    return json.dumps({"schema": SCHEMA, **asdict(plan)}, indent=2, allow_nan=False) + "\n"
+
+
+def read_plan(path: Path) -> MendingPlan:
+    """The plan in a file.
+
+    Raises:
+        UsageError: it cannot be read or is no plan; the message names the field and what is allowed.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise UsageError(f"The plan {path} cannot be read: {error.strerror}.") from None
+    if len(content) > LARGEST_FILE:
+        raise UsageError(f"The plan {path} is larger than {LARGEST_FILE >> 20} MiB, which is the most.")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"The plan {path} is no text in UTF-8.") from None
+    return from_json(text)
+
+
+def from_json(text: str) -> MendingPlan:
+    """The plan in JSON text; its stages are put in the order of ORDER.
+
+    Raises:
+        UsageError: it is no plan; the message names the field and what is allowed.
+    """
+    try:
+        content = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"The plan is no JSON: {error}.") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise UsageError(f'The plan has no "schema": "{SCHEMA}".')
+    if odd := set(content) - {"schema", "input", "stages"}:
+        raise UsageError(f"The plan has {', '.join(sorted(odd))}; it holds schema, input and stages.")
+    size = _read(Input, content.get("input"), "input")
+    if not (LOWEST_RATE <= size.rate <= HIGHEST_RATE and size.channels >= 1 and size.frames >= 1):
+        raise UsageError(
+            f"The plan's input has {size.channels} channels of {size.frames} frames at {size.rate} Hz;"
+            f" at least one of each and {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz are allowed."
+        )
+    entries = content.get("stages")
+    if not isinstance(entries, list):
+        raise UsageError(f"The plan's stages is {entries!r:.40}; it is a list.")
+    stages = [_stage(entry, f"stages[{k}]", size) for k, entry in enumerate(cast(list[Any], entries))]
+    if len({stage.stage for stage in stages}) < len(stages):
+        raise UsageError("The plan names a stage twice; each may come once.")
+    return MendingPlan(size, _ordered(stages))
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _stage(entry: Any, where: str, size: Input) -> Stage:
+    """One stage. Settings are read as the class of their stage, then checked against the input."""
+    if not isinstance(entry, dict) or entry.get("stage") not in ORDER:
+        raise UsageError(f"The plan's {where}.stage is missing or unknown; it is one of {', '.join(ORDER)}.")
+    settings = _read(ORDER[entry["stage"]], entry.get("settings", {}), f"{where}.settings")
+    stage = replace(_read(Stage, {**entry, "settings": {}}, where), settings=settings)
+    if stage.enabled and isinstance(settings, NotThereYet):
+        raise UsageError(f"The plan's {where} enables {stage.stage}, which is not there yet.")
+    _check_channels(settings, f"{where}.settings", size)
+    _check_spans(settings, f"{where}.settings", size)
+    return stage
+
+
+def _check_channels(settings: Settings, where: str, size: Input) -> None:
+    for name in ("low", "high", "levels"):
+        entries = getattr(settings, name, None)
+        if entries is not None and len(entries) != size.channels:
+            raise UsageError(
+                f"The plan's {where}.{name} has {len(entries)} entries;"
+                f" the input has {size.channels} channels."
+            )
+
+
+def _check_spans(settings: Settings, where: str, size: Input) -> None:
+    seconds = size.frames / size.rate
+    for name in ("clicks", "gaps"):
+        for span in getattr(settings, name, ()):
+            if not (0 <= span.start_s < span.stop_s <= seconds and 0 <= span.channel < size.channels):
+                raise UsageError(
+                    f"The plan's {where}.{name} has {span.start_s:g} to {span.stop_s:g} s in channel"
+                    f" {span.channel}; the input has {size.channels} channels, from 0, of {seconds:g} s."
+                )
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    """The value as an annotation says: a dataclass, tuple, literal, alternative, text, truth or number."""
+    if is_dataclass(kind):
+        return _read_object(kind, value, where)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise UsageError(f"The plan's {where} is {value!r:.40}; it is a list.")
+        entries = cast(list[Any], value)
+        return tuple(_read(get_args(kind)[0], one, f"{where}[{k}]") for k, one in enumerate(entries))
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise UsageError(
+                f"The plan's {where} is {value!r:.40}; it is one of {', '.join(get_args(kind))}."
+            )
+        return value
+    if get_origin(kind) is UnionType:  # only of a kind and None
+        return None if value is None else _read(get_args(kind)[0], value, where)
+    return _read_plain(kind, value, where)
+
+
+def _read_object(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise UsageError(f"The plan's {where} is {value!r:.40}; it is an object.")
+    content = cast(dict[str, Any], value)
+    hints = get_type_hints(kind)
+    if odd := set(content) - set(hints):
+        known = ", ".join(hints) or "nothing"
+        raise UsageError(f"The plan's {where} has {', '.join(sorted(odd))}; it may hold {known}.")
+    needed = [f.name for f in fields(kind) if f.default is MISSING]
+    if missing := [name for name in needed if name not in content]:
+        raise UsageError(f"The plan's {where} has no {', '.join(missing)}.")
+    read = {
+        key: one if hints[key] == Settings else _read(hints[key], one, f"{where}.{key}")
+        for key, one in content.items()
+    }
+    return kind(**read)
+
+
+def _read_plain(kind: type, value: Any, where: str) -> Any:
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return float(value)
+    if kind is not float and type(value) is kind:
+        return value
+    words = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+    raise UsageError(f"The plan's {where} is {value!r:.40}; it is {words[kind]}.")

@@ -1,0 +1,123 @@
+"""The similarity-based fill: exact where a recording repeats itself, a continuation where it does not."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from audiomend.classical.autoregression import burg
+from audiomend.classical.similarity import Similarity, continued, interpolated
+
+RATE = 8000
+PERIOD = 4321  # no multiple of a hop
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def phrase(seed: int = 0) -> Tensor:
+    """(PERIOD,) coloured noise whose colour changes, so that no two places are alike."""
+    n = torch.arange(PERIOD, dtype=torch.float64)
+    tone = (n * (0.2 + 0.00015 * n)).sin() + 0.5 * (n * (0.5 + 0.0001 * n)).sin()
+    return tone + 0.1 * noise(PERIOD, seed=seed)
+
+
+def holed(time: int, *gaps: tuple[int, int]) -> Tensor:
+    known = torch.ones(time, dtype=torch.bool)
+    for start, end in gaps:
+        known[start:end] = False
+    return known
+
+
+def test_a_repetition_is_found_to_the_sample_and_copied_exactly():
+    x = phrase().repeat(4)
+    known = holed(len(x), (10_000, 12_400))
+    filled = interpolated(torch.where(known, x, math.nan), known, RATE)
+    fade = 240  # 30 ms
+    torch.testing.assert_close(filled[10_000 + fade : 12_400 - fade], x[10_000 + fade : 12_400 - fade])
+    assert torch.equal(filled[known], x[known])
+    assert (filled - x)[~known].norm() < 0.75 * torch.cat([x[10_000:10_240], x[12_160:12_400]]).norm()
+
+
+def test_the_copy_takes_the_level_around_the_gap_within_limits():
+    parts = torch.stack([phrase() * gain for gain in (1.0, 1.0, 0.6)]).flatten()
+    start, end = 2 * PERIOD + 1000, 2 * PERIOD + 3000
+    known = holed(len(parts), (start, end))
+    inner = slice(start + 300, end - 300)
+    filled = interpolated(parts, known, RATE)
+    torch.testing.assert_close(filled[inner], parts[inner], rtol=0, atol=1e-9)
+    limited = interpolated(parts, known, RATE, Similarity(gain_db=2.0))
+    torch.testing.assert_close(limited[inner], parts[inner] / 0.6 * 10 ** (-2 / 20), rtol=0, atol=1e-9)
+
+
+def test_a_falling_level_is_followed_along_a_line_of_db():
+    """The copy's level is 1 on both sides, that around the gap falls by 3 dB across it."""
+    start, end = 2 * PERIOD + 1000, 2 * PERIOD + 3000
+    x = phrase().repeat(3)
+    x[start:] *= 10 ** (-3 / 20)
+    known = holed(len(x), (start, end))
+    filled = interpolated(x, known, RATE)
+    line = 10 ** (-3 / 20 * torch.linspace(0, 1, end - start, dtype=torch.float64))
+    inner = slice(start + 300, end - 300)
+    expected = (phrase().repeat(3)[start:end] * line)[300:-300]
+    torch.testing.assert_close(filled[inner], expected, rtol=0, atol=1e-9)
+
+
+def test_channels_share_the_place():
+    x = torch.stack([phrase().repeat(4), phrase(seed=1).flip(0).repeat(4) * 0.3]).float()
+    known = holed(x.shape[1], (10_000, 12_000), (15_000, 15_200))
+    filled = interpolated(x, known, RATE)
+    assert filled.dtype == torch.float32
+    torch.testing.assert_close(filled[:, 10_300:11_700], x[:, 10_300:11_700], rtol=0, atol=1e-5)
+    assert torch.equal(interpolated(x, torch.ones_like(known), RATE), x)
+
+
+def test_the_reach_is_kept():
+    x = torch.cat([phrase(), 0.1 * noise(30_000, seed=4), phrase()])
+    start = PERIOD + 30_000 + 1500
+    known = holed(len(x), (start, start + 1000))
+    inner = slice(start + 300, start + 700)
+    assert torch.allclose(interpolated(x, known, RATE, Similarity(reach_s=5))[inner], x[inner])
+    assert not torch.allclose(interpolated(x, known, RATE, Similarity(reach_s=3))[inner], x[inner])
+
+
+def test_what_is_copied_is_known():
+    """The one repetition has a hole itself; it must not be copied."""
+    x = phrase().repeat(2) + 1.0
+    known = holed(len(x), (2000, 2600), (PERIOD + 1900, PERIOD + 2500))
+    filled = interpolated(torch.where(known, x, 0), known, RATE)
+    for start in (2000, PERIOD + 1900):
+        silent = (filled[start : start + 600].abs() < 1e-3).double()
+        assert silent.unfold(0, 20, 1).amin(-1).sum() == 0
+
+
+def test_without_a_place_both_sides_go_on_and_meet():
+    n = torch.arange(2400, dtype=torch.float64)
+    x = (0.3 * n).sin() + 0.5 * (1.1 * n + 1).sin()
+    known = holed(len(x), (900, 1500))
+    filled = interpolated(x, known, RATE, Similarity(reach_s=0, order=64))
+    assert (filled - x)[~known].norm() < 0.02 * x[~known].norm()
+    for gap in ((0, 100), (0, 2400), (2300, 2400)):
+        assert interpolated(x, holed(len(x), gap), RATE).isfinite().all()
+
+
+@pytest.mark.parametrize("count", [1, 100, 2500])
+def test_a_continuation_is_the_recursion_of_its_model(count: int):
+    x = torch.stack([phrase(), noise(PERIOD)])[:, :900]
+    a = burg(x, 20, torch.tensor([900, 900])).numpy()
+    expected = x.numpy()
+    for _ in range(count):
+        new = -(expected[:, -1:-21:-1] * a[:, 1:]).sum(-1, keepdims=True)
+        expected = np.concatenate([expected, new], axis=1)
+    torch.testing.assert_close(
+        continued(x, count, 20), torch.from_numpy(expected[:, 900:]), rtol=0, atol=1e-9
+    )
+
+
+def test_silence_stays_silence():
+    assert not interpolated(torch.zeros(9000), holed(9000, (4000, 5000)), RATE).any()
+    assert not continued(torch.zeros(2, 50), 10, 8).any()
+    assert not continued(torch.ones(1, 2), 10, 8).any()

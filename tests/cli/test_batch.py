@@ -1,0 +1,150 @@
+"""Many files by one command: what is written, what is said, with which exit code it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiomend.cli import console
+from audiomend.restorers.manifest import NAME
+
+RATE = 8000
+QUICK = ("--model", "wiener", "--steps", 2)
+TONE = 0.45 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    """Two clipped files, one of them within a folder, one without damage and one that is no sound."""
+    folder = tmp_path / "tape"
+    (folder / "side").mkdir(parents=True)
+    soundfile.write(folder / "a.wav", np.clip(TONE, -0.3, 0.3), RATE)
+    soundfile.write(folder / "side" / "b.flac", np.clip(TONE, -0.3, 0.3), RATE)
+    soundfile.write(folder / "whole.wav", TONE, RATE)
+    (folder / "text.wav").write_text("text")
+    return folder
+
+
+def test_a_folder_is_mended_as_far_as_it_can_be(cli: Callable, tape: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = cli("declip", tape, "-o", out, "--recursive", *QUICK, "--json")
+    assert done.code == 3
+    assert done.err.count("Warning: ") == 1
+    assert "text.wav is not a sound file" in done.err
+    assert done.err.endswith(f"{out}: 4 files, 2 mended, 1 failed, 1 without damage.\n")
+    assert done.json["schema"] == "audiomend.batch/1"
+    assert (done.json["verb"], done.json["folder"]) == ("declip", str(out))
+    states = {file["output"]: file["state"] for file in done.json["files"]}
+    assert states == {
+        "a.wav": "mended",
+        "side/b.flac": "mended",
+        "text.wav": "failed",
+        "whole.wav": "unchanged",
+    }
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == [
+        "a.wav",
+        NAME,
+        "b.flac",
+        "whole.wav",
+    ]
+    assert (soundfile.read(out / "whole.wav")[0] == soundfile.read(tape / "whole.wav")[0]).all()
+
+    single = tmp_path / "single.wav"
+    assert cli("declip", tape / "a.wav", single, *QUICK).code == 0
+    assert single.read_bytes() == (out / "a.wav").read_bytes()
+
+    again = cli("declip", tape, "-o", out, "--recursive", *QUICK, "--json")
+    assert again.code == 3
+    assert {file["output"]: file["done_before"] for file in again.json["files"]} == {
+        "a.wav": True,
+        "side/b.flac": True,
+        "text.wav": False,
+        "whole.wav": True,
+    }
+    other = cli("declip", tape, "-o", out, "--recursive", *QUICK, "--strength", 0.5, "--json")
+    assert not any(file["done_before"] for file in other.json["files"])
+
+
+def test_files_of_several_places(cli: Callable, tape: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = cli("declip", tape / "a.wav", tape / "side", "-o", out, *QUICK)
+    assert (done.code, done.out, done.err) == (0, b"", "")
+    assert sorted(path.name for path in out.iterdir()) == ["a.wav", NAME, "b.flac"]
+
+
+def test_nothing_but_failures(cli: Callable, tape: Path, tmp_path: Path) -> None:
+    assert cli("extend", tape / "text.wav", "-o", tmp_path / "out", *QUICK).code == 1
+
+
+def test_each_file_is_told_of(
+    cli: Callable, tape: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    out = tmp_path / "out"
+    said = cli("declip", tape / "a.wav", tape / "whole.wav", "-o", out, *QUICK).err
+    assert f"{out / 'a.wav'}: 2" in said
+    assert "samples changed" in said
+    assert f"{out}: 2 files, 1 mended, 1 without damage." in said
+    assert f"{tape / 'a.wav'} was mended before." in cli("declip", tape / "a.wav", "-o", out, *QUICK).err
+
+
+BAD = [
+    (
+        "declip a.wav",
+        "Missing argument 'OUT': give IN and OUT, or any number of files and folders with -o DIR",
+    ),
+    ("declip a.wav b.wav c.wav", "3 names are too many: give IN and OUT"),
+    ("declip a.wav out.wav --recursive", "--recursive and --jobs are for many files, so they need -o DIR"),
+    ("declip a.wav out.wav --jobs 2", "--recursive and --jobs are for many files, so they need -o DIR"),
+    ("declip a.wav -o out --report page.html", "--report names one file, so it cannot go with -o"),
+    ("declip a.wav -o out --residue r.wav", "--residue names one file, so it cannot go with -o"),
+    ("declip a.wav -o out --preview-steps p", "--preview-steps names one file, so it cannot go with -o"),
+    ("declip - -o out", "a pipe has no name, so it cannot go with -o"),
+    ("declip a.wav -o .", "a.wav would be its own output"),
+    ("declip a.wav -o a.wav", "a.wav cannot be made a folder"),
+    ("declip a.wav -o out --jobs 0", "0 jobs are too few: at least 1"),
+    ("declip a.wav -o out --model pryor", "There is no model pryor"),
+    ("declip a.wav -o out --preset dps2", "The preset dps2 is unknown"),
+    ("declip b.wav -o out", "b.wav does not exist"),
+]
+
+
+@pytest.mark.parametrize(("command", "message"), BAD, ids=[command for command, _ in BAD])
+def test_what_cannot_be(
+    cli: Callable, tape: Path, monkeypatch: pytest.MonkeyPatch, command: str, message: str
+) -> None:
+    monkeypatch.chdir(tape)
+    done = cli(*command.split())
+    assert done.code in (1, 2)
+    assert message in done.err
+    assert done.err.count("\n") == 1
+    assert not list(Path("out").glob("*.wav"))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupted_batch_leaves_what_is_whole(tape: Path, tmp_path: Path, jobs: int) -> None:
+    for k in range(12):
+        soundfile.write(tape / f"{k:02}.wav", np.tile(np.clip(TONE, -0.3, 0.3), 5), RATE)
+    (tape / "text.wav").unlink()
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "audiomend.cli.main", "declip", tape, "-o", out, "--jobs", jobs]
+    process = subprocess.Popen([*map(str, command), *map(str, QUICK)], stderr=subprocess.PIPE)
+    while len(list(out.glob("*.wav"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    begun = time.monotonic()
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate()
+    assert (process.returncode, said) == (130, b"Interrupted.\n")
+    assert time.monotonic() - begun < 5
+    left = [path for path in out.iterdir() if not path.name.startswith(NAME)]
+    assert len(left) < 14
+    for path in left:
+        assert len(soundfile.read(path)[0]) in (RATE, 5 * RATE)

@@ -1,0 +1,666 @@
+"""The detectors on signals whose damage is known, and the diagnosis that they make together."""
+
+import math
+
+import numpy as np
+import pytest
+
+from audiomend.detect import bandwidth, channels, clicks, codec, dropouts, gaps, hum, noise, offset
+from audiomend.detect import quantisation, reverberation, tops
+from audiomend.detect.bandwidth import BandwidthDetector
+from audiomend.detect.bent_tops import BentTop, BentTopDetector, find_bent_tops
+from audiomend.detect.channels import ChannelDetector, find_channel_faults
+from audiomend.detect.clicks import Click
+from audiomend.detect.clipping import Clipping, find_clipping
+from audiomend.detect.codec import Shelf, find_shelf, shelf_in
+from audiomend.detect.content import ContentDetector, find_content
+from audiomend.detect.diagnosis import Examination
+from audiomend.detect.dropouts import DropoutDetector, find_dropouts
+from audiomend.detect.finding import Finding, sureness
+from audiomend.detect.hum import HumDetector, find_hum
+from audiomend.detect.levels import BandLevels
+from audiomend.detect.noise import NoiseDetector, find_noise
+from audiomend.detect.offset import OffsetDetector, find_offset
+from audiomend.detect.quantisation import QuantisationDetector, find_quantisation
+from audiomend.detect.reverberation import A, B, ReverberationDetector, find_reverberation
+from audiomend.detect.tops import Tops
+
+RATE = 16_000
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def white(seconds=4.0, rate=RATE, count=1, seed=0):
+    return rng(seed).standard_normal((count, round(seconds * rate)))
+
+
+def sine(hz, seconds=4.0, rate=RATE, amplitude=1.0):
+    return amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate + 0.3)[None]
+
+
+def coloured(power, seconds=8.0, rate=RATE, seed=0):
+    """Noise whose power density falls as frequency^-power above 20 Hz, RMS 1."""
+    spectrum = np.fft.rfft(white(seconds, rate, seed=seed))
+    hz = np.arange(spectrum.shape[1]) / seconds
+    x = np.fft.irfft(spectrum * np.maximum(hz, 20) ** (-power / 2), round(seconds * rate))
+    return x / x.std()
+
+
+# --- confidence ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "points", "expected"),
+    [
+        (0, (0, 4, 8), 0),
+        (1, (0, 4, 8), 0.125),
+        (4, (0, 4, 8), 0.5),
+        (5, (0, 4, 8), 0.625),
+        (9, (0, 4, 8), 1),
+        (40, (40, 25, 15), 0),
+        (25, (40, 25, 15), 0.5),
+        (20, (40, 25, 15), 0.75),
+        (0, (40, 25, 15), 1),
+    ],
+)
+def test_confidence_is_half_where_a_damage_begins(value, points, expected):
+    assert sureness(value, *points) == pytest.approx(expected)
+    assert Finding("x", sureness(value, *points), "").is_found == (expected >= 0.5)
+
+
+# --- offset -------------------------------------------------------------------------------------------
+
+
+def test_the_offset_is_the_mean_and_its_error_the_scatter_of_tenths_of_a_second():
+    means = np.array([0.3, -0.1] * 8) + 0.05
+    found = find_offset(np.repeat(means, RATE // 10)[None], RATE)[0]
+    assert found.level == pytest.approx(0.15)
+    assert found.error == pytest.approx(0.2 / math.sqrt(15))
+    assert found.rms == pytest.approx(math.sqrt(np.square(means).mean()))
+    assert found.confidence == pytest.approx(0.5 * 0.15 / (5 * found.error))
+
+
+@pytest.mark.parametrize(
+    ("level", "amplitude", "expected"),
+    [
+        (2**-11, 1e-4, 0.5),
+        (2**-12, 1e-4, 0.25),
+        (3 * 2**-11, 1e-4, 1),
+        (-0.01, math.sqrt(2), 0.5),
+        (0.02, math.sqrt(2), 0.75),
+        (0.0, 1.0, 0),
+    ],
+)
+def test_an_offset_counts_from_a_hundredth_of_the_level_and_16_steps(level, amplitude, expected):
+    assert find_offset(sine(100, amplitude=amplitude) + level, RATE)[0].confidence == pytest.approx(
+        expected, abs=2e-3
+    )
+
+
+def test_a_short_sound_has_no_certain_offset():
+    assert find_offset(np.full((1, RATE // 10), 0.5), RATE)[0].confidence == 0
+
+
+# --- channels -----------------------------------------------------------------------------------------
+
+
+def test_levels_and_correlations_of_channels():
+    a, b = white(count=2)
+    x = np.stack([a, 0.6 * a + 0.8 * b, 0.1 * b]) + 5
+    found = find_channel_faults(x)
+    covariance = np.cov(x, bias=True)
+    assert found.level_db == pytest.approx(tuple(10 * np.log10(np.diagonal(covariance))))
+    expected = np.corrcoef(x)
+    assert set(found.correlation) == {(0, 1), (0, 2), (1, 2)}
+    for (i, j), r in found.correlation.items():
+        assert r == pytest.approx(expected[i, j])
+    assert (found.dead, found.swapped, found.identical) == ((), (), ())
+    assert found.confidence < 0.5
+
+
+@pytest.mark.parametrize(
+    ("second", "dead", "swapped", "identical", "confidence"),
+    [
+        (lambda a, b: 0.00099 * b, (1,), (), (), 0.5),
+        (lambda a, b: 0.0011 * b, (), (), (), 0.49),
+        (lambda a, b: 0 * b, (1,), (), (), 1),
+        (lambda a, b: -a, (), ((0, 1),), (), 1),
+        (lambda a, b: -0.65 * a + 0.76 * b, (), ((0, 1),), (), 0.57),
+        (lambda a, b: -0.55 * a + 0.84 * b, (), (), (), 0.46),
+        (lambda a, b: a, (), (), ((0, 1),), 1),
+        (lambda a, b: 0.5 * a + 0.0005 * b, (), (), ((0, 1),), 0.97),
+        (lambda a, b: a + 0.006 * b, (), (), (), 0.49),
+    ],
+)
+def test_faults_of_a_second_channel(second, dead, swapped, identical, confidence):
+    a, b = white(8, count=2)
+    b = b - a * (a @ b) / (a @ a)
+    b *= np.sqrt((a @ a) / (b @ b))
+    found = find_channel_faults(np.stack([a, second(a, b)]))
+    assert (found.dead, found.swapped, found.identical) == (dead, swapped, identical)
+    assert found.confidence == pytest.approx(confidence, abs=0.03)
+
+
+def test_one_channel_and_silence_have_no_faults():
+    assert find_channel_faults(white()).confidence == 0
+    silent = find_channel_faults(np.zeros((2, 100)))
+    assert (silent.confidence, silent.dead) == (0, ())
+
+
+# --- quantisation -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [4, 8, 12, 16])
+@pytest.mark.parametrize("gain", [1.0, 0.37, 2.2])
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_the_step_of_a_grid(bits, gain, shift):
+    step = 2.0 ** (1 - bits)
+    x = ((np.rint(0.2 * white(2) / step) + shift) * step * gain).astype(np.float32)
+    found = find_quantisation(x)
+    assert found.step == pytest.approx(step * gain, rel=1e-4)
+    power = float(np.square(x, dtype=np.float64).mean())
+    assert found.snr_db == pytest.approx(10 * math.log10(12 * power / (step * gain) ** 2), abs=0.01)
+    assert found.bits == pytest.approx(bits - math.log2(gain), abs=1e-3)
+
+
+def test_values_far_apart_share_a_step_that_none_of_their_distances_is():
+    assert find_quantisation(np.array([[0.0, 0.6, 1.0, 1.0, 2.5]])).step == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("x", [white(1), np.full((1, 50), 0.3), np.zeros((1, 10)), np.zeros((1, 0))])
+def test_no_step_where_there_is_none(x):
+    found = find_quantisation(x)
+    assert (found.step, found.snr_db, found.bits, found.confidence) == (0, math.inf, math.inf, 0)
+
+
+@pytest.mark.parametrize(("below_db", "expected"), [(45, 0.5), (35, 0.75), (55, 0.25)])
+def test_quantisation_is_heard_from_45_decibels(below_db, expected):
+    step = math.sqrt(12) * 10 ** (-below_db / 20)
+    x = np.rint(white(4) / step) * step
+    assert find_quantisation(x).confidence == pytest.approx(expected, abs=0.01)
+
+
+# --- tops ---------------------------------------------------------------------------------------------
+
+
+def piled(level, width, share, n=200_000, seed=0):
+    """Amplitudes uniform up to 1 of both signs, and this share spread uniformly over width around a level."""
+    draw = rng(seed)
+    x = draw.uniform(-1, 1, n)
+    pile = draw.random(n) < share
+    x[pile] = level * (1 + width * draw.uniform(-0.5, 0.5, int(pile.sum())))
+    return x[None]
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8])
+def test_a_pile_of_amplitudes_is_found_at_its_level(level):
+    found = find_bent_tops(piled(level, 0.02, 0.05))[0]
+    assert found.high == pytest.approx(level, rel=0.015)
+    assert found.low == -math.inf
+    assert found.kind == "bent"
+    # Density of the uniform part of positive amplitudes: 0.95 / 2 for each unit.
+    assert found.density == pytest.approx(1 + 0.05 / (0.02 * level) / (0.95 / 2), rel=0.35)
+    assert found.share == pytest.approx(0.05 + 0.95 * (1 - level) / 2, abs=0.02)
+    mirrored = find_bent_tops(-piled(level, 0.02, 0.05))[0]
+    assert mirrored.low == pytest.approx(-level, rel=0.015)
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(2.3, False), (4.5, True)])
+def test_a_pile_must_be_three_times_as_dense(ratio, found):
+    width, level = 0.04, 0.7
+    extra = (ratio - 1) * width * level / 2
+    top = find_bent_tops(piled(level, width, extra / (1 + extra), n=2_000_000))[0]
+    assert top.density == pytest.approx(ratio, rel=0.12)
+    assert (top.confidence >= 0.5) == found
+    assert top.confidence == pytest.approx(sureness(top.density, 1, 3, 6))
+
+
+def test_a_pile_that_ends_with_the_maximum_is_a_soft_curve():
+    x = np.tanh(5 * white(4))
+    found = find_bent_tops(x)[0]
+    assert found.kind == "soft"
+    assert found.high == pytest.approx(1, abs=0.01)
+    assert found.low == pytest.approx(-1, abs=0.01)
+
+
+@pytest.mark.parametrize("x", [white(4), sine(331.7), np.zeros((1, 50)), np.zeros((1, 0))])
+def test_what_was_not_clipped_has_no_pile(x):
+    found = find_bent_tops(x)[0]
+    assert (found.low, found.high, found.share) == (-math.inf, math.inf, 0)
+    assert found.confidence < 0.5
+
+
+def test_the_crest_of_a_sinusoid_is_two_and_a_half_times_as_dense():
+    x = np.sin(np.linspace(0, 2 * np.pi * 2000, 4_000_000))[None]
+    assert 1.5 < find_bent_tops(x)[0].density < 3
+
+
+def test_flat_tops_go_before_bent_ones():
+    bent = BentTop(-0.5, 0.5, 0.1, "soft", 9, 1.0)
+    hard = Clipping(-0.4, math.inf, 20, 100, 0.875)
+    none = Clipping(-math.inf, math.inf, 0, 100, 0.3)
+    nothing = BentTop(-math.inf, math.inf, 0, "bent", 1, 0.1)
+    assert tops.tops((hard, none, none), (bent, bent, nothing)) == (
+        Tops(-0.4, math.inf, 0.2, "hard", 0.75),
+        Tops(-0.5, 0.5, 0.1, "soft", 1.0),
+        Tops(-math.inf, math.inf, 0, "none", 0.2),
+    )
+
+
+def test_hard_clipping_is_found_after_a_gain_and_bent_by_noise():
+    x = np.clip(white(4), -1.2, 1.2)
+    assert tops.tops(find_clipping(0.3 * x), find_bent_tops(0.3 * x))[0].kind == "hard"
+    disturbed = x + 0.01 * white(4, seed=1)
+    found = tops.tops(find_clipping(disturbed), find_bent_tops(disturbed))[0]
+    assert found.kind == "bent"
+    assert (found.low, found.high) == (pytest.approx(-1.2, rel=0.02), pytest.approx(1.2, rel=0.02))
+    assert found.share == pytest.approx((np.abs(x) >= 1.2).mean(), rel=0.1)
+
+
+# --- codec --------------------------------------------------------------------------------------------
+
+
+def stepped(hz, fall_db, bin_hz=10.0, rate=44_100):
+    return np.where(np.arange(round(rate / 2 / bin_hz) + 1) * bin_hz < hz, -20.0, -20.0 - fall_db)
+
+
+@pytest.mark.parametrize(("hz", "kbit"), [(12_000, None), (16_350, 128), (18_600, 192), (20_300, 320)])
+def test_a_shelf_lies_in_the_middle_of_its_fall(hz, kbit):
+    found = shelf_in(stepped(hz, 24), 10.0)
+    assert abs(found.hz - hz) <= 260
+    assert found.fall_db == pytest.approx(24)
+    assert found.confidence == pytest.approx(0.5 + 0.5 * (24 - 18) / 12)
+    assert Shelf(hz, 24, 0.7).like_kbit == kbit
+
+
+def test_a_shelf_falls_within_half_a_kilohertz():
+    hz = np.arange(2206) * 10.0
+    slope = -20 - 0.02 * np.clip(hz - 15_000, 0, 2000)  # 20 dB a kilohertz, 40 dB in all
+    assert shelf_in(slope, 10.0).fall_db == pytest.approx(20, abs=0.3)
+
+
+def test_what_comes_back_above_is_no_shelf():
+    spectrum = stepped(15_000, 30)
+    spectrum[1800:1860] = -20
+    assert shelf_in(spectrum, 10.0).hz == pytest.approx(18_600, abs=260)
+
+
+@pytest.mark.parametrize("hz", [9000, 21_600])
+def test_a_shelf_lies_where_encoders_put_it(hz):
+    assert shelf_in(stepped(hz, 30), 10.0).confidence < 0.5
+
+
+def test_a_rate_without_that_band_has_no_shelf():
+    assert find_shelf(white(1), RATE) == Shelf(0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("share", "expected_hz"), [(0.2, 13_000), (0.3, 17_000)])
+def test_a_shelf_is_sought_in_what_sounds_a_quarter_of_the_time(share, expected_hz):
+    n, rate = 400_000, 44_100
+
+    def low_passed(hz, seed):
+        spectrum = np.fft.rfft(rng(seed).standard_normal(n))
+        return np.fft.irfft(spectrum * (np.arange(len(spectrum)) * rate / n < hz), n)
+
+    bright = low_passed(17_000, 1)
+    bright[int(share * n) :] = 0
+    found = find_shelf((low_passed(13_000, 0) + bright)[None], rate)
+    assert found.hz == pytest.approx(expected_hz, abs=300)
+
+
+# --- dropouts -----------------------------------------------------------------------------------------
+
+
+def dropped(gain_db, frames=20, first=1000, last=1.0):
+    """A tone with a fall of level over so many frames of 2 ms, at gain `last` after it."""
+    x = sine(1000, 4) * np.ones((1, 4 * RATE))
+    size = RATE // 500
+    x[0, first * size : (first + frames) * size] *= 10 ** (gain_db / 20)
+    x[0, (first + frames) * size :] *= last
+    return x
+
+
+def test_a_dropout_and_its_depth():
+    (found,) = find_dropouts(dropped(-30), RATE)
+    assert (found.channel, found.start, found.stop) == (0, 999 * 32, 1021 * 32)
+    assert found.depth_db == pytest.approx(30, abs=0.01)
+    assert found.confidence == pytest.approx(0.5 + 0.5 * 6 / 24, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("x", "count"),
+    [
+        (dropped(-23.9), 0),
+        (dropped(-24.1), 1),
+        (dropped(-40, frames=3), 0),
+        (dropped(-40, frames=4), 1),
+        (dropped(-40, frames=500), 1),
+        (dropped(-40, frames=501), 0),
+        (dropped(-40, last=0.33), 1),
+        (dropped(-40, last=0.31), 0),
+        (dropped(-40, last=3.1), 1),
+        (dropped(-40, last=3.3), 0),
+        (sine(1000), 0),
+        (white(), 0),
+        (np.zeros((1, 5000)), 0),
+    ],
+)
+def test_what_is_a_dropout(x, count):
+    assert len(find_dropouts(x, RATE)) == count
+
+
+@pytest.mark.parametrize("frame", [993, 1026])
+@pytest.mark.parametrize(("dip_db", "count"), [(-11.9, 1), (-12.1, 0)])
+def test_a_dropout_breaks_off_a_steady_sound(frame, dip_db, count):
+    x = dropped(-40)
+    x[0, frame * 32 : frame * 32 + 32] *= 10 ** (dip_db / 20)
+    assert len(find_dropouts(x, RATE)) == count
+
+
+@pytest.mark.parametrize("frame", [989, 1031])
+def test_what_is_20_milliseconds_away_does_not_matter(frame):
+    x = dropped(-40)
+    x[0, frame * 32 : frame * 32 + 32] = 0
+    assert len(find_dropouts(x, RATE)) == 1
+
+
+@pytest.mark.parametrize(("step_db", "count"), [(-3, 0), (-9, 1)])
+def test_the_fall_is_steep(step_db, count):
+    """Four frames of such steps lead down; 20 dB must be lost within three."""
+    x = dropped(-40)
+    for k in range(4):
+        x[0, (1000 + k) * 32 : (1001 + k) * 32] = sine(1000)[0, :32] * 10 ** (step_db * (k + 1) / 20)
+    x[0, 1004 * 32 : 1020 * 32] = sine(1000)[0, : 16 * 32] * 10 ** ((4 * step_db - 13) / 20)
+    assert len(find_dropouts(x, RATE)) == count
+
+
+@pytest.mark.parametrize(("below_db", "count"), [(29.5, 1), (30.5, 0)])
+def test_dropouts_in_near_silence_do_not_count(below_db, count):
+    x = dropped(-40)
+    quiet = 10 ** (-below_db / 20)
+    x[:, : 2 * RATE] *= quiet
+    x[:, 2 * RATE :] = 0
+    x = np.hstack([x, sine(1000, 400)])
+    level = 10 * math.log10(np.square(x).mean() / np.square(sine(1000)).mean())
+    x[:, : 2 * RATE] *= 10 ** (level / 20)
+    assert len(find_dropouts(x[:, : 60 * RATE], RATE)) == count or abs(level) < 0.1
+
+
+# --- hum ----------------------------------------------------------------------------------------------
+
+
+def humming(hz, lines, amplitude=0.05, seconds=10.0, below=1e-3):
+    noise = below * white(seconds)
+    return noise + sum(sine(hz * line, seconds, amplitude=amplitude / line) for line in lines)
+
+
+@pytest.mark.parametrize("hz", [50.0, 49.83, 60.21])
+def test_the_frequency_and_the_level_of_hum(hz):
+    x = humming(hz, (1, 2, 3, 5))
+    found = find_hum(x, RATE)
+    assert found.hz == pytest.approx(hz, abs=0.02)
+    assert found.lines == (1, 2, 3, 5)
+    level = 10 * math.log10(sum((0.05 / line) ** 2 / 2 for line in found.lines))
+    assert found.level_db == pytest.approx(level, abs=0.15)
+    assert found.below_db == pytest.approx(10 * math.log10(np.square(x).mean()) - level, abs=0.15)
+    assert found.confidence > 0.9
+
+
+@pytest.mark.parametrize(
+    ("hz", "lines", "found"),
+    [
+        (50, (1, 2), False),
+        (50, (1, 2, 3), True),
+        (50, (4, 5, 6), False),
+        (50, (3, 5, 6), True),
+        (50.4, (1, 2, 3), True),
+        (51.2, (1, 2, 3), False),
+        (51.2, (1, 2, 3, 4), True),
+        (53.5, (1, 2, 3, 4), False),
+        (60, (1, 2, 3), True),
+        (57.8, (1, 2, 3, 5), True),
+    ],
+)
+def test_what_is_hum(hz, lines, found):
+    assert (find_hum(humming(hz, lines), RATE).confidence >= 0.5) == found
+
+
+def test_notes_that_decay_are_no_hum():
+    time = np.arange(10 * RATE) / RATE
+    x = humming(50, (1, 2, 3, 4), below=1e-4) * 10 ** (-time * 0.5 / 20)
+    assert find_hum(x, RATE).confidence >= 0.5
+    assert find_hum(x * 10 ** (-time * 1.0 / 20), RATE).confidence == 0
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(3.0, False), (4.3, True)])
+def test_hum_takes_three_frames(seconds, found):
+    assert (find_hum(humming(50, (1, 2, 3), seconds=seconds), RATE).hz > 0) == found
+
+
+def test_lines_must_stand_12_decibels_above_their_neighbourhood():
+    spread = find_hum(humming(50, (1, 2, 3), amplitude=0.01, below=0.5), RATE)
+    assert spread.confidence == 0
+
+
+# --- noise --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("snr_db", [30, 20, 5])
+def test_the_level_of_white_noise_under_a_sound(snr_db):
+    """Bursts of a tone, silent for half of the time, with noise all along."""
+    tone = sine(1000, 8) * (np.arange(8 * RATE) // (RATE // 2) % 2) * math.sqrt(2 * 2)
+    x = 0.1 * (tone + white(8) * 10 ** (-snr_db / 20))
+    found = find_noise(x, RATE)
+    assert found.snr_db == pytest.approx(snr_db, abs=0.6)
+    assert found.level_db == pytest.approx(-20 - snr_db, abs=0.5)
+    assert found.kind == "white"
+    assert found.share > 0.8
+    assert found.confidence == pytest.approx(min(1, sureness(found.snr_db, 40, 25, 15)), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("power", "kind"), [(-1, "blue"), (0, "white"), (1, "pink"), (2, "brown")]
+)
+def test_the_colour_of_noise(power, kind):
+    found = find_noise(coloured(power), RATE)
+    assert found.kind == kind
+    assert found.slope_db == pytest.approx(-10 * math.log10(2) * power, abs=0.4)
+    assert found.snr_db < 3
+
+
+def test_channels_have_noise_of_their_own():
+    both = find_noise(np.vstack([white(8), 0.1 * white(8, seed=1)]), RATE)
+    assert both.level_db == pytest.approx(10 * math.log10((1 + 0.01) / 2), abs=0.4)
+
+
+@pytest.mark.parametrize("x", [sine(440, 8), np.zeros((1, 50_000)), np.zeros((1, 10))])
+def test_tones_and_silence_have_no_noise(x):
+    found = find_noise(x, RATE)
+    assert (found.snr_db, found.confidence) == (math.inf, 0)
+
+
+def test_noise_that_comes_and_goes_is_sound():
+    swelling = white(8) * 10 ** (2 * np.sin(2 * np.pi * 0.5 * np.arange(8 * RATE) / RATE))
+    assert find_noise(swelling, RATE).confidence < 0.5
+
+
+# --- rooms --------------------------------------------------------------------------------------------
+
+
+def test_levels_of_bands():
+    """A sine's three bins hold 1.5 times its squared amplitude: the noise bandwidth of a Hann window."""
+    bands = BandLevels(2, RATE)
+    levels = bands.add(np.vstack([sine(600, amplitude=0.1), 0 * sine(600)]))
+    assert levels.shape == (4 * RATE // 256 - 1, 8)
+    assert bands.step_s == 256 / RATE
+    assert levels[5:, 2] == pytest.approx(-20 + 10 * math.log10(1.5 / 2), abs=0.3)
+    assert (levels[:, [5, 6, 7]] < -60).all()
+
+
+@pytest.mark.parametrize("fall", [40.0, 100.0])
+def test_the_steepest_falls_tell_the_decay(fall):
+    """Noise that falls at one rate, again and again: the law gives the decay time of just that rate."""
+    time = np.arange(40 * RATE) / RATE % 0.6
+    found = find_reverberation(0.5 * white(40) * 10 ** (-fall * time / 20), RATE)
+    assert found.t60_s == pytest.approx(math.exp(A - B * math.log(fall)), rel=0.25)
+    assert found.confidence == pytest.approx(sureness(found.t60_s, 0.2, 0.45, 1))
+
+
+def test_the_law_of_falls():
+    """60 dB in the time that the law gives at 160 dB/s is a third more than a straight fall would take."""
+    assert math.exp(A - B * math.log(160)) == pytest.approx(0.233, abs=0.002)
+
+
+@pytest.mark.parametrize("x", [np.zeros((1, 50_000)), np.zeros((1, 100))])
+def test_silence_has_no_room(x):
+    assert find_reverberation(x, RATE).t60_s == 0
+
+
+# --- content ------------------------------------------------------------------------------------------
+
+
+def figures(x):
+    detector = ContentDetector(len(x), RATE)
+    detector.add(x)
+    return detector.figures()
+
+
+def test_the_figures_of_steady_sounds():
+    chord = sum(sine(hz, amplitude=0.1) for hz in (220, 277, 330, 990))
+    assert figures(chord)[3] == pytest.approx(1, abs=0.03)
+    assert abs(figures(white(8))[3]) < 0.02
+    assert abs(figures(white(30))[0]) < 0.1
+
+
+@pytest.mark.parametrize("hz", [1.0, 2.0, 4.0])
+def test_the_correlation_of_levels_that_rise_and_fall(hz):
+    """Levels that are sinusoids in dB correlate as the cosine of the phase that passes in 0.1 and 0.25 s."""
+    time = np.arange(30 * RATE) / RATE
+    x = 0.1 * white(30) * 10 ** (np.sin(2 * np.pi * hz * time))
+    step = 256 / RATE
+    expected = [math.cos(2 * np.pi * hz * round(lag / step) * step) for lag in (0.1, 0.25)]
+    assert figures(x)[:2] == pytest.approx(expected, abs=0.12)
+
+
+def test_the_centre_of_gravity_moves_between_bands():
+    """Between the first band and the last, half of the time each: 3.5 half octaves on either side."""
+    time = np.arange(16 * RATE) // RATE % 2
+    x = np.where(time, sine(297, 16), sine(3364, 16))
+    assert figures(x)[2] == pytest.approx(3.5, abs=0.1)
+
+
+def test_notes_are_music_and_glides_are_speech():
+    time = np.arange(8 * RATE) / RATE
+    notes = sum(np.sin(2 * np.pi * 110 * 2 ** (n / 12) * k * time) / k for n in (0, 4, 7) for k in range(1, 9))
+    pitch = 120 * 2 ** (0.5 * np.sin(2 * np.pi * 1.3 * time))
+    phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    voice = sum(np.sin(k * phase) / k for k in range(1, 30))
+    syllables = np.maximum(np.sin(2 * np.pi * 3.5 * time), 0) ** 2
+    hiss = np.diff(white(8)[0], append=0) * np.maximum(-np.sin(2 * np.pi * 3.5 * time), 0) ** 4
+    assert find_content(0.1 * notes[None], RATE).kind == "music"
+    assert find_content(0.1 * (voice * syllables + hiss)[None], RATE).kind == "speech"
+    assert find_content(np.zeros((1, 50_000)), RATE).kind == "silence"
+
+
+# --- together -----------------------------------------------------------------------------------------
+
+DETECTORS = {
+    "offset": lambda: OffsetDetector(2, RATE),
+    "channels": lambda: ChannelDetector(2),
+    "quantisation": QuantisationDetector,
+    "bent tops": lambda: BentTopDetector(2),
+    "dropouts": lambda: DropoutDetector(2, RATE),
+    "hum": lambda: HumDetector(2, RATE),
+    "noise": lambda: NoiseDetector(2, RATE),
+    "reverberation": lambda: ReverberationDetector(2, RATE),
+    "content": lambda: ContentDetector(2, RATE),
+}
+
+
+def flat(value):
+    """All numbers of a result."""
+    if isinstance(value, dict):
+        return flat(list(value.values()))
+    if isinstance(value, list | tuple):
+        return [number for one in value for number in flat(one)]
+    if hasattr(value, "__dataclass_fields__"):
+        return [number for name in value.__dataclass_fields__ for number in flat(getattr(value, name))]
+    return [0.0 if isinstance(value, str) else float(value)]
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_blocks_do_not_change_the_result(name):
+    x = np.vstack([dropped(-30), 0.5 * dropped(-50, first=600)]) + 0.02
+    x = np.rint((x + 0.01 * white(count=2)) * 128) / 128
+    whole, parts = DETECTORS[name](), DETECTORS[name]()
+    whole.add(x)
+    start, draw = 0, rng(3)
+    while start < x.shape[1]:
+        stop = start + int(draw.choice([0, 1, 3, 50, 1000, 20_000]))
+        parts.add(x[:, start:stop])
+        start = stop
+    assert flat(parts.result()) == pytest.approx(flat(whole.result()), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("x", [np.zeros((2, 0)), np.zeros((2, 1)), np.zeros((2, 100_000)), np.ones((1, 3))])
+def test_nothing_is_found_in_nothing(x):
+    examination = Examination(len(x), RATE)
+    examination.add(x)
+    found = {f.damage for f in examination.diagnosis().findings if f.is_found}
+    assert found <= {"dc offset"}
+
+
+def test_findings_say_what_was_measured():
+    found = [
+        tops.finding((Tops(-0.5, 0.6, 0.2, "hard", 1.0), Tops(-math.inf, math.inf, 0, "none", 0.1))),
+        offset.finding(find_offset(sine(100) + 0.1, RATE)),
+        clicks.finding((Click(0, 5, 7, 0.9), Click(1, 8, 9, 0.85)), 2.0),
+        gaps.finding((gaps.Gap(0, 100, 1700, 0.9),), RATE),
+        dropouts.finding(find_dropouts(dropped(-30), RATE), RATE),
+        bandwidth.finding(bandwidth.Bandwidth(5000, "edge", 30, 1.0), RATE),
+        codec.finding(Shelf(16_400, 24, 0.75)),
+        hum.finding(hum.Hum(50.02, (1, 2, 3), -40, 20, 15, 0.6)),
+        noise.finding(noise.Noise(20, -40, 0.1, "white", 0.9, 0.75)),
+        reverberation.finding(reverberation.Reverberation(0.8, 0.8), is_voice=True),
+        quantisation.finding(quantisation.Quantisation(2.0**-7, 35, 0.75)),
+        channels.finding(find_channel_faults(np.vstack([sine(100), -sine(100)]))),
+    ]
+    assert all(one.is_found for one in found)
+    assert [one.summary for one in found] == [
+        "hard, at 0.5 to 0.6 of full scale, 10.00% of the samples",
+        "+0.1000 of full scale",
+        "2 clicks",
+        "1 gap of digital silence, 0.100 s together",
+        "1 fall of level by up to 30 dB, 0.044 s together",
+        "ends at 5,000 Hz, by an edge of 30 dB",
+        "shelf at 16,400 Hz, as MP3 has at 128 kbit/s",
+        "50.0 Hz and multiples, 20 dB below the sound",
+        "white, 20 dB below the sound",
+        "T60 of about 0.8 s",
+        "8.0 bits, its noise 35 dB below the sound",
+        "channels 1 and 2 are of opposite polarity",
+    ]
+    assert found[2].confidence == pytest.approx(0.5 + 0.5 * (0.8 + 0.7 - 1) / 2)
+    assert [(p.channel, p.start, p.stop) for p in found[3].places] == [(0, 100, 1700)]
+
+
+def test_a_room_is_told_of_voices_only():
+    assert reverberation.finding(reverberation.Reverberation(2.0, 1.0), is_voice=False).confidence == 0
+
+
+@pytest.mark.parametrize(("hz", "fall_db", "confidence"), [(5000, 20, 0.5), (5000, 30, 0.75), (7700, 40, 0)])
+def test_a_band_that_ends_near_half_the_rate_is_whole(hz, fall_db, confidence):
+    found = bandwidth.finding(bandwidth.Bandwidth(hz, "edge", fall_db, 1.0), RATE)
+    assert found.confidence == pytest.approx(confidence)
+
+
+def test_a_fall_into_digital_silence_is_told_once():
+    x = dropped(-200)
+    x[0, 1000 * 32 : 1020 * 32] = 0
+    examination = Examination(1, RATE)
+    examination.add(x)
+    diagnosis = examination.diagnosis()
+    assert (len(diagnosis.gaps), len(diagnosis.dropouts)) == (1, 0)
+    assert isinstance(examination._bandwidth, BandwidthDetector)
