@@ -3,10 +3,11 @@
 Run: python docs/other_damages.py RECORDING [--steps 69] [--model NAME]
 
 Prints how far three seconds of the recording come back from the magnitudes of their short-time spectrum, and
-from five per cent of their samples, as in CQT-Diff (Moliner et al. 2023).
+from five per cent of their samples, as in CQT-Diff (Moliner et al. 2023). Silence would get 0 dB.
 """
 
 import argparse
+import sys
 
 import soundfile
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 import audiomend
 from audiomend.operators.mask import Mask
 from audiomend.operators.stft_magnitude import StftMagnitude
+from audiomend.restorers.presets import find
 
 SECONDS = 3.0
 KEPT = 0.05  # of the samples
@@ -49,6 +51,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="evaluations of the network, 69 as published")
     parser.add_argument("--model", help="a model's name or folder")
     arguments = parser.parse_args()
+    fewest = find("cqtdiff-dc-rg").fewest_steps("inpaint")  # as many as of cqtdiff-rg
+    if arguments.steps is not None and arguments.steps < fewest:
+        print(f"With fewer than {fewest} steps the result may be worse than silence.", file=sys.stderr)
     samples, rate = soundfile.read(arguments.recording, dtype="float32", always_2d=True)
     x = torch.from_numpy(samples[: round(SECONDS * rate)].T.copy())
     x *= audiomend.load_model(arguments.model).card.sigma_data / x.square().mean().sqrt()

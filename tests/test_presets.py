@@ -175,6 +175,16 @@ def test_numbers_of_steps_are_the_published_ones(
     chosen = way("inpaint", None, None, preset=preset)
     assert {key: getattr(chosen, key) for key in expected} == expected
     assert (len(chosen.levels(1.0)) - 1, chosen.evaluations) == (steps, evaluations)
+    assert PRESETS[preset].steps("inpaint") == evaluations
+
+
+def test_half_of_the_published_steps_are_the_fewest() -> None:
+    assert [PRESETS["cqtdiff-rg"].fewest_steps(verb) for verb in VERBS] == [140, 35, 35]
+    assert PRESETS["ddnm"].fewest_steps("extend") == 50
+
+
+def test_a_cycle_that_cannot_be_cut_takes_more_than_was_asked_for() -> None:
+    assert way("inpaint", None, 9, preset="repaint").evaluations == 10
 
 
 def test_daps_anneals_between_its_published_levels() -> None:

@@ -12,7 +12,7 @@ from audiomend.errors import AudiomendError, Cancelled
 
 if TYPE_CHECKING:
     from audiomend.models.prior import load as load_model
-    from audiomend.restorers.arrays import declip, extend, inpaint, mend_blocks
+    from audiomend.restorers.arrays import declick, declip, extend, inpaint, mend_blocks
     from audiomend.restorers.generation import generate
     from audiomend.restorers.inspection import inspect
     from audiomend.restorers.inverse import invert
@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AudiomendError",
     "Cancelled",
+    "declick",
     "declip",
     "extend",
     "generate",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "declick": ("audiomend.restorers.arrays", "declick"),
     "declip": ("audiomend.restorers.arrays", "declip"),
     "extend": ("audiomend.restorers.arrays", "extend"),
     "generate": ("audiomend.restorers.generation", "generate"),

@@ -35,6 +35,9 @@ DAMAGES = {
     "clip": ("--sdr-db", 6),
     "lowpass": ("--cutoff-hz", 900),
     "gap": ("--gap", "0-0.0001"),
+    "softclip": ("--sdr-db", 15),
+    "dropout": ("--gap", "0-0.0001"),
+    "click": ("--per-second", 50),
 }
 
 
@@ -66,7 +69,40 @@ def test_degrade_clip_leaves_the_sdr_asked_for(
     np.testing.assert_array_equal(after, np.clip(before, -level, level))
 
 
-@pytest.mark.parametrize("damage", ["clip", "lowpass", "gap"])
+def test_degrade_softclip_leaves_the_sdr_asked_for(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    clean, output = write("in.wav", noise(), RATE, "DOUBLE"), tmp_path / "out.wav"
+    assert cli("degrade", "softclip", clean, output, "--sdr-db", 12).code == 0
+    assert sdr(read(clean), read(output)) == pytest.approx(12, abs=1e-4)
+
+
+def test_degrade_click_adds_the_same_to_every_channel(
+    cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean, paths = write("in.wav", noise(), RATE, "DOUBLE"), [tmp_path / f"{i}.wav" for i in range(3)]
+    options = ("--per-second", 10, "--level-db", 6)
+    assert cli("degrade", "click", clean, paths[0], *options).code == 0
+    assert cli("degrade", "click", clean, paths[1], *options, "--seed", 1).code == 0
+    monkeypatch.setattr("audiomend.cli.degrade.BLOCK_FRAMES", 777)
+    assert cli("degrade", "click", clean, paths[2], *options).code == 0
+    added, other, blocks = (read(path) - read(clean) for path in paths)
+    np.testing.assert_allclose(added[0], added[1], atol=1e-15)
+    np.testing.assert_array_equal(blocks, added)
+    assert not np.array_equal(other, added)
+    rms = np.sqrt(np.mean(np.square(read(clean))))
+    assert 1.3 * rms < np.abs(added).max() <= 2 * rms  # 6 dB, and the loudest of some 25
+
+
+def test_degrade_dropout_turns_down(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    clean, output = write("in.wav", noise(), RATE, "DOUBLE"), tmp_path / "out.wav"
+    assert cli("degrade", "dropout", clean, output, "--gap", "1-1.5", "--depth-db", 20).code == 0
+    ratio = read(output) / read(clean)
+    inside = slice(RATE + 50, RATE + RATE // 2 - 50)
+    np.testing.assert_allclose(ratio[:, inside], 0.1, rtol=1e-9)
+    np.testing.assert_allclose(ratio[:, :RATE], 1)
+    np.testing.assert_allclose(ratio[:, RATE + RATE // 2 :], 1)
+
+
+@pytest.mark.parametrize("damage", ["clip", "softclip", "lowpass", "gap", "dropout", "click"])
 def test_a_long_file_is_degraded_block_by_block(
     damage: str, cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +324,7 @@ def test_presets_are_listed_with_paper_equation_and_cost(cli: Callable) -> None:
         for steps, gradients in ((140, 279), (35, 69), (35, 0))
     ]
     assert [guided["cost"]["declip"], guided["cost"]["extend"], consistent["cost"]["extend"]] == costs
+    assert guided["fewest_steps"] == {"declip": 140, "inpaint": 35, "extend": 35}
     text = cli("presets").out.decode()
     assert all(name in text for name in PRESETS)
 

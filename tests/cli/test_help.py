@@ -2,11 +2,14 @@
 
 import dataclasses
 import inspect
+import itertools
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -27,6 +30,8 @@ from audiomend.restorers.settings import QUALITY_STEPS
 HEAVY = ("torch", "numpy", "scipy", "soundfile", "soxr", "PIL", "safetensors")
 HELP_CPU_S = 0.5
 WALKED = ("steps", "preset", "guidance", "solver", "sampler")
+ROOT = Path(__file__).parents[2]
+SET = {"$POSTER": "--data DIR", "$ROWS": "damaged", "$NAMES": "", "$STEPS": ""}  # the pages' variables
 PROGRAM = [sys.executable, "-m", "audiomend.cli.main"]
 
 
@@ -51,6 +56,32 @@ def test_every_help_has_an_example_and_explains_every_option(command: list[str],
         found = found.commands[name]
     for parameter in found.params:
         assert parameter.help, parameter.name
+
+
+def written_commands() -> list[str]:
+    """Command lines of the README and the docs: in blocks, and in the text with their arguments (IN, OUT)."""
+    found: set[str] = set()
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = page.read_text().replace("\\\n", "")
+        blocks = "".join(re.findall(r"^```sh$(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+        lines = re.findall(r"^audiomend .*$", blocks, re.MULTILINE)
+        lines += re.findall(r"^ {4}(audiomend .*)$", text, re.MULTILINE)
+        lines += re.findall(r"`(audiomend [^`\n]*\b[A-Z]{2,}\b[^`\n]*)`", text)
+        for line in lines:  # a\\|b in a table are two of them
+            found |= {" ".join(words) for words in itertools.product(*(w.split("\\|") for w in line.split()))}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("line", written_commands())
+def test_commands_of_the_docs_are_command_lines(line: str) -> None:
+    """They name commands and options that there are, and leave out nothing that is required."""
+    for name, value in SET.items():
+        line = line.replace(name, value)
+    _, *words = shlex.split(line)
+    command = typer.main.get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    command.make_context(line, words)
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:

@@ -23,11 +23,11 @@ from audiomend.audio.atomic import PartFile
 from audiomend.cli import interrupts, mend
 from audiomend.cli.main import main
 
-def stand_in(verb, source, output, settings, **_):
+def stand_in(source, output, *_):
     with interrupts.scratch(), tempfile.TemporaryDirectory(), PartFile(Path(output), force=False):
 {block}
 
-mend._mend = stand_in
+mend._mend_one = stand_in
 main()
 """
 NATIVE = """
@@ -119,12 +119,18 @@ def wait_for(process: subprocess.Popen[bytes], word: bytes) -> None:
         said += piece
 
 
-def check_interruption(process: subprocess.Popen[bytes], folder: Path, number: int = signal.SIGINT) -> None:
-    limit = LIMIT_S * slowness()
-    begun = time.perf_counter()
+def interrupt(process: subprocess.Popen[bytes], number: int = signal.SIGINT) -> tuple[bytes, bytes]:
+    """What the process said; it ends within LIMIT_S of an idle machine, however busy this one becomes."""
+    before, begun = slowness(), time.perf_counter()
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    assert time.perf_counter() - begun < limit
+    said = process.communicate(timeout=60)
+    took = time.perf_counter() - begun
+    assert took < LIMIT_S * before or took < LIMIT_S * slowness()
+    return said
+
+
+def check_interruption(process: subprocess.Popen[bytes], folder: Path, number: int = signal.SIGINT) -> None:
+    _, said = interrupt(process, number)
     assert process.returncode == interrupts.EXIT_CODE, said
     assert said == b"Interrupted.\n"
     assert [path for name in FOLDERS for path in (folder / name).iterdir()] == []
@@ -208,7 +214,7 @@ WORK = {
     "inpaint": ("--gap", "1-1.3", "--model", "wiener", "--steps", 200),
     "extend": ("--cutoff-hz", 1500, "--model", "wiener", "--steps", 200, "--report", "out/page.html"),
     "degrade clip": (),
-    "degrade lowpass": (),
+    "degrade lowpass": ("--cutoff-hz", 1500),
 }
 
 
@@ -229,18 +235,16 @@ def test_ten_interrupts_at_random_times(
     for _ in range(10):
         process = start(*PROGRAM, *verb.split(), source, "out/out.wav", *WORK[verb])
         time.sleep(random.uniform(0.02, 0.95) * life)
-        limit = LIMIT_S * slowness()
-        begun = time.perf_counter()
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-        assert time.perf_counter() - begun < limit
+        interrupt(process)
         assert process.returncode in (0, 1, -signal.SIGINT, interrupts.EXIT_CODE)
-        if process.returncode:
-            assert [path for name in FOLDERS for path in (tmp_path / name).iterdir()] == []
-        else:
-            assert (tmp_path / "out" / "out.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
+        left = {path.name: path for name in FOLDERS for path in (tmp_path / name).iterdir()}
+        if process.returncode == 0 or "out.wav" in left:  # the signal may come after the output has its name
+            assert left.pop("out.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
+            assert left.keys() <= {"residue.wav", "page.html"}
             for path in (tmp_path / "out").iterdir():
                 path.unlink()
+        else:
+            assert left == {}
 
 
 def test_while_the_report_is_written_the_sound_is_whole(

@@ -49,6 +49,7 @@ def test_samples_stand_beside_the_output_which_stays_as_it_is(
     assert (sounds[:, outside] == before[outside]).all()
     gap = sounds[:, ~outside]
     share = gap.var(axis=0, ddof=1).sum() / np.square(gap).mean(axis=0).sum()
+    assert told["started_from"] == "noise alone"
     assert told["share"] == pytest.approx(share, rel=1e-3)
     assert 0 < share < 1
 
@@ -139,8 +140,14 @@ def test_the_page_shows_and_plays_every_sample(cli: Callable, holed: Path, tmp_p
     assert cli("inpaint", holed, tmp_path / "out.wav", *QUICK, "--samples", 2, "--report", page).code == 0
     text = page.read_text()
     assert text.count("<audio") == 4
-    for word in ("Sample 1", "Sample 2", "What differs between 2 posterior samples", "2, seeds 0 to 1"):
+    for word in (
+        "Sample 1",
+        "Sample 2",
+        "What differs between 2 posterior samples",
+        "2, seeds 0 to 1, started from noise alone",
+    ):
         assert word in text
+    assert "the damaged signal (the output; the posterior samples say themselves)" in text
     assert re.search(r"In the \d+ of \d+ frames in which the samples differ", text)
     assert "was not measured for gaps" in text  # of the model wiener
 

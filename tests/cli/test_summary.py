@@ -9,9 +9,11 @@ from audiomend.audio.blocks import Assembly
 from audiomend.audio.file import Survey
 from audiomend.audio.formats import Format
 from audiomend.cli import console, summary
+from audiomend.restorers.damage import Gaps
 from audiomend.restorers.files import Outcome, Plan, Request
 from audiomend.restorers.frame import Options
 from audiomend.restorers.locate import Found
+from audiomend.restorers.settings import QUALITY_STEPS
 
 REQUEST = Request("declip", "in.wav", "out.wav", Options(seed=9, quality="fast"), residue="r.wav")
 PLAN = Plan(
@@ -23,11 +25,9 @@ PLAN = Plan(
 OUTCOME = Outcome(
     plan=PLAN,
     survey=Survey(1000, 0.75, ("the header lies",)),
-    assembly=Assembly(Format("FLAC", "PCM_24"), 0.5, 3, ("it is lossy",)),
+    assembly=Assembly(Format("FLAC", "PCM_24"), 0.5, 3, ("it is lossy",), 42, ((10, 30), (250, 275))),
     rate=100,
     channels=2,
-    intervals=((10, 30), (250, 275)),
-    changed=42,
     method="diffusion",
     settings="momentum, projection",
     model="prior",
@@ -46,9 +46,61 @@ def test_before() -> None:
     )
 
 
-def test_nothing_to_do() -> None:
-    plan = Plan(PLAN.found, 12.0, 0.0, 0.0)
-    assert summary.before(plan, REQUEST) == "in.wav: clipped at 0.5 of full scale; there is nothing to mend"
+@pytest.mark.parametrize(
+    ("damage", "hint", "is_copy", "said"),
+    [
+        (None, "--gap names one", True, "clipped at 0.5, so out.wav is a copy of the input; --gap names one"),
+        (None, "--gap names one", False, "clipped at 0.5, so nothing was mended in out.wav; --gap names one"),
+        (Gaps(((),)), "", True, "clipped at 0.5, but out.wav is a copy of the input"),
+    ],
+)
+def test_nothing_to_do(damage: Gaps | None, hint: str, is_copy: bool, said: str) -> None:
+    plan = replace(PLAN, found=Found(damage, "clipped at 0.5", {}, hint))
+    assembly = Assembly(Format("WAV", "PCM_16"), 1.0, 0, is_copy=is_copy)
+    outcome = replace(OUTCOME, plan=plan, assembly=assembly, survey=Survey(1000, 0.75, ()), steps=0)
+    assert summary.after(REQUEST, outcome) == said
+    assert summary.warnings(REQUEST, outcome) == []
+    assert summary.as_json(REQUEST, outcome)["warnings"] == [said]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "steps", "said"),
+    [
+        ({"quality": "fast"}, 8, "in 8 steps ("),
+        ({"quality": "best"}, 31, "in 31 steps (32 asked for) ("),
+        ({"steps": 9}, 10, "in 10 steps (9 asked for) ("),
+        ({"steps": 9, "quality": "best"}, 9, "in 9 steps ("),
+        ({"preset": "repaint"}, 2491, "in 2,491 steps ("),
+        ({"steps": 2000}, 1, "in 1 step (2,000 asked for) ("),
+    ],
+)
+def test_steps_that_cannot_be_had_are_told(chosen: dict[str, object], steps: int, said: str) -> None:
+    request = replace(REQUEST, options=Options(**chosen))  # pyright: ignore[reportArgumentType]
+    assert said in summary.after(request, replace(OUTCOME, steps=steps))
+    asked = chosen.get("steps") or QUALITY_STEPS.get(str(chosen.get("quality")))
+    assert summary.as_json(request, OUTCOME)["settings"]["steps_asked"] == asked
+
+
+@pytest.mark.parametrize(
+    ("verb", "preset", "published", "fewest"),
+    [
+        ("declip", "cqtdiff-dc", "279", 140),
+        ("inpaint", "cqtdiff-dc", "69", 35),
+        ("extend", "dps", "1,000", 500),
+    ],
+)
+def test_a_preset_with_too_few_steps_is_warned_of(
+    verb: str, preset: str, published: str, fewest: int
+) -> None:
+    request = Request(verb, "in.wav", "out.wav", Options(preset=preset))
+    assembly = replace(OUTCOME.assembly, gain=1.0, clamped=0, warnings=())
+    outcome = replace(OUTCOME, survey=Survey(1000, 0.75, ()), assembly=assembly)
+    assert summary.warnings(request, replace(outcome, steps=fewest - 1)) == [
+        f"{preset} was published with {published} steps; with fewer than {fewest} (here {fewest - 1}) it may "
+        "do worse than no preset at all"
+    ]
+    assert summary.warnings(request, replace(outcome, steps=fewest)) == []
+    assert summary.warnings(request, replace(outcome, steps=0)) == []  # nothing was walked
 
 
 def test_after() -> None:

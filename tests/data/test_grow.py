@@ -231,6 +231,24 @@ def test_instruments_play_from_a_quarter_faster_to_a_third_slower(
     assert 1.32 < max(tempos) <= 1.33
 
 
+def test_instruments_begin_where_the_stretched_notes_have_rung_in(
+    data: Path, synth: Synth, monkeypatch: pytest.MonkeyPatch
+):
+    tempos: list[float] = []
+
+    def noted(score: Score, tempo: float) -> Score:
+        tempos.append(tempo)
+        return score
+
+    sound = tone(5000, 20).astype(np.float32)
+    sound[-1] = 0.5  # no silent tail
+    monkeypatch.setattr(grow_module, "stretched", noted)
+    monkeypatch.setattr(grow_module, "play", lambda *_: sound)
+    for number in range(3):
+        signal = render_instruments(studio(data), synth, "train", number)[1]
+        assert len(signal) == len(sound) - round(8 * tempos[-1] * RATE)
+
+
 def test_a_silent_tail_is_cut(data: Path, synth: Synth, monkeypatch: pytest.MonkeyPatch):
     sound = np.concatenate([np.full(20 * RATE, 0.5), np.full(RATE, 0.51e-4), np.full(RATE, 0.49e-4)])
     monkeypatch.setattr(grow_module, "play", lambda *_: sound.astype(np.float32))

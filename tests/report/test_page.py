@@ -143,7 +143,7 @@ def test_the_sounds_are_embedded_level_matched() -> None:
 )
 def test_the_page_says_on_what_levels_were_matched(end: float, level: float, sentence: str) -> None:
     sound = Sound("a", tone(500, level), RATE)
-    root = parsed(Page("t", sounds=[sound], intervals=[Region(0, end)]))
+    root = parsed(Page("t", sounds=[sound, sound], intervals=[Region(0, end)]))
     how = next(e for e in root.iter("p") if e.get("class") == "how")
     assert said(how).endswith(sentence)
 

@@ -24,11 +24,18 @@ def test_the_share_counts_every_moment_once() -> None:
         Region(2.75, 3),
     ]
     html = timeline(regions, excerpt(10, 0, 10))
-    assert "<h3>Changed: 3 stretches, 1.995 s of 10.000 s (19.9 %)</h3>" in html
+    assert "<h3>Changed: 3 stretches, 1.995 s of 10.000 s (20% of the time)</h3>" in html
 
 
 def test_one_stretch_is_not_plural() -> None:
-    assert "Changed: 1 stretch, 0.500 s of 10.000 s (5.0 %)" in timeline([Region(1, 1.5)], excerpt(10, 0, 10))
+    assert "Changed: 1 stretch, 0.500 s of 10.000 s (5% of the time)" in timeline(
+        [Region(1, 1.5)], excerpt(10, 0, 10)
+    )
+
+
+def test_a_change_of_one_sample_has_a_length() -> None:
+    html = timeline([Region(1, 1 + 1 / 44100)], excerpt(10, 0, 10))
+    assert "Changed: 1 stretch, 0.023 ms of 10.000 s (0.00023% of the time)" in html
 
 
 def test_without_changes_there_is_no_timeline() -> None:
@@ -56,6 +63,12 @@ def test_describe() -> None:
     assert describe(Region(0, 2, low_hz=4000)) == "0.000 s to 2.000 s, above 4000 Hz"
     assert describe(Region(0, 2, low_hz=50, high_hz=60)) == "0.000 s to 2.000 s, 50 to 60 Hz"
     assert describe(Region(0, 2, high_hz=60)) == "0.000 s to 2.000 s, 0 to 60 Hz"
+
+
+def test_a_stretch_shorter_than_a_millisecond_has_two_ends() -> None:
+    assert describe(Region(1.61801, 1.61801 + 1 / 44100)) == "1.61801 s to 1.61803 s"
+    assert describe(Region(61.2, 61.2005)) == "1:01.2000 to 1:01.2005"
+    assert describe(Region(2.0, 2.0)) == "2.000000 s to 2.000000 s"
 
 
 def test_the_envelope_is_the_largest_sample_of_each_point() -> None:

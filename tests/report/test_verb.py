@@ -130,7 +130,7 @@ def test_the_facts(tmp_path: Path) -> None:
     assert facts["Settings"] == "3 steps, strength 1, precision float32"
     assert "Residue" not in facts
     assert page.lead == (
-        "Found: 1 gap, 0.020 s together, as given. 20 samples were changed, 0.67% of all."
+        "Found: 1 gap, 0.020 s together, as given. 20 samples were changed, 0.67% of all samples."
         " What stands in the gaps is invented: likely sound, not the lost one."
         " All other samples are those of the input."
     )
@@ -140,7 +140,7 @@ def test_the_facts(tmp_path: Path) -> None:
 
 def test_nothing_found_is_said(tmp_path: Path) -> None:
     page = mended(tmp_path, tone(), "declip")
-    assert page.lead == "Found: no hard clipping was found. Nothing was changed."
+    assert page.lead == "No hard clipping was found. Nothing was changed."
     assert page.intervals == []
     assert page.facts["Model"] == "none was needed"
     render(page)

@@ -161,6 +161,14 @@ def test_restoration_by_one_who_knows_is_perfect(segments: list[Segment]):
             assert good, (name, version, row)
 
 
+def test_a_low_pass_is_judged_above_its_cutoff_alone():
+    (figure,) = CASES[-1].figures.values()
+    time = np.arange(22050) / 44100
+    clean = 0.1 * np.random.default_rng(0).standard_normal(22050)
+    assert figure(clean, clean + 0.5 * np.sin(2 * np.pi * 500 * time)) < 0.1
+    assert figure(clean, clean + 0.5 * np.sin(2 * np.pi * 9000 * time)) > 1
+
+
 def test_restoration_shows_the_observation_only_where_it_is_told(segments: list[Segment]):
     table = restorations(oracle(segments[3].clean, only_told=True), segments[3:])
     row = table["gap of 100 ms, SDR in dB"]

@@ -46,22 +46,14 @@ class Spill:
 
     Attributes:
         peak: greatest absolute changed sample, full scale 1.
-        changed: how many samples (frames x channels) have changed.
-        intervals: where they are, in frames, half-open, in order.
 
     Args:
         channels: of the file.
         dtype: float32, or float64 where the file's samples need it.
-        merged: intervals with at most so many unchanged frames between them count as one.
     """
 
-    def __init__(
-        self, channels: int, dtype: type[np.float32] | type[np.float64] = np.float32, merged: int = 0
-    ) -> None:
+    def __init__(self, channels: int, dtype: type[np.float32] | type[np.float64] = np.float32) -> None:
         self.peak = 0.0
-        self.changed = 0
-        self.intervals: list[tuple[int, int]] = []
-        self._merged = merged
         self._channels = channels
         self._dtype = np.dtype(dtype)
         self._stretches: list[_Stretch] = []
@@ -98,17 +90,7 @@ class Spill:
         if not np.isfinite(samples[changed]).all():
             raise AudiomendError(f"the mended sound is not finite near frame {start + first:,}")
         self.peak = max(self.peak, float(np.abs(samples[changed]).max()))
-        self.changed += int(changed.sum())
         self._append(start + first, np.where(changed, samples, np.nan))
-        self._note(start + frames)
-
-    def _note(self, frames: Array) -> None:
-        """Join the changed frames, in order, to the intervals."""
-        for run in np.split(frames, np.flatnonzero(np.diff(frames) > self._merged + 1) + 1):
-            first, stop = int(run[0]), int(run[-1]) + 1
-            if self.intervals and first - self.intervals[-1][1] <= self._merged:
-                first = self.intervals.pop()[0]
-            self.intervals.append((first, stop))
 
     def _append(self, start: int, samples: Array) -> None:
         offset = self._file.seek(0, os.SEEK_END) // self._frame_bytes
@@ -162,12 +144,19 @@ class Assembly:
         gain: of the whole file, at most 1.
         clamped: samples that were cut to what the format holds.
         warnings: sentences for the user.
+        changed: mended samples (frames x channels) whose native value, before a lossy codec, is not what it
+            would be without the mending: those that differ by less than a step of the format do not count.
+        intervals: where they are, in frames, half-open, in order; those less than MERGED_S apart are one.
+        is_copy: whether every sample of the output is that of the input.
     """
 
     format: Format
     gain: float
     clamped: int
     warnings: tuple[str, ...] = ()
+    changed: int = 0
+    intervals: tuple[tuple[int, int], ...] = ()
+    is_copy: bool = False
 
 
 def assemble(
@@ -213,10 +202,12 @@ def assemble(
                 )
                 for place, (named, number_format, texts) in zip(places, wanted, strict=True)
             ]
-            clamped = 0
+            clamped, changed, is_copy = 0, Runs(round(MERGED_S * sound.rate)), chosen.is_exact
             for block in _whole(sound, found):
-                native, cut = _mended(block, spill, sound.format, chosen, gain)
+                native, other, cut = _mended(block, spill, sound.format, chosen, gain)
                 clamped += cut
+                changed.add(block.start, other)
+                is_copy = is_copy and np.array_equal(to_float(native), to_float(block.native))
                 output.write(native)
                 for removed in others:
                     removed.write(to_float(block.native) - to_float(native))
@@ -224,7 +215,32 @@ def assemble(
             carry_chunks(places[0].file, target.name, sound)
         for place in reversed(places):  # the output last: where it stands, all is done
             place.commit()
-    return Assembly(chosen, gain, clamped, _warnings(target.name, chosen))
+    warnings = _warnings(target.name, chosen)
+    return Assembly(chosen, gain, clamped, warnings, changed.samples, tuple(changed.intervals), is_copy)
+
+
+class Runs:
+    """Counts changed samples, and joins their frames to intervals.
+
+    merged: intervals with at most so many unchanged frames between them count as one.
+    """
+
+    def __init__(self, merged: int) -> None:
+        self.samples = 0
+        self.intervals: list[tuple[int, int]] = []
+        self._merged = merged
+
+    def add(self, start: int, changed: Array) -> None:
+        """Take which samples from frame `start` on have changed, (frames, channels) bool."""
+        self.samples += int(np.count_nonzero(changed))
+        frames = start + np.flatnonzero(changed.any(axis=1))
+        for run in np.split(frames, np.flatnonzero(np.diff(frames) > self._merged + 1) + 1):
+            if not len(run):
+                continue
+            first, stop = int(run[0]), int(run[-1]) + 1
+            if self.intervals and first - self.intervals[-1][1] <= self._merged:
+                first = self.intervals.pop()[0]
+            self.intervals.append((first, stop))
 
 
 def _warnings(name: str, chosen: Format) -> tuple[str, ...]:
@@ -261,16 +277,24 @@ def _whole(sound: Sound, found: Survey) -> Iterator[Block]:
         raise AudioReadError(f"{sound.name} ended after {stop:,} frames; {found.frames:,} were there before")
 
 
-def _mended(block: Block, spill: Spill, source: Format, chosen: Format, gain: float) -> tuple[Array, int]:
-    """The native samples of the output, (frames, channels), and how many were clamped."""
+def _mended(
+    block: Block, spill: Spill, source: Format, chosen: Format, gain: float
+) -> tuple[Array, Array, int]:
+    """The native samples of the output, which of them the mending changed, and how many were clamped.
+
+    Both arrays are (frames, channels).
+    """
     mended = spill.read(block.start, block.stop).T
     changed = ~np.isnan(mended)
     if gain == 1.0 and is_refinement(chosen, source):
         native = block.native.copy()
         native[changed] = from_float(mended[changed], chosen)
-        return native, _clamped(mended[changed], chosen)
-    samples = np.where(changed, mended, to_float(block.native)) * gain
-    return from_float(samples, chosen), _clamped(samples, chosen)
+        return native, native != block.native, _clamped(mended[changed], chosen)
+    before = to_float(block.native)
+    samples = np.where(changed, mended, before) * gain
+    native = from_float(samples, chosen)
+    changed[changed] = native[changed] != from_float(before[changed] * gain, chosen)
+    return native, changed, _clamped(samples, chosen)
 
 
 def _clamped(samples: Array, chosen: Format) -> int:

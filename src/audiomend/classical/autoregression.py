@@ -14,18 +14,20 @@ from torch import Tensor
 MATRIX_ELEMENTS = 1 << 24  # of the normal matrices held at a time, unless a single one is larger
 
 
-def lpc(x: Tensor, order: int) -> Tensor:
+def lpc(x: Tensor, order: int, white: float | Tensor = 0.0) -> Tensor:
     """Coefficients by the autocorrelation method, solved by Levinson's recursion.
 
     Args:
         x: (rows, time) real.
         order: at least 1.
+        white: energy of white noise that the model is to hold besides, over the row: one number or (rows,).
 
     Returns:
         (rows, order + 1), the first 1; silence gives 1, 0, 0, ...
     """
     size = x.shape[-1] + order
     r = torch.fft.irfft(torch.fft.rfft(x, size).abs().square(), size)[:, : order + 1]
+    r[:, 0] += white
     r = torch.where(r[:, :1] > 0, r, 0)
     a = torch.zeros_like(r)
     a[:, 0] = 1

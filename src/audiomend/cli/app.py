@@ -19,6 +19,7 @@ from audiomend.cli import (
     mend,
     models,
     presets,
+    restore,
     train,
 )
 from audiomend.cli.console import fail, tell
@@ -33,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example:  audiomend declip clipped.wav mended.wav --report page.html",
 )
+app.command("restore", epilog=restore.EXAMPLE)(restore.restore)
 mend.add_to(app)
 app.command("inspect", epilog=inspect.EXAMPLE)(inspect.inspect)
 app.add_typer(degrade.app, name="degrade")

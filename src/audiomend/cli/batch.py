@@ -4,7 +4,7 @@ import functools
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from audiomend.cli.options import Settings
 from audiomend.errors import UsageError
 
 if TYPE_CHECKING:
-    from audiomend.restorers.batch import Done, Item
+    from audiomend.restorers.batch import Done, Item, Work
     from audiomend.restorers.files import Request
     from audiomend.restorers.manifest import Row
 
@@ -41,24 +41,23 @@ def check(sources: Sequence[str], settings: Settings) -> None:
 
 
 def mend_all(
-    sources: Sequence[str], folder: Path, asked: Callable[[], "Request"], settings: Settings
+    verb: str, sources: Sequence[str], folder: Path, work: "Work", digest: str, settings: Settings
 ) -> None:
     """Mend files and folders into a folder; leaves with PARTIAL if only some could be mended, 1 if none.
 
-    asked: makes a request of which source, output and force are filled in for each file.
+    Args:
+        work: mends one file; a function of a module, with what it needs filled in.
+        digest: of all that the outputs follow from besides their inputs.
     """
-    from audiomend.models.store import card_of
-    from audiomend.restorers.batch import items, run_batch, settings_sha256
+    from audiomend.restorers.batch import items, run_batch
 
     wanted = items(sources, folder, recursive=settings.recursive)
-    request = asked()
-    digest = settings_sha256(request, card_of(settings.model))
     # Interrupted, this process leaves its semaphores to the one that multiprocessing has for that, which
     # removes them and complains.
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), _SEMAPHORES)))
     done = Counter[str]()
     told: list[tuple[Row, Done | None]] = []
-    with progress_bar(f"{request.verb}: {summary.plural(len(wanted), 'file')}") as bar:
+    with progress_bar(f"{verb}: {summary.plural(len(wanted), 'file')}") as bar:
 
         def finished(item: "Item", row: "Row", what: "Done | None") -> None:
             told.append((row, what))
@@ -67,7 +66,7 @@ def mend_all(
             bar.advance(len(told) / len(wanted))
 
         rows = run_batch(
-            functools.partial(mend_one, request, settings.threads),
+            work,
             wanted,
             folder,
             digest,
@@ -79,13 +78,13 @@ def mend_all(
     counts = ", ".join(f"{count:,} {words}" for words, count in done.items())
     (tell if done["failed"] else say)(f"{folder}: {summary.plural(len(wanted), 'file')}, {counts}")
     if settings.json:
-        print_json("batch", _as_json(request.verb, folder, told))
+        print_json("batch", _as_json(verb, folder, told))
     if done["failed"]:
         raise typer.Exit(PARTIAL if done["failed"] < len(rows) else 1)
 
 
 def mend_one(request: "Request", count: int | None, source: Path, output: Path, force: bool) -> "Done":
-    """Mend one file of a batch with so many threads, in whatever process."""
+    """Mend one file of a batch as `request` says, with so many threads, in whatever process."""
     from audiomend.restorers.batch import Done
     from audiomend.restorers.files import mend_file
     from audiomend.restorers.frame import threads

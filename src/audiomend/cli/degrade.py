@@ -1,4 +1,4 @@
-"""degrade clip, lowpass, gap: damages whose truth is known, to try the verbs on."""
+"""degrade clip, softclip, lowpass, gap, dropout, click: damages whose truth is known, to try the verbs on."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example:  audiomend degrade clip clean.wav clipped.wav --sdr-db 5"
 BLOCK_FRAMES = 1 << 18
+DROPOUT_FADE_S = 0.002
 
 Damaged = Callable[[int, int], Any]
 """The damaged samples, (channels, stop - start), of the frames start to stop."""
@@ -69,6 +70,136 @@ def clip(
         return damaged, f"clipped at {level:.4f} of full scale, which leaves an SDR of {sdr_db:g} dB"
 
     _degrade(source, output, clip_mode, force, plan)
+
+
+@app.command(epilog="Example:  audiomend degrade softclip clean.wav bent.wav --sdr-db 15")
+def softclip(
+    source: Source,
+    output: Output,
+    sdr_db: Annotated[
+        float,
+        typer.Option(
+            metavar="DB",
+            help="Signal-to-distortion ratio of the result, above 0 to 100 dB; the lower, the worse.",
+        ),
+    ] = 15.0,
+    clip_mode: ClipMode = "rescale",
+    force: Force = False,
+) -> None:
+    """Bend loud samples down, as a valve or a tape does, at the level that leaves an SDR.
+
+    One level for all channels; the file is read some ten times to find it.
+    """
+
+    def plan(clean: "SoundReader") -> tuple[Damaged, str]:
+        import torch
+
+        from audiomend.operators.soft_clip import SoftClip, level_for_sdr
+
+        def samples(start: int, stop: int) -> torch.Tensor:
+            return torch.from_numpy(clean.read(start, stop))
+
+        def blocks() -> Iterator[torch.Tensor]:
+            return (samples(start, stop) for start, stop in _blocks(clean.frames))
+
+        if not any(block.any() for block in blocks()):
+            raise UsageError(f"{source} is silent: there is nothing to bend")
+        operator = SoftClip(level_for_sdr(blocks, sdr_db))
+
+        def damaged(start: int, stop: int) -> Any:
+            return operator.forward(samples(start, stop)).numpy()
+
+        return (
+            damaged,
+            f"bent towards {operator.level:.4f} of full scale, which leaves an SDR of {sdr_db:g} dB",
+        )
+
+    _degrade(source, output, clip_mode, force, plan)
+
+
+@app.command(epilog="Example:  audiomend degrade click clean.wav scratched.wav --per-second 20 --level-db -5")
+def click(
+    source: Source,
+    output: Output,
+    per_second: Annotated[
+        float, typer.Option(metavar="NUMBER", help="Mean number of clicks in a second, above 0.")
+    ] = 5.0,
+    level_db: Annotated[
+        float,
+        typer.Option(
+            metavar="DB",
+            help="Peak of the loudest clicks over the RMS level of the file; the faintest are 20 dB lower.",
+        ),
+    ] = 15.0,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Of places and shapes, 0 or more.")] = 0,
+    clip_mode: ClipMode = "rescale",
+    force: Force = False,
+) -> None:
+    """Put clicks on top of the sound, as scratches and dust on a record make them.
+
+    Decaying noise of 0.02 to 1.4 ms at random places, the same in all channels.
+    """
+
+    def plan(clean: "SoundReader") -> tuple[Damaged, str]:
+        import numpy as np
+        import torch
+
+        from audiomend.operators.click import Clicks
+
+        _check_seed(seed)
+        energy = sum(float(np.square(clean.read(*block)).sum()) for block in _blocks(clean.frames))
+        if energy == 0:
+            raise UsageError(f"{source} is silent: clicks have no level to be measured by")
+        peak = (energy / (clean.frames * clean.channels)) ** 0.5 * 10 ** (level_db / 20)
+
+        def damaged(start: int, stop: int) -> Any:
+            clicks = Clicks.random(start, stop, clean.rate, per_second, peak, seed)
+            return clicks.forward(torch.from_numpy(clean.read(start, stop))).numpy()
+
+        return damaged, f"{per_second:g} clicks a second, the loudest of {peak:.4f} of full scale"
+
+    _degrade(source, output, clip_mode, force, plan)
+
+
+@app.command(epilog="Example:  audiomend degrade dropout clean.wav worn.wav --gap 1.20-1.25 --depth-db 30")
+def dropout(
+    source: Source,
+    output: Output,
+    gap: Annotated[
+        list[str],
+        typer.Option(
+            metavar="START-STOP",
+            help="A dropout in seconds (1.20-1.45) or as times (0:01:23.4-0:01:24), or an Audacity label "
+            "file; repeatable.",
+        ),
+    ],
+    depth_db: Annotated[
+        float, typer.Option(metavar="DB", help="By how much the level falls, above 0.")
+    ] = 30.0,
+    force: Force = False,
+) -> None:
+    """Let the level fall for a moment, as where a tape leaves its head.
+
+    It falls and rises within 2 ms, along a line of dB.
+    """
+
+    def plan(clean: "SoundReader") -> tuple[Damaged, str]:
+        import torch
+
+        from audiomend.operators.dropout import Dropout
+        from audiomend.restorers.regions import parse_intervals
+
+        stretches = parse_intervals(gap, clean.rate, clean.frames)
+        fade = round(DROPOUT_FADE_S * clean.rate)
+
+        def damaged(start: int, stop: int) -> Any:
+            near = [(first, end) for first, end in stretches if first < stop and end > start]
+            samples = torch.from_numpy(clean.read(start, stop))
+            return Dropout.at(near, depth_db, fade, start, stop).forward(samples).numpy()
+
+        return damaged, f"{summary.plural(len(stretches), 'dropout')} by {depth_db:g} dB"
+
+    _degrade(source, output, "rescale", force, plan)
 
 
 @app.command(epilog="Example:  audiomend degrade lowpass clean.wav dull.wav --cutoff-hz 3000")
@@ -178,6 +309,11 @@ def _emptied(clean: "SoundReader", bands: "tuple[Band, ...]", stretches: "list[I
         return np.where(boxes.lost(start, samples), boxes.warm(signal, start, stop).numpy(), samples)
 
     return damaged
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise UsageError(f"The seed {seed} is below 0")
 
 
 def _blocks(frames: int) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,7 @@ from audiomend.cli.options import FILES, Force, Source
 from audiomend.errors import UsageError
 
 if TYPE_CHECKING:
+    from audiomend.detect.diagnosis import Diagnosis
     from audiomend.restorers.inspection import Inspection
 
 EXAMPLE = (
@@ -124,22 +125,27 @@ def as_json(found: "Inspection") -> dict[str, Any]:
             "peak": diagnosis.peak,
         },
         "content": {"kind": diagnosis.content.kind, "speech": round(diagnosis.content.speech, 3)},
-        "findings": [
-            {
-                "damage": finding.damage,
-                "found": finding.is_found,
-                "confidence": round(finding.confidence, 3),
-                "summary": finding.summary,
-                "facts": dict(finding.facts),
-                "places_s": [
-                    [place.channel, place.start / diagnosis.rate, place.stop / diagnosis.rate]
-                    for place in finding.places[:LISTED]
-                ],
-            }
-            for finding in diagnosis.findings
-        ],
+        "findings": findings_of(diagnosis),
         "warnings": list(found.warnings),
     }
+
+
+def findings_of(diagnosis: "Diagnosis") -> list[dict[str, Any]]:
+    """The verdicts as plain data; places as channel from 0, start and stop in seconds."""
+    return [
+        {
+            "damage": finding.damage,
+            "found": finding.is_found,
+            "confidence": round(finding.confidence, 3),
+            "summary": finding.summary,
+            "facts": dict(finding.facts),
+            "places_s": [
+                [place.channel, place.start / diagnosis.rate, place.stop / diagnosis.rate]
+                for place in finding.places[:LISTED]
+            ],
+        }
+        for finding in diagnosis.findings
+    ]
 
 
 def _print_table(found: "Inspection") -> None:

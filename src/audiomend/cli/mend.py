@@ -1,5 +1,6 @@
-"""declip, inpaint, extend."""
+"""declip, declick, inpaint, extend."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,10 +11,22 @@ import typer
 from audiomend.cli import batch, interrupts, summary
 from audiomend.cli.console import Bar, print_json, progress_bar, say, warn
 from audiomend.cli.offline import forbid_network
-from audiomend.cli.options import WHERE, Bands, DeclipMethod, Gap, Method, Names, Settings, takes
+from audiomend.cli.options import (
+    WHERE,
+    WITHOUT_PRIOR,
+    Bands,
+    DeclipMethod,
+    Gap,
+    InpaintMethod,
+    Method,
+    Names,
+    Settings,
+    takes,
+)
 from audiomend.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
+    from audiomend.models.card import Card
     from audiomend.restorers.files import Outcome, Plan, Request
     from audiomend.restorers.locate import Given
 
@@ -21,12 +34,17 @@ PIPE = "-"
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the three verbs."""
+    """Add the four verbs."""
     app.command(
         epilog="Examples:\n\n"
         "  audiomend declip clipped.wav mended.wav\n\n"
         "  audiomend declip loud.flac mended.flac --quality best --report page.html"
     )(declip)
+    app.command(
+        epilog="Examples:\n\n"
+        "  audiomend declick record.wav mended.wav\n\n"
+        "  audiomend declick record.flac mended.flac --residue clicks.wav --report page.html"
+    )(declick)
     app.command(
         epilog="Examples:\n\n"
         "  audiomend inpaint dropouts.wav mended.wav\n\n"
@@ -63,9 +81,19 @@ def declip(
     _mend("declip", names, settings, method, clip_level=clip_level)
 
 
+@takes(Settings, *WITHOUT_PRIOR)
+def declick(names: Names, *, settings: Settings) -> None:
+    """Remove clicks and crackle.
+
+    A few samples that what is around them does not predict are taken out and interpolated; all others stay
+    as they are, to the bit. Drums and consonants are left alone.
+    """
+    _mend("declick", names, settings, "auto")
+
+
 @takes(Settings)
 def inpaint(
-    names: Names, *, settings: Settings, method: Method = "auto", gap: Gap = None, band: Bands = None
+    names: Names, *, settings: Settings, method: InpaintMethod = "auto", gap: Gap = None, band: Bands = None
 ) -> None:
     """Fill gaps: dropouts, cuts, stretches that are lost.
 
@@ -103,7 +131,7 @@ def _mend(
     verb: str,
     names: Sequence[str],
     settings: Settings,
-    method: str,
+    method: str = "auto",
     *,
     clip_level: float | None = None,
     gaps: tuple[str, ...] = (),
@@ -122,13 +150,22 @@ def _mend(
 
     if settings.output_dir is not None:
         batch.check(names, settings)
-        _check_names(settings)
-        batch.mend_all(names, settings.output_dir, request, settings)
+        card = check_names(settings)
+        from audiomend.restorers.batch import settings_sha256
+
+        asked = request()
+        work = functools.partial(batch.mend_one, asked, settings.threads)
+        batch.mend_all(verb, names, settings.output_dir, work, settings_sha256(asked, card), settings)
     else:
-        _mend_one(*_in_and_out(names, settings), request, settings)
+        _mend_one(*in_and_out(names, settings), request, settings)
 
 
-def _in_and_out(names: Sequence[str], settings: Settings) -> tuple[str, str]:
+def in_and_out(names: Sequence[str], settings: Settings) -> tuple[str, str]:
+    """IN and OUT.
+
+    Raises:
+        UsageError: there are not two names, or an option is for many files.
+    """
     if settings.recursive or settings.jobs != 1:
         raise UsageError("--recursive and --jobs are for many files, so they need -o DIR")
     if len(names) != 2:
@@ -139,7 +176,7 @@ def _in_and_out(names: Sequence[str], settings: Settings) -> tuple[str, str]:
 
 def _mend_one(source: str, output: str, asked: Callable[[str, str], "Request"], settings: Settings) -> None:
     with interrupts.scratch():
-        _check(source, output, settings)
+        check_paths(source, output, settings)
         with progress_bar(f"Opening {source}") as bar:
             from audiomend.restorers.files import mend_file
             from audiomend.restorers.frame import threads
@@ -195,7 +232,7 @@ def _request(
     )
 
 
-def _check(source: str, output: str, settings: Settings) -> None:
+def check_paths(source: str, output: str, settings: Settings) -> None:
     """Find out what can be found out at once, before torch is loaded."""
     from audiomend.audio.file import open_sound
     from audiomend.audio.output import check_output
@@ -208,20 +245,24 @@ def _check(source: str, output: str, settings: Settings) -> None:
             raise UsageError("--report reads IN and OUT once more, so neither can be -; give them names")
         others = [source, output, settings.residue, *sample_paths(output, settings.samples)]
         _check_report(settings.report, others, force=settings.force)
-    _check_names(settings)
+    check_names(settings)
     if source != PIPE:  # a pipe can be read only once
         with open_sound(source) as sound:
             check_output(output, sound, force=settings.force, clip_mode=settings.clip_mode)
 
 
-def _check_names(settings: Settings) -> None:
-    """Those of the model and the preset."""
+def check_names(settings: Settings) -> "Card":
+    """Of the preset and the model, whose card is given back.
+
+    Raises:
+        UsageError, ModelError: there is none by that name.
+    """
     from audiomend.models.store import card_of
     from audiomend.restorers.presets import find
 
-    card_of(settings.model)
     if settings.preset is not None:
         find(settings.preset)
+    return card_of(settings.model)
 
 
 def _check_report(page: Path, others: Sequence[str | Path | None], *, force: bool) -> None:
@@ -240,7 +281,8 @@ def _check_report(page: Path, others: Sequence[str | Path | None], *, force: boo
 
 
 def _announce(plan: "Plan", request: "Request", bar: Bar) -> None:
-    say(summary.before(plan, request))
+    if plan.damaged_seconds:
+        say(summary.before(plan, request))
     bar.show(f"{request.verb} {request.source}")
     bar.advance(0.0)
 
@@ -258,6 +300,6 @@ def _report(request: "Request", outcome: "Outcome", page: Path) -> None:
 def _conclude(request: "Request", outcome: "Outcome", settings: Settings) -> None:
     for warning in summary.warnings(request, outcome):
         warn(warning)
-    say(summary.after(request, outcome))
+    (say if outcome.changed else warn)(summary.after(request, outcome))
     if settings.json:
         print_json("mend", summary.as_json(request, outcome))

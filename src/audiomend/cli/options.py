@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-HOW = "How it is mended"
+HOW = "How it is done"
 WHERE = "Where"
 FILES = "Files"
 MANY = "Many files"
@@ -52,13 +52,17 @@ ClipMode = Annotated[
     ),
 ]
 Force = Annotated[
-    bool, typer.Option("--force", metavar="", help="Replace files that exist, IN too.", rich_help_panel=FILES)
+    bool,
+    typer.Option(
+        "--force", metavar="", help="Replace files that exist, an input too.", rich_help_panel=FILES
+    ),
 ]
 _METHOD = typer.Option(
     help="What mends. auto takes what measured best; diffusion is the prior, the others need none.",
     rich_help_panel=HOW,
 )
 Method = Annotated[Literal["auto", "diffusion"], _METHOD]
+InpaintMethod = Annotated[Literal["auto", "diffusion", "janssen", "a-spain", "similarity"], _METHOD]
 DeclipMethod = Annotated[
     Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar", "blend"], _METHOD
 ]
@@ -131,7 +135,8 @@ class Settings:
         int | None,
         typer.Option(
             metavar="COUNT",
-            help="Network evaluations a window, 1 or more, instead of --quality.",
+            help="Network evaluations a window, 1 or more, instead of --quality; where a step takes several, "
+            "the nearest number that can be had. A preset needs half of its own number or more.",
             show_default=False,
             rich_help_panel=HOW,
         ),
@@ -283,6 +288,13 @@ class Settings:
             rich_help_panel=MACHINE,
         ),
     ] = False
+
+
+WITHOUT_PRIOR = (
+    *("region", "strength", "residue", "report", "output_dir", "recursive", "jobs"),
+    *("clip_mode", "force", "json", "threads", "offline"),
+)
+"""The settings of verbs that evaluate no network."""
 
 
 def takes(settings: type[Any], *only: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

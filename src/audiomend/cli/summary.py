@@ -20,17 +20,15 @@ LISTED = 1000  # changed stretches that JSON lists
 def before(plan: "Plan", request: "Request") -> str:
     """What was found, and how long mending it will take."""
     found = f"{request.source}: {plan.found.summary}"
-    if not plan.damaged_seconds:
-        return f"{found}; there is nothing to mend"
     work = f"{found}; {plan.damaged_seconds:.1f} of {plan.seconds:.1f} s to be worked on"
     return f"{work}, in about {duration(plan.estimate_seconds)}" if plan.estimate_seconds else work
 
 
 def after(request: "Request", outcome: "Outcome") -> str:
     """What was done."""
-    name = "standard output" if request.output == "-" else request.output
+    name = _name(request)
     if not outcome.changed:
-        return f"{name} is a copy of the input"
+        return _unchanged(name, outcome)
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
     return (
         f"{name}: {plural(outcome.changed, 'sample')} changed ({percent(share)}), "
@@ -44,14 +42,41 @@ def _by(request: "Request", outcome: "Outcome") -> str:
     if not outcome.model:
         return f"{outcome.method} ({outcome.settings})"
     how = f"{outcome.precision}, seed {request.options.seed}"
-    return f"{outcome.model} in {plural(outcome.steps, 'step')} ({how})"
+    return f"{outcome.model} in {_steps(request, outcome)} ({how})"
+
+
+def _unchanged(name: str, outcome: "Outcome") -> str:
+    """That the output is the input, and what may be done about it."""
+    found = outcome.plan.found
+    result = f"{name} is a copy of the input" if outcome.assembly.is_copy else f"nothing was mended in {name}"
+    hint = f"; {found.hint}" if found.hint else ""
+    return f"{found.summary}{', so' if found.damage is None else ', but'} {result}{hint}"
+
+
+def _name(request: "Request") -> str:
+    return "standard output" if request.output == "-" else request.output
+
+
+def _steps(request: "Request", outcome: "Outcome") -> str:
+    """How many evaluations it took: a solver or a sampler may not have walks of the number asked for."""
+    asked = _asked(request)
+    taken = plural(outcome.steps, "step")
+    return taken if asked in (None, outcome.steps) else f"{taken} ({asked:,} asked for)"
+
+
+def _asked(request: "Request") -> int | None:
+    from audiomend.restorers.settings import QUALITY_STEPS
+
+    options = request.options
+    return options.steps or (QUALITY_STEPS[options.quality] if options.quality else None)
 
 
 def _differing(outcome: "Outcome") -> str:
     if outcome.drawn is None:
         return ""
     names = f"{outcome.drawn.samples[0].path} to {outcome.drawn.samples[-1].path}"
-    return f"; {percent(outcome.drawn.share)} of its energy differs between the posterior samples {names}"
+    share = percent(outcome.drawn.share)
+    return f"; of the energy of what they changed, {share} differs between the posterior samples {names}"
 
 
 def warnings(request: "Request", outcome: "Outcome") -> list[str]:
@@ -59,7 +84,23 @@ def warnings(request: "Request", outcome: "Outcome") -> list[str]:
     found = [*outcome.survey.warnings, *of_assembly(request.output, outcome.assembly)]
     for sample in () if outcome.drawn is None else outcome.drawn.samples:
         found += of_assembly(sample.path, sample.assembly)
-    return found
+    return found + _of_steps(request, outcome)
+
+
+def _of_steps(request: "Request", outcome: "Outcome") -> list[str]:
+    """A published walk cut so short that it is none."""
+    from audiomend.restorers.presets import find
+
+    if request.options.preset is None or not outcome.steps:
+        return []
+    preset = find(request.options.preset)
+    fewest = preset.fewest_steps(request.verb)
+    if outcome.steps >= fewest:
+        return []
+    return [
+        f"{request.options.preset} was published with {preset.steps(request.verb):,} steps; with fewer than "
+        f"{fewest:,} (here {outcome.steps:,}) it may do worse than no preset at all"
+    ]
 
 
 def of_assembly(name: str, assembly: "Assembly") -> list[str]:
@@ -125,6 +166,7 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
             "method_settings": outcome.settings or None,
             "model": outcome.model or None,
             "steps": outcome.steps,
+            "steps_asked": _asked(request),
             "started_from": outcome.started_from or None,
             "precision": outcome.precision or None,
         },
@@ -133,7 +175,7 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
         "previews": list(outcome.previews),
         "estimate_s": outcome.plan.estimate_seconds,
         "seconds": outcome.seconds,
-        "warnings": warnings(request, outcome),
+        "warnings": warnings(request, outcome) + ([] if outcome.changed else [after(request, outcome)]),
     }
 
 
@@ -151,7 +193,7 @@ def _samples(drawn: "Drawn | None") -> dict[str, Any] | None:
         }
         for sample in drawn.samples
     ]
-    return {"share": drawn.share, "files": files}
+    return {"share": drawn.share, "started_from": drawn.started_from, "files": files}
 
 
 def in_seconds(intervals: Sequence[tuple[int, int]], rate: int) -> list[tuple[float, float]]:

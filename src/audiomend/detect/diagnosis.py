@@ -72,14 +72,14 @@ class Diagnosis:
         return (
             tops.finding(self.clipping),
             offset.finding(self.offset),
-            clicks.finding(self.clicks, self.seconds),
+            clicks.finding(self.clicks, self.seconds, any(t.kind == "hard" for t in self.clipping)),
             gaps.finding(self.gaps, self.rate),
             dropouts.finding(self.dropouts, self.rate),
             bandwidth.finding(self.bandwidth, self.rate),
             codec.finding(self.shelf),
             hum.finding(self.hum),
             noise.finding(self.noise),
-            reverberation.finding(self.room, self.content.kind == "speech"),
+            reverberation.finding(self.room, self.content.speech),
             quantisation.finding(self.quantisation),
             channels.finding(self.faults),
         )

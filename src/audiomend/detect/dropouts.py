@@ -2,7 +2,7 @@
 
 The level in frames of 2 ms falls by 20 dB within three of them, stays down, and comes back to what it was as
 steeply. Speech and drums do that too, but not out of a steady sound and back into one: for 20 ms on either
-side the level must not fall by 12 dB. The price is that dropouts next to onsets and pauses are missed.
+side the level must not fall by 10 dB. The price is that dropouts next to onsets and pauses are missed.
 """
 
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ EDGE = 3  # frames within which it falls, and comes back
 DEPTH_DB = 24.0  # of the middle of it
 SHORTEST, LONGEST = 4, 500  # frames: 8 ms to 1 s
 CONTEXT = 10  # frames on either side that must be steady
-STEADY_DB = 12.0
-BALANCE_DB = 10.0  # between the levels before and after
+STEADY_DB = 10.0
+BALANCE_DB = 6.0  # between the levels before and after
 LEAST_DB = -30.0  # of the sound around it, relative to the channel's RMS
 SILENCE_DB = -140.0
 

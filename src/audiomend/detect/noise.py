@@ -3,8 +3,8 @@
 The spectrum is looked at in bands of a third of an octave, in stretches of 0.1 s. Where a band holds nothing
 but steady noise now and then, its power has a floor that it keeps coming back to, and at the floor its bins
 are distributed as the squared magnitudes of a Gaussian are: exponentially, so that the mean of their
-logarithm lies Euler's constant, 2.5 dB, below the logarithm of their mean. The floor of music is touched once,
-or is made of lines, whose logarithms lie further down. Bands where noise never shows are interpolated.
+logarithm lies Euler's constant, 2.5 dB, below the logarithm of their mean. The floor of music is touched
+once, or is made of lines, whose logarithms lie further down. Bands where noise never shows are interpolated.
 """
 
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ INDEPENDENT = 0.4 * GROUP  # squared magnitudes in a bin of a group that count a
 LEAST_NEAR = 0.4  # share of the stretches at the floor
 LEAST_FLATNESS_DB = -2.9  # mean logarithm at the floor over logarithm of the mean; −2.5 for noise
 LEAST_SHARE = 0.5  # of the bands that must show noise by themselves
+LEAST_SOUND = 0.01  # of the power: noise alone has an SNR of -20 dB
 AUDIBLE_DB, LOUD_DB, NONE_DB = 25.0, 15.0, 40.0
 COLOURS = ((-4.5, "brown"), (-1.5, "pink"), (1.5, "white"), (inf, "blue"))  # up to this slope in dB an octave
 
@@ -107,7 +108,7 @@ class NoiseDetector:
         total = (self._power / np.maximum(self._groups, 1)[:, None]) @ widths
         noise = np.array([_filled(f, s, self._octaves) @ widths for f, s in zip(floor, shows, strict=True)])
         share = float(shows[noise > 0].mean())
-        sound = max(float((total - noise).sum()), 1e-12 * float(total.sum()))
+        sound = max(float((total - noise).sum()), LEAST_SOUND * float(total.sum()))
         snr_db = 10 * log10(sound / float(noise.sum()))
         # A bin of power 1 is a density of one over half the size.
         level_db = 10 * log10(2 * float(noise.mean()) / self._size)
@@ -138,11 +139,11 @@ class NoiseDetector:
 
 
 def _edges(size: int, bin_hz: float) -> NDArray[np.int64]:
-    """First bin of each band and the end of the last: a third of an octave or LEAST_BINS, if that is more."""
+    """First bin of each band, a third of an octave or LEAST_BINS wide, and half the rate, where they end."""
     edges = [max(round(LOWEST_HZ / bin_hz), 1)]
     while (following := max(edges[-1] + LEAST_BINS, round(edges[-1] * THIRD))) <= size // 2:
         edges.append(following)
-    return np.array(edges)
+    return np.array([*edges[:-1], size // 2]) if len(edges) > 1 else np.array([*edges, size // 2])
 
 
 def _filled(

@@ -91,5 +91,5 @@ def finding(offsets: tuple[Offset, ...]) -> Finding:
     largest = max(offsets, key=lambda offset: offset.confidence)
     facts = {"level": [offset.level for offset in offsets]}
     if confidence < 0.5:
-        return Finding("dc offset", confidence, "none", facts)
-    return Finding("dc offset", confidence, f"{largest.level:+.4f} of full scale", facts)
+        return Finding("DC offset", confidence, "none", facts)
+    return Finding("DC offset", confidence, f"{largest.level:+.4f} of full scale", facts)

@@ -25,6 +25,7 @@ A, B = 7.356, 1.737
 LEAST_FALLS = 50
 SLOWEST, FASTEST, STEP = 5.0, 2000.0, 0.04  # of the falls that are counted, dB/s, and the relative step
 CEILING_DB = 10.0
+VOICE = 0.7  # from which a sound is a voice for sure: beats with an echo come near
 LONG_S, SURE_S, NONE_S = 0.45, 1.0, 0.2
 
 
@@ -90,10 +91,13 @@ def find_reverberation(x: NDArray[np.floating], sample_rate: float) -> Reverbera
     return detector.result()
 
 
-def finding(room: Reverberation, is_voice: bool) -> Finding:
-    """The verdict in words. It is about a voice: the ring of instruments is not told from a room's."""
+def finding(room: Reverberation, speech: float) -> Finding:
+    """The verdict in words. It is about a voice: the ring of instruments is not told from a room's.
+
+    speech: how sure it is a voice, 0 to 1.
+    """
     facts = {"t60_s": round(room.t60_s, 2) if room.t60_s else None}
-    if not is_voice:
+    if speech < VOICE:
         return Finding("reverberation", 0.0, "not told from the ring of music", facts)
     if room.confidence < 0.5:
         return Finding("reverberation", room.confidence, "little", facts)

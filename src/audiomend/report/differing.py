@@ -106,7 +106,7 @@ def _sentence(found: Spread) -> str:
     share = variance[differs].sum() / energy[differs].sum()
     return (
         f"In the {int(differs.sum()):,} of {len(differs):,} frames in which the samples differ,"
-        f" {in_words(min(float(share), 1.0))} of the energy differs between them."
+        f" {in_words(min(float(share), 1.0))} of the energy of those frames differs between them."
     )
 
 

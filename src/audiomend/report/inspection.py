@@ -47,7 +47,7 @@ def _lead(present: list[Finding]) -> str:
 
 def _facts(found: Inspection, present: list[Finding]) -> dict[str, str]:
     diagnosis = found.diagnosis
-    sure = {f.damage.capitalize(): f"{f.summary}; {percent(f.confidence)} sure" for f in present}
+    sure = {f.damage[0].upper() + f.damage[1:]: f"{f.summary}; {percent(f.confidence)} sure" for f in present}
     absent = ", ".join(finding.damage for finding in diagnosis.findings if not finding.is_found)
     return {
         **sure,

@@ -9,11 +9,13 @@ from audiomend.audio.blocks import MERGED_S
 from audiomend.report import spectrogram
 from audiomend.report.listening import Excerpt
 from audiomend.report.markup import percent
-from audiomend.report.players import clock
-from audiomend.report.spectrogram import Region
+from audiomend.report.spectrogram import Region, clock
+from audiomend.report.words import percent as in_words
 
 POINTS = 600  # of the waveform
 LISTED = 100  # changed stretches written out
+SHORT_S = 0.01  # times below it are written in ms
+SHORTEST_S = 1e-6  # no time is written finer
 
 
 def timeline(intervals: Sequence[Region], excerpt: Excerpt, marked: str = "Changed") -> str:
@@ -46,12 +48,14 @@ def _summary(count: int, intervals: Sequence[Region], duration: float) -> str:
     everywhere = [Region(region.start, region.end) for region in intervals]
     total = sum(part.end - part.start for part in spectrogram.visible(everywhere, 0, duration, closest=0))
     stretches = "1 stretch" if count == 1 else f"{count} stretches"
-    return f"{stretches}, {total:.3f} s of {duration:.3f} s ({100 * total / duration:.1f} %)"
+    length = f"{total:.3f} s" if total >= SHORT_S else f"{1000 * total:.2g} ms"
+    return f"{stretches}, {length} of {duration:.3f} s ({in_words(total / duration)} of the time)"
 
 
 def describe(stretch: Region) -> str:
     """A changed stretch in words: its times, and its band where it has one."""
-    times = f"{clock(stretch.start)} to {clock(stretch.end)}"
+    step = min(0.001, max(stretch.end - stretch.start, SHORTEST_S))
+    times = f"{clock(stretch.start, step)} to {clock(stretch.end, step)}"
     if math.isinf(stretch.high_hz):
         return f"{times}, above {stretch.low_hz:.0f} Hz" if stretch.low_hz > 0 else times
     return f"{times}, {stretch.low_hz:.0f} to {stretch.high_hz:.0f} Hz"

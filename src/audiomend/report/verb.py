@@ -27,9 +27,16 @@ Pairs = Iterable[tuple[Samples, Samples]]
 
 BLOCK_FRAMES = 1 << 18
 LISTED = 5  # values of a finding that are written out
-TITLES = {"declip": "Declipped", "inpaint": "Gaps filled", "extend": "Treble extended"}
+TITLES = {
+    "declip": "Declipped",
+    "declick": "Clicks removed",
+    "inpaint": "Gaps filled",
+    "extend": "Treble extended",
+}
 INVENTED = {
     "declip": "What lies beyond the clip level is invented: likely peaks, not the lost ones."
+    " All other samples are those of the input.",
+    "declick": "What stands in the place of a click is interpolated from the sound on either side."
     " All other samples are those of the input.",
     "inpaint": "What stands in the gaps is invented: likely sound, not the lost one."
     " All other samples are those of the input.",
@@ -55,7 +62,7 @@ def page_of(request: Request, outcome: Outcome) -> Page:
         by_position(source, frames) as before,
         by_position(output, frames) as after,
     ):
-        start = loudest_change(_pairs(before, after, outcome.assembly.gain), rate)
+        start = loudest_change(pairs(before, after, outcome.assembly.gain), rate)
         stop = min(start + round(EXCERPT_SECONDS * rate), frames)
         sounds = [
             Sound("Before", before.read(start, stop), rate, request.source),
@@ -69,7 +76,7 @@ def page_of(request: Request, outcome: Outcome) -> Page:
     low_hz = outcome.plan.found.facts.get("cutoff_hz", 0.0)
     return Page(
         title=f"{TITLES[request.verb]}: {Path(request.output).name}",
-        lead=f"Found: {outcome.plan.found.summary}. {_done(request.verb, outcome)}",
+        lead=f"{_found(outcome)}. {_done(request.verb, outcome)}",
         sounds=[*sounds, *samples],
         samples=_differing(request, outcome, samples) if samples else None,
         facts=_facts(request, outcome),
@@ -118,8 +125,8 @@ def changed_runs(pairs: Pairs, tolerance: float, merged: int) -> list[tuple[int,
     return runs
 
 
-def _pairs(before: SoundReader, after: SoundReader, gain: float) -> Iterator[tuple[Samples, Samples]]:
-    """Both files in blocks, the second at the level of the first."""
+def pairs(before: SoundReader, after: SoundReader, gain: float) -> Iterator[tuple[Samples, Samples]]:
+    """Both files in blocks, (channels, time) each, the second at the level of the first."""
     for start, stop in itertools.pairwise([*range(0, before.frames, BLOCK_FRAMES), before.frames]):
         yield before.read(start, stop), after.read(start, stop) / gain
 
@@ -129,7 +136,7 @@ def _changes(
 ) -> list[tuple[int, int]]:
     """Runs of changed frames: to the sample in the excerpt, where levels are compared on the others."""
     first, end = excerpt
-    merged = changed_runs(_pairs(before, after, gain), tolerance, round(MERGED_S * before.rate))
+    merged = changed_runs(pairs(before, after, gain), tolerance, round(MERGED_S * before.rate))
     heard = [(before.read(first, end), after.read(first, end) / gain)]
     return sorted(
         [(start, min(stop, first)) for start, stop in merged if start < first]
@@ -145,18 +152,31 @@ def _tolerance(source: Format, outcome: Outcome) -> float:
     return 0.0 if is_copy else 2.0 ** (1 - chosen.bits) / gain
 
 
+def _found(outcome: Outcome) -> str:
+    found = outcome.plan.found
+    if found.damage is None:
+        return found.summary[:1].upper() + found.summary[1:]
+    return f"Found: {found.summary}"
+
+
 def _done(verb: str, outcome: Outcome) -> str:
     if not outcome.changed:
         return "Nothing was changed."
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
-    return f"{outcome.changed:,} samples were changed, {percent(share)} of all. {INVENTED[verb]}"
+    return (
+        f"{outcome.changed:,} samples were changed, {percent(share)} of {_of_all(outcome)}. {INVENTED[verb]}"
+    )
+
+
+def _of_all(outcome: Outcome) -> str:
+    return "all samples" if outcome.channels == 1 else f"all samples of {outcome.channels} channels"
 
 
 def _losses(outcome: Outcome) -> list[str]:
     """What the format of the output did to level and peaks."""
     assembly, found = outcome.assembly, list[str]()
     if assembly.gain < 1:
-        found.append(f"The whole file is {-_decibels(assembly.gain):.2f} dB quieter, so that its peaks fit.")
+        found.append(f"The whole file is {-decibels(assembly.gain):.2f} dB quieter, so that its peaks fit.")
     if assembly.clamped:
         found.append(f"{assembly.clamped:,} samples were clamped to full scale.")
     return found
@@ -171,7 +191,7 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
         "SHA-256 of the output": outcome.output_sha256,
         "Format": f"{assembly.format.container} {assembly.format.subtype}, {outcome.rate:,} Hz, "
         f"channels: {outcome.channels}, frames: {outcome.survey.frames:,}",
-        "Gain": f"{assembly.gain:.4f} ({_decibels(assembly.gain):.2f} dB), clip mode {request.clip_mode}",
+        "Gain": f"{assembly.gain:.4f} ({decibels(assembly.gain):.2f} dB), clip mode {request.clip_mode}",
         "Residue": request.residue or "",
         **{f"Found: {name.replace('_', ' ')}": _words(value) for name, value in found.items()},
         "Regions": ", ".join(request.regions) or "everywhere",
@@ -180,7 +200,7 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
         "Settings": ", ".join(_settings(outcome, options)),
         "Preset": options.preset or "",
         "Chosen": ", ".join(f"{what} {name}" for what, name in options.changes.items()),
-        "Started from": outcome.started_from,
+        "Started from": _started_from(outcome),
         "Seed": str(options.seed) if outcome.model else "",
         "Posterior samples": _of_samples(outcome),
         "Time": f"{outcome.seconds:.1f} s",
@@ -189,9 +209,15 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
+def _started_from(outcome: Outcome) -> str:
+    if outcome.drawn is None:
+        return outcome.started_from
+    return f"{outcome.started_from} (the output; the posterior samples say themselves)"
+
+
 def _settings(outcome: Outcome, options: Options) -> Iterator[str]:
     if outcome.model:
-        yield f"{outcome.steps} steps"
+        yield f"{outcome.steps:,} steps"
     yield f"strength {options.strength:g}"
     if outcome.model:
         yield f"precision {outcome.precision}"
@@ -202,9 +228,9 @@ def _of_samples(outcome: Outcome) -> str:
         return ""
     drawn = outcome.drawn
     first, last = drawn.samples[0].seed, drawn.samples[-1].seed
-    share = percent(drawn.share)
     return (
-        f"{len(drawn.samples)}, seeds {first} to {last}; {share} of the energy of what they changed differs"
+        f"{len(drawn.samples)}, seeds {first} to {last}, started from {drawn.started_from};"
+        f" {percent(drawn.share)} of the energy of what they changed, in the whole file, differs between them"
     )
 
 
@@ -218,5 +244,6 @@ def _words(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _decibels(gain: float) -> float:
+def decibels(gain: float) -> float:
+    """A gain in dB."""
     return 20 * math.log10(gain)

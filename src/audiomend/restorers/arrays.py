@@ -105,6 +105,23 @@ def declip(
     return _mended("declip", audio, sample_rate, given, options, samples, regions, progress, threads)
 
 
+def declick(
+    audio: Samples,
+    sample_rate: int,
+    *,
+    strength: float = 1.0,
+    regions: Sequence[Seconds] = (),
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Samples:
+    """Remove clicks and crackle. Samples that are not part of one stay as they are.
+
+    The arguments, the result and the errors are those of `declip`.
+    """
+    options = Options(strength=strength)
+    return _mended("declick", audio, sample_rate, Given(), options, None, regions, progress, threads)
+
+
 def inpaint(
     audio: Samples,
     sample_rate: int,
@@ -136,7 +153,8 @@ def inpaint(
         band: (low, high) in Hz, one or more: only these bands are lost, in the gaps, or else in the regions;
             what the audio holds in them there is replaced, and the rest stays, to 80 dB. The two are mixed
             in the first and last 10 ms. Empty means all.
-        method: auto or diffusion.
+        method: auto takes what measured best; diffusion is the prior; janssen, a-spain and similarity need
+            none, and none of the arguments that are about it. A band takes auto and diffusion.
 
     The other arguments, the result and the errors are those of `declip`.
     """
@@ -228,7 +246,7 @@ def mend_blocks(
     kept in a temporary file; memory does not grow with their number.
 
     Args:
-        verb: declip, inpaint or extend.
+        verb: declip, declick, inpaint or extend.
         blocks: (channels, n) floats each, any n.
         sample_rate: in Hz.
         options, given: as for files; None for the defaults.

@@ -49,10 +49,12 @@ class Drawn:
         samples: in the order of their seeds.
         share: of the energy of all changed samples, how much differs between posterior samples, 0 to 1: 0 if
             all are alike, 1 if they have nothing in common.
+        started_from: the guess that they were walked from, in words; the output may have another.
     """
 
     samples: tuple[Sample, ...]
     share: float
+    started_from: str
 
 
 def sample_paths(output: str, count: int) -> list[str]:

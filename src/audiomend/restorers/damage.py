@@ -1,5 +1,6 @@
 """A damage located in a signal: what is lost, and which operator stands for it, by position."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,7 +29,7 @@ class Damage(Protocol):
 
     @property
     def verb(self) -> str:
-        """declip, inpaint, inpaint-band or extend: which settings fit."""
+        """declip, declick, inpaint, inpaint-band or extend: which settings fit."""
         ...
 
     @property
@@ -154,6 +155,7 @@ class Gaps:
     Attributes:
         gaps: of each channel, (first, end) in samples, sorted, not touching.
         severity: seconds of the longest.
+        verb: inpaint, or declick where the gaps are clicks.
     """
 
     gaps: tuple[tuple[tuple[int, int], ...], ...]
@@ -329,5 +331,7 @@ class Within:
         return self.damage.operator(starts, length, rows, gain)
 
 
-def _near(intervals: Sequence[tuple[int, int]], start: int, stop: int) -> list[tuple[int, int]]:
-    return [interval for interval in intervals if interval[0] < stop and interval[1] > start]
+def _near(intervals: Sequence[tuple[int, int]], start: int, stop: int) -> Sequence[tuple[int, int]]:
+    """Those of sorted intervals, which do not touch, that reach into a stretch."""
+    first = bisect_right(intervals, start, key=lambda interval: interval[1])
+    return intervals[first : bisect_left(intervals, stop, key=lambda interval: interval[0])]

@@ -9,7 +9,7 @@ from typing import cast
 
 import numpy as np
 
-from audiomend.audio.blocks import MERGED_S, Assembly, Spill, assemble
+from audiomend.audio.blocks import Assembly, Spill, assemble
 from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
@@ -34,7 +34,7 @@ class Request:
     """What a user asks of one file.
 
     Attributes:
-        verb: declip, inpaint or extend.
+        verb: declip, declick, inpaint or extend.
         source, output: paths; "-" is a WAV on a pipe.
         options: as for arrays; its regions are filled from `regions`.
         given: what the user knows of the damage; its gaps are filled from `gaps`, or else, where bands are
@@ -86,10 +86,8 @@ class Outcome:
     Attributes:
         plan: what was found.
         survey: frames, peak and warnings of the input.
-        assembly: format, gain and clamped samples of the output.
+        assembly: format, gain, changed and clamped samples of the output.
         rate, channels: of both.
-        intervals: frames that hold changed samples, half-open, in order; those less than 10 ms apart are one.
-        changed: number of changed samples over all channels.
         method, settings: what mended, and its settings in words; empty if nothing had to be.
         model, precision, steps: of the diffusion prior; empty and 0 if none took part.
         started_from: the guess that was walked from, in words; empty like the model.
@@ -104,8 +102,6 @@ class Outcome:
     assembly: Assembly
     rate: int
     channels: int
-    intervals: tuple[Interval, ...]
-    changed: int
     method: str
     settings: str
     model: str
@@ -117,6 +113,16 @@ class Outcome:
     output_sha256: str
     drawn: Drawn | None = None
     previews: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> int:
+        """Number of samples over all channels that the mending changed in the output."""
+        return self.assembly.changed
+
+    @property
+    def intervals(self) -> tuple[Interval, ...]:
+        """Frames that hold such samples, half-open, in order; those less than 10 ms apart are one."""
+        return self.assembly.intervals
 
 
 def mend_file(
@@ -142,10 +148,9 @@ def mend_file(
         input_sha256 = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
         level = ActiveLevel(sound.rate)
         found, counted = _survey(request, sound, level)
-        merged = round(MERGED_S * sound.rate)
         with (
             by_position(sound, counted.frames) as reader,
-            Spill(sound.channels, _wide(sound), merged) as spill,
+            Spill(sound.channels, _wide(sound)) as spill,
             contextlib.ExitStack() as more,
         ):
 
@@ -168,7 +173,11 @@ def mend_file(
             previews = list[str]()
             if on_the_way and request.previews is not None:
                 previews = write_previews(request.previews, reader, on_the_way, force=request.force)
-            drawn = _drawn(request, sound, counted, reader, wanted, beside, kept) if kept else None
+            drawn = None
+            if job is not None and kept:
+                samples = _write_samples(request, sound, counted, wanted, beside, kept)
+                started_from = next(one.started_from for one in drawings if one is not None)
+                drawn = Drawn(samples, share_that_differs(reader, kept), started_from)
             written = assemble(sound, counted, spill, target, clip_mode=request.clip_mode, residue=residue)
             return Outcome(
                 plan=plan,
@@ -176,8 +185,6 @@ def mend_file(
                 assembly=written,
                 rate=sound.rate,
                 channels=sound.channels,
-                intervals=tuple(spill.intervals),
-                changed=spill.changed,
                 method="" if job is None else job.method,
                 settings="" if job is None else job.settings,
                 model="" if job is None else job.model,
@@ -237,22 +244,21 @@ def _check_beside(request: Request, sound: Sound) -> list[Target]:
     return check_samples(request.output, request.samples, others, sound, force=force, clip_mode=clip_mode)
 
 
-def _drawn(
+def _write_samples(
     request: Request,
     sound: Sound,
     counted: Survey,
-    reader: SoundReader,
     wanted: Sequence[Options],
     targets: Sequence[Target],
     spills: Sequence[Spill],
-) -> Drawn:
+) -> tuple[Sample, ...]:
     """Write the posterior samples, each in the way of the output."""
     written = list[Sample]()
     for options, target, spill in zip(wanted, targets, spills, strict=True):
         assembly = assemble(sound, counted, spill, target, clip_mode=request.clip_mode)
         path = cast(Path, target.path)
         written.append(Sample(str(path), options.seed, assembly, sha256(path)))
-    return Drawn(tuple(written), share_that_differs(reader, spills))
+    return tuple(written)
 
 
 def _residue(request: Request, sound: Sound, target: Target) -> Target | None:

@@ -288,6 +288,11 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
         raise UsageError(
             f"The method {name} evaluates no network, so it takes no {refused[0]}; diffusion does."
         )
+    if damage.severity > method.most:
+        raise UsageError(
+            f"The method {name} fills gaps of up to {method.most:g} s; one here lasts"
+            f" {damage.severity:.3f} s, for which there are similarity and diffusion."
+        )
     damage, chosen = (
         Within(damage, options.regions) if options.regions else damage,
         method.at(options.quality),

@@ -49,7 +49,8 @@ def invert(
         frames: length of the signal. All of it is in memory, and with a gradient the graph of every window.
         sample_rate: in Hz.
         preset, guidance, solver, steps, model, seed, precision, device, walk: as for `audiomend.declip`; a
-            preset's settings are those for gaps. Norms of a residual are Euclidean in each channel; of
+            preset's settings are those for gaps, and in less than half of its steps the result may be worse
+            than silence. Norms of a residual are Euclidean in each channel; of
             matrices, such as magnitudes, spectral, as CQT-Diff's code has it.
 
     Returns:

@@ -1,6 +1,6 @@
 """Finding what a verb is to mend, unless the user has said it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from audiomend.audio.file import Accumulator
 from audiomend.detect.bandwidth import FULL_BAND, BandwidthDetector
+from audiomend.detect.clicks import Click, ClickDetector
 from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.gaps import GapDetector
 from audiomend.errors import UsageError
@@ -19,8 +20,12 @@ from audiomend.restorers.damage import Boxes, Clipped, Damage, Dull, Gaps
 from audiomend.restorers.regions import Interval, merge
 
 Array = NDArray[Any]
-VERBS = ("declip", "inpaint", "extend")
+VERBS = ("declip", "declick", "inpaint", "extend")
 SURE_EDGE = 1.0  # falls of less than 20 dB: where a sound ends by nature, or all but ends before the edge
+LOWER_LEVEL = "a lower --clip-level takes more samples for clipped"
+SET_LEVEL = "--clip-level sets a level by hand"
+SET_GAP = "--gap names one by hand"
+SET_CUTOFF = "--cutoff-hz sets one by hand"
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,14 @@ class Found:
         damage: to be mended; None if there is none of this kind.
         summary: one sentence for the user.
         facts: names and values for reports.
+        hint: which option of the command line says by hand what was looked for; empty where something was
+            found.
     """
 
     damage: Damage | None
     summary: str
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,8 @@ def search(verb: str, given: Given, rate: int, channels: int) -> Search:
     """
     if verb == "declip":
         return _search_clipping(given.clip_level, rate, channels)
+    if verb == "declick":
+        return _search_clicks(rate, channels)
     if verb == "inpaint" and given.bands:
         return _search_boxes(given.bands, given.gaps, rate)
     if verb == "inpaint":
@@ -102,7 +112,7 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
         def given() -> Found:
             facts = {"clip_level": level, "clipped_samples": beyond.count}
             if not beyond.count:
-                return Found(None, f"no sample reaches the clip level of {level:g}", facts)
+                return Found(None, f"no sample reaches the clip level of {level:g}", facts, LOWER_LEVEL)
             damage = Clipped(-levels, levels, rate, beyond.count / beyond.samples)
             return Found(damage, f"clipped at {level:g} of full scale, as given", facts)
 
@@ -121,7 +131,7 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
             "confidence": [round(v.confidence, 3) for v in verdicts],
         }
         if not clipped:
-            return Found(None, "no hard clipping was found", facts)
+            return Found(None, "no hard clipping was found", facts, SET_LEVEL)
         finite = [abs(x) for x in (*low.ravel(), *high.ravel()) if np.isfinite(x)]
         where = (
             f"{min(finite):.4g}"
@@ -135,13 +145,41 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
     return Search((detector,), conclude)
 
 
+def _search_clicks(rate: int, channels: int) -> Search:
+    detector = ClickDetector(channels, rate)
+
+    def conclude() -> Found:
+        clicks = detector.result()
+        facts = {"clicks": len(clicks), "clicked_samples": sum(click.stop - click.start for click in clicks)}
+        if not clicks:
+            return Found(None, "no click was found", facts)
+        damage = clicked(clicks, rate, channels)
+        count = f"{len(clicks):,} click{'s' if len(clicks) > 1 else ''}"
+        return Found(damage, f"{count}, the longest of {1000 * damage.severity:.1f} ms", facts)
+
+    return Search((detector,), conclude)
+
+
+def clicked(clicks: Sequence[Click], rate: int, channels: int) -> Gaps:
+    """Clicks, at least one, as what is lost: they and a sample on either side.
+
+    A click's ends are as faint as the residual of the sound itself.
+    """
+    rows = tuple(
+        tuple(merge((max(k.start - 1, 0), k.stop + 1) for k in clicks if k.channel == channel))
+        for channel in range(channels)
+    )
+    longest = max(stop - start for row in rows for start, stop in row) / rate
+    return Gaps(rows, longest, verb="declick")
+
+
 def _search_gaps(gaps: tuple[Interval, ...], rate: int, channels: int) -> Search:
     def found(rows: tuple[tuple[Interval, ...], ...], how: str) -> Found:
         intervals = merge(interval for row in rows for interval in row)
         seconds = sum(stop - start for start, stop in intervals) / rate
         facts = {"gaps_s": [[start / rate, stop / rate] for start, stop in intervals]}
         if not intervals:
-            return Found(None, "no gap of digital silence was found", facts)
+            return Found(None, "no gap of digital silence was found", facts, SET_GAP)
         count = f"{len(intervals)} gap{'s' if len(intervals) > 1 else ''}"
         return Found(
             Gaps(rows, max(stop - start for start, stop in intervals) / rate),
@@ -191,16 +229,17 @@ def _search_cutoff(cutoff_hz: float | None, rate: int, channels: int) -> Search:
 
     def conclude() -> Found:
         verdict = detector.result()
-        facts = {
+        facts: dict[str, Any] = {
             "edge_hz": round(verdict.cutoff_hz, 1),
             "rule": verdict.rule,
             "confidence": round(verdict.confidence, 3),
         }
         # Without a clear edge any cut-off is a guess, and would cost good treble.
         if verdict.rule != "edge" or verdict.confidence < SURE_EDGE:
-            return Found(None, "no clear edge was found where the sound ends; --cutoff-hz sets one", facts)
+            facts["edge_hz"] = None
+            return Found(None, "no clear edge was found where the sound ends", facts, SET_CUTOFF)
         if verdict.cutoff_hz > FULL_BAND * rate / 2:
-            return Found(None, "the sound reaches up to the Nyquist frequency", facts)
+            return Found(None, "the sound reaches up to the Nyquist frequency", facts, SET_CUTOFF)
         return found(verdict.cutoff_hz, f"found by an edge of {verdict.fall_db:.0f} dB", facts)
 
     return Search((detector,), conclude)

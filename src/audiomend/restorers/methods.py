@@ -2,19 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from math import log2
+from math import inf, log2
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from audiomend.audio.level import SIGMA_DATA
-from audiomend.classical import ar_declip, blend, social_sparsity, spade
+from audiomend.classical import ar_declip, blend, janssen, similarity, social_sparsity, spade, spain
 from audiomend.operators import Operator
 from audiomend.operators.hard_clip import HardClip
+from audiomend.operators.mask import Mask
 
 HEAVY_SHARE = 0.6  # of clipped samples: input SDRs of about 3 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
+MODELLED_S = 0.12  # longest gap that a model of what is around it can fill; the work grows with its cube
+
+Fill = Callable[[Tensor, Tensor, int], Tensor]
+"""(rows, n) signal, (n,) which samples are known, rate -> the signal with its gaps filled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,7 @@ class Method:
             whole file.
         margin_s: seconds that it is to see on either side of what it restores, where the file has them.
         longest_s: of what is restored at a time.
+        most: severity of the damage that it can mend: for gaps, seconds of the longest.
         qualities: what stands for it at fast and at best; empty where its cost cannot be chosen.
     """
 
@@ -55,6 +61,7 @@ class Method:
     grid: Callable[[int], int]
     margin_s: float
     longest_s: float
+    most: float = inf
     qualities: Mapping[str, "Method"] = field(default_factory=dict[str, "Method"])
 
     def at(self, quality: str | None) -> "Method":
@@ -136,6 +143,84 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
     return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
 
 
+def _janssen() -> Method:
+    def settings(rate: int) -> janssen.Janssen:
+        return janssen.Janssen(order=frame_at(rate) // 8, context=frame_at(rate) // 2, iterations=3)
+
+    def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
+        return janssen.interpolated(x, known, settings(rate))
+
+    def words(rate: int, severity: float) -> str:
+        del severity
+        return _janssen_words(settings(rate))
+
+    return Method(_gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, most=MODELLED_S)
+
+
+def _janssen_words(settings: janssen.Janssen) -> str:
+    sides = f"{settings.context} samples on either side"
+    return f"order {settings.order}, {sides}, {settings.iterations} iterations"
+
+
+def _a_spain() -> Method:
+    def settings(rate: int) -> spain.Spain:
+        return replace(spain.DEFAULT, window=frame_at(rate) // 2)
+
+    def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
+        return spain.interpolated(x, known, settings(rate))
+
+    def words(rate: int, severity: float) -> str:
+        del severity
+        return f"frames of {settings(rate).window}, one bin more after each iteration"
+
+    return Method(_gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, most=MODELLED_S)
+
+
+def _similarity() -> Method:
+    settings = similarity.Similarity()
+
+    def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
+        return similarity.interpolated(x, known, rate, settings)
+
+    def words(rate: int, severity: float) -> str:
+        del rate, severity
+        return f"searched for {settings.reach_s:g} s on either side, fades of {1000 * settings.fade_s:g} ms"
+
+    margin_s = settings.reach_s + settings.context_s
+    return Method(_gaps(fill), words, _tenth, margin_s, longest_s=60.0)
+
+
+def _clicks() -> Method:
+    def settings(rate: int) -> janssen.Janssen:
+        return janssen.Janssen(order=frame_at(rate) // 64, context=frame_at(rate) // 8, iterations=2)
+
+    def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
+        return janssen.interpolated(x, known, settings(rate))
+
+    def words(rate: int, severity: float) -> str:
+        del severity
+        return _janssen_words(settings(rate))
+
+    return Method(_gaps(fill), words, _tenth, margin_s=0.1, longest_s=2.0)
+
+
+def _gaps(fill: Fill) -> Callable[[Excerpt], Tensor]:
+    """Channels that miss the same samples are filled together."""
+
+    def mend(excerpt: Excerpt) -> Tensor:
+        known = cast(Mask, excerpt.operator).known
+        x, rate = excerpt.observation, excerpt.rate
+        if (known == known[:1]).all():
+            return fill(x, known[0], rate)
+        return torch.cat([fill(x[i : i + 1], known[i], rate) for i in range(len(x))])
+
+    return mend
+
+
+def _tenth(rate: int) -> int:
+    return max(rate // 10, 1)
+
+
 def _at_level(excerpt: Excerpt, rms: float | None, restore: Callable[[Tensor, HardClip], Tensor]) -> Tensor:
     """Restore an excerpt, active sound at `rms`, and keep its peaks from running away."""
     clip = cast(HardClip, excerpt.operator)
@@ -159,10 +244,14 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             best=_blend(blend.BEST, blend.HEAVY_BEST),
         ),
     },
+    "inpaint": {"janssen": _janssen(), "a-spain": _a_spain(), "similarity": _similarity()},
+    "declick": {"ar": _clicks()},
 }
-AUTO = {"declip": "blend"}  # what measured best (docs/choices.md); for other verbs diffusion
+AUTO = {"declip": "blend", "declick": "ar"}  # what measured best (docs/choices.md); otherwise diffusion
+WITHOUT_PRIOR = ("declick",)
 
 
 def names(verb: str) -> tuple[str, ...]:
     """What `method` may be for a verb: auto, diffusion, and the classical ones."""
-    return ("auto", "diffusion", *METHODS.get(verb, {}))
+    prior = () if verb in WITHOUT_PRIOR else ("diffusion",)
+    return ("auto", *prior, *METHODS.get(verb, {}))

@@ -106,7 +106,7 @@ ORDER: dict[str, type[Settings]] = {
 
 DAMAGES = {
     "declip": ("clipping",),
-    "offset": ("dc offset",),
+    "offset": ("DC offset",),
     "declick": ("clicks",),
     "gaps": ("gaps", "dropouts"),
     "band": ("bandwidth",),

@@ -7,6 +7,7 @@ ones. Methods that were published for images walk between the same levels, in th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from audiomend.errors import unknown
 
@@ -33,6 +34,14 @@ class Preset:
 
     def for_verb(self, verb: str) -> Values:
         return {**self.way, **self.verbs.get(verb, {})}
+
+    def steps(self, verb: str) -> int:
+        """Evaluations of the network as published."""
+        return cast(int, self.for_verb(verb)["steps"])
+
+    def fewest_steps(self, verb: str) -> int:
+        """Evaluations below which no result like the published one is to be expected: half as many."""
+        return -(-self.steps(verb) // 2)
 
 
 _SIGMA_DATA = 0.057

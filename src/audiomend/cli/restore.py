@@ -1,0 +1,284 @@
+"""restore: what is wrong is found and mended, in the order that does the least harm."""
+
+import functools
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiomend.cli import batch, interrupts, mend, summary
+from audiomend.cli.console import Bar, duration, print_json, progress_bar, say, warn
+from audiomend.cli.offline import forbid_network
+from audiomend.cli.options import HOW, Names, Settings, takes
+from audiomend.errors import Cancelled, UsageError
+from audiomend.report.words import percent
+
+if TYPE_CHECKING:
+    from audiomend.detect.diagnosis import Diagnosis
+    from audiomend.restorers.batch import Done
+    from audiomend.restorers.plan import MendingPlan, Stage
+    from audiomend.restorers.restoration import Restored, RestoreRequest
+
+EXAMPLE = (
+    "Examples:\n\n  audiomend restore old.wav new.wav --report page.html\n\n"
+    "  audiomend inspect old.wav --plan plan.json\n\n"
+    "  audiomend restore old.wav new.wav --plan plan.json --skip band\n\n"
+    "  audiomend restore tapes/ -o mended/ --recursive --jobs 2"
+)
+TAKEN = (
+    *("region", "model", "quality", "seed", "strength", "residue", "report", "output_dir", "recursive"),
+    *("jobs", "clip_mode", "force", "json", "precision", "threads", "device", "offline"),
+)
+Stages = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STAGE",
+        help="declip, offset, declick, gaps or band; repeatable.",
+        show_default=False,
+        rich_help_panel=HOW,
+    ),
+]
+
+
+@takes(Settings, *TAKEN)
+def restore(
+    names: Names,
+    *,
+    settings: Settings,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PLAN.json",
+            help="Do what it says, as `audiomend inspect --plan` wrote it and you may have changed it.",
+            show_default="what is found in IN",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    only: Stages = None,
+    skip: Stages = None,
+) -> None:
+    """Find out what is wrong with a recording, and mend it.
+
+    Clipping, an offset, clicks, gaps and a missing band are mended, in this order; hum, noise and rooms are
+    named, but not mended yet. What is not damaged stays as it is, to the bit.
+    """
+    if settings.offline:
+        forbid_network()
+    if settings.output_dir is not None:
+        _restore_all(names, settings.output_dir, settings, plan, only or (), skip or ())
+    else:
+        _restore_one(*mend.in_and_out(names, settings), settings, plan, only or (), skip or ())
+
+
+def _restore_one(
+    source: str,
+    output: str,
+    settings: Settings,
+    plan: Path | None,
+    only: Sequence[str],
+    skip: Sequence[str],
+) -> None:
+    with interrupts.scratch():
+        mend.check_paths(source, output, settings)
+        with progress_bar(f"Reading {source}") as bar:
+            from audiomend.restorers.frame import threads
+            from audiomend.restorers.restoration import restore_file
+
+            request = _request(source, output, settings, plan, only, skip)
+            announce = functools.partial(_announce, source)
+            with threads(settings.threads):
+                restored = restore_file(request, announce, functools.partial(_show, bar))
+            if settings.report is not None:
+                bar.show(f"Writing {settings.report}")
+                _report(request, restored, settings.report)
+    for warning in warnings(request, restored):
+        warn(warning)
+    say(after(request, restored))
+    if settings.json:
+        print_json("restore", as_json(request, restored))
+
+
+def _restore_all(
+    names: Sequence[str],
+    folder: Path,
+    settings: Settings,
+    plan: Path | None,
+    only: Sequence[str],
+    skip: Sequence[str],
+) -> None:
+    batch.check(names, settings)
+    if plan is not None:
+        raise UsageError("--plan is made for one file, so it cannot go with -o")
+    card = mend.check_names(settings)
+    from audiomend.restorers.batch import settings_sha256
+
+    request = _request("", "", settings, None, only, skip)
+    work = functools.partial(restore_one, request, settings.threads)
+    batch.mend_all("restore", names, folder, work, settings_sha256(request, card), settings)
+
+
+def restore_one(
+    request: "RestoreRequest", count: int | None, source: Path, output: Path, force: bool
+) -> "Done":
+    """Restore one file of a batch as `request` says, with so many threads, in whatever process."""
+    from dataclasses import replace
+
+    from audiomend.restorers.batch import Done
+    from audiomend.restorers.frame import threads
+    from audiomend.restorers.restoration import restore_file
+
+    begun = time.monotonic()
+    own = replace(request, source=str(source), output=str(output), force=force)
+    with threads(count):
+        restored = restore_file(own)
+    return Done(
+        message=after(own, restored),
+        changed=restored.changed > 0,
+        output_sha256=restored.output_sha256,
+        seconds=time.monotonic() - begun,
+        warnings=tuple(warnings(own, restored)),
+    )
+
+
+def _request(
+    source: str,
+    output: str,
+    settings: Settings,
+    plan: Path | None,
+    only: Sequence[str],
+    skip: Sequence[str],
+) -> "RestoreRequest":
+    from audiomend.restorers.frame import Options
+    from audiomend.restorers.plan import read_plan
+    from audiomend.restorers.restoration import RestoreRequest
+
+    return RestoreRequest(
+        source=source,
+        output=output,
+        options=Options(
+            model=settings.model,
+            quality=settings.quality,
+            seed=settings.seed,
+            strength=settings.strength,
+            precision=settings.precision,
+            device=settings.device,
+        ),
+        plan=None if plan is None else read_plan(plan),
+        only=tuple(only),
+        skip=tuple(skip),
+        regions=tuple(settings.region or ()),
+        clip_mode=settings.clip_mode,
+        residue=None if settings.residue is None else str(settings.residue),
+        force=settings.force,
+    )
+
+
+def _announce(source: str, diagnosis: "Diagnosis", plan: "MendingPlan", wanted: Sequence["Stage"]) -> None:
+    del plan
+    found = [f"{one.damage} ({one.summary})" for one in diagnosis.findings if one.is_found]
+    say(f"{source}: {'; '.join(found) or 'nothing is wrong with it'}")
+    say(f"Stages: {', '.join(stage.stage for stage in wanted) or 'none, there is nothing to mend'}")
+
+
+def _show(bar: Bar, stage: "Stage", share: float) -> None:
+    if share == 0:
+        bar.show(stage.stage)
+    bar.advance(share)
+
+
+def _report(request: "RestoreRequest", restored: "Restored", page: Path) -> None:
+    from audiomend.report.page import write
+    from audiomend.report.restoration import page_of
+
+    try:
+        write(page_of(request, restored), page)
+    except KeyboardInterrupt:
+        raise Cancelled(f"Interrupted: {request.output} is whole, {page} was not written") from None
+
+
+def warnings(request: "RestoreRequest", restored: "Restored") -> list[str]:
+    """What a user should know even if nobody watches."""
+    found = [*restored.survey.warnings, *summary.of_assembly(request.output, restored.assembly)]
+    if missing := [stage for stage in restored.left if not stage.enabled]:
+        names = ", ".join(f"{stage.stage} ({stage.reason})" for stage in missing)
+        found.append(f"{request.source}: not mended: {names}")
+    if not restored.changed:
+        copy = "a copy of the input" if restored.assembly.format.is_exact else "the input, encoded anew"
+        found.append(f"{request.source}: nothing to mend; {request.output} is {copy}")
+    return found
+
+
+def after(request: "RestoreRequest", restored: "Restored") -> str:
+    """What was done."""
+    if not restored.changed:
+        return f"{request.output}: nothing to mend"
+    stages = ", ".join(f"{one.stage.stage} by {one.method}" for one in restored.done if one.changed)
+    share = restored.changed / (restored.survey.frames * restored.channels)
+    return (
+        f"{request.output}: {stages}; {summary.plural(restored.changed, 'sample')} changed"
+        f" ({percent(share)}), residue {restored.residue_db:.1f} dB below the input"
+        f" in {duration(restored.seconds)}; what was filled in is invented"
+    ).replace("residue -", "residue ")
+
+
+def as_json(request: "RestoreRequest", restored: "Restored") -> dict[str, Any]:
+    """All of it as plain data; paths as the user gave them, times in seconds."""
+    import json
+
+    from audiomend import __version__
+    from audiomend.cli.inspect import findings_of
+    from audiomend.restorers.plan import to_json
+
+    rate, survey, assembly = restored.rate, restored.survey, restored.assembly
+    return {
+        "audiomend": __version__,
+        "input": {
+            "path": request.source,
+            "sha256": restored.input_sha256,
+            "rate": rate,
+            "channels": restored.channels,
+            "frames": survey.frames,
+            "peak": survey.peak,
+        },
+        "output": {
+            "path": request.output,
+            "sha256": restored.output_sha256,
+            "container": assembly.format.container,
+            "subtype": assembly.format.subtype,
+            "gain": assembly.gain,
+            "clamped_samples": assembly.clamped,
+        },
+        "findings": findings_of(restored.diagnosis),
+        "plan": json.loads(to_json(restored.plan)),
+        "done": [
+            {
+                "stage": one.stage.stage,
+                "method": one.method or None,
+                "settings": one.settings or None,
+                "changed_samples": one.changed,
+                "stretches": len(one.intervals),
+                "stretches_s": summary.in_seconds(one.intervals[: summary.LISTED], rate),
+                "level_db": _finite(one.level_db),
+                "seconds": one.seconds,
+            }
+            for one in restored.done
+        ],
+        "left": [stage.stage for stage in restored.left],
+        "changed": {
+            "samples": restored.changed,
+            "share": restored.changed / (survey.frames * restored.channels),
+            "stretches": len(restored.intervals),
+            "stretches_s": summary.in_seconds(restored.intervals[: summary.LISTED], rate),
+            "residue_db": _finite(restored.residue_db),
+        },
+        "residue": request.residue,
+        "seconds": restored.seconds,
+        "warnings": warnings(request, restored),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,106 @@
+"""The page about one restored file: what was found, what each stage did, how it sounds before and after."""
+
+from pathlib import Path
+
+from audiomend import __version__
+from audiomend.audio.file import open_sound
+from audiomend.audio.reader import by_position
+from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
+from audiomend.report.page import Page, Region, Sound
+from audiomend.report.verb import decibels, pairs
+from audiomend.report.words import percent
+from audiomend.restorers.restoration import Done, Restored, RestoreRequest
+
+INVENTED = "What stands in the place of what was lost is invented: likely sound, not the lost one."
+
+
+def page_of(request: RestoreRequest, restored: Restored) -> Page:
+    """The page of a file that `restore_file` has mended. Both files are read again, in blocks.
+
+    Args:
+        request: what was asked; its source and output are files, and not the same one.
+        restored: what came of it.
+
+    Raises:
+        AudioReadError: a file cannot be read again.
+    """
+    rate, frames = restored.rate, restored.survey.frames
+    with (
+        open_sound(request.source) as source,
+        open_sound(request.output) as output,
+        by_position(source, frames) as before,
+        by_position(output, frames) as after,
+    ):
+        start = loudest_change(pairs(before, after, restored.assembly.gain), rate)
+        stop = min(start + round(EXCERPT_SECONDS * rate), frames)
+        sounds = [
+            Sound("Before", before.read(start, stop), rate, request.source),
+            Sound("After", after.read(start, stop), rate, request.output),
+        ]
+    return Page(
+        title=f"Restored: {Path(request.output).name}",
+        lead=_lead(restored),
+        sounds=sounds,
+        facts=_facts(request, restored),
+        intervals=[Region(first / rate, end / rate) for first, end in restored.intervals],
+        warnings=[*restored.survey.warnings, *restored.assembly.warnings, *_left(restored)],
+        start=start / rate,
+        duration=frames / rate,
+    )
+
+
+def _lead(restored: Restored) -> str:
+    found = [f"{one.damage}, {one.summary}" for one in restored.diagnosis.findings if one.is_found]
+    said = f"Found: {'; '.join(found)}." if found else "Nothing was found that would have to be mended."
+    if not restored.changed:
+        return f"{said} Nothing was changed."
+    share = restored.changed / (restored.survey.frames * restored.channels)
+    return (
+        f"{said} {restored.changed:,} samples were changed, {percent(share)} of all; what was changed has"
+        f" {restored.residue_db:.1f} dB of the energy of the input. {INVENTED}"
+    )
+
+
+def _facts(request: RestoreRequest, restored: Restored) -> dict[str, str]:
+    options, assembly = request.options, restored.assembly
+    sure = {
+        f"Found: {one.damage}": f"{one.summary}; {percent(one.confidence)} sure"
+        for one in restored.diagnosis.findings
+        if one.is_found
+    }
+    absent = ", ".join(one.damage for one in restored.diagnosis.findings if not one.is_found)
+    facts = {
+        **sure,
+        "Not found": absent,
+        **{f"Stage {k}: {one.stage.stage}": _stage(one) for k, one in enumerate(restored.done, 1)},
+        "Not done": ", ".join(stage.stage for stage in restored.left),
+        "Input": request.source,
+        "SHA-256 of the input": restored.input_sha256,
+        "Output": request.output,
+        "SHA-256 of the output": restored.output_sha256,
+        "Format": f"{assembly.format.container} {assembly.format.subtype}, {restored.rate:,} Hz, "
+        f"channels: {restored.channels}, frames: {restored.survey.frames:,}",
+        "Gain": f"{assembly.gain:.4f} ({decibels(assembly.gain):.2f} dB), clip mode {request.clip_mode}",
+        "Residue": request.residue or "",
+        "Regions": ", ".join(request.regions) or "everywhere",
+        "Settings": f"strength {options.strength:g}, quality {options.quality or 'balanced'}, seed"
+        f" {options.seed}",
+        "Time": f"{restored.seconds:.1f} s",
+        "Made by": f"audiomend {__version__}",
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _stage(done: Done) -> str:
+    if not done.changed:
+        return f"nothing changed; {done.stage.reason}"
+    return (
+        f"{done.method} ({done.settings}): {done.changed:,} samples in {len(done.intervals):,} stretches, a"
+        f" change of {done.level_db:.1f} dB of the energy, in {done.seconds:.1f} s; because of"
+        f" {done.stage.reason}"
+    )
+
+
+def _left(restored: Restored) -> list[str]:
+    """Damage that was found and stays."""
+    return [f"Not mended: {stage.stage}, {stage.reason}." for stage in restored.left if not stage.enabled]

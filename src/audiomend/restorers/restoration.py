@@ -1,0 +1,359 @@
+"""`restore`: what is wrong with a file is found, and mended stage by stage, each on what the one before left.
+
+A stage sees the file through the changes of the earlier ones, so nothing but changed samples is kept, and
+what no stage touches comes out to the bit.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomend.audio.blocks import MERGED_S, Assembly, Runs, Spill, assemble
+from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
+from audiomend.audio.level import ActiveLevel
+from audiomend.audio.output import ClipMode, Target, check_output, check_residue
+from audiomend.audio.reader import SoundReader, by_position
+from audiomend.detect.clicks import Click, ClickDetector
+from audiomend.detect.diagnosis import Diagnosis, Examination
+from audiomend.errors import Cancelled, UsageError, unknown
+from audiomend.operators.low_pass import LowPass
+from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
+from audiomend.restorers.frame import Options, Progress, prepare, run
+from audiomend.restorers.locate import clicked
+from audiomend.restorers.methods import WITHOUT_PRIOR
+from audiomend.restorers.plan import (
+    ORDER,
+    Declick,
+    Declip,
+    ExtendBand,
+    FillGaps,
+    MendingPlan,
+    RemoveOffset,
+    Span,
+    Stage,
+    plan_of,
+)
+from audiomend.restorers.regions import Interval, merge, parse_intervals
+
+Array = NDArray[Any]
+BLOCK_VALUES = 1 << 18  # samples read at a time
+
+
+@dataclass(frozen=True)
+class RestoreRequest:
+    """What a user asks of one file.
+
+    Attributes:
+        source, output: paths; "-" is a WAV on a pipe.
+        options: those of every stage but for the method, which the plan names.
+        plan: what is to be done; None follows the diagnosis.
+        only, skip: names of stages, instead of all that the plan has enabled.
+        regions: spans or Audacity label files; nothing outside them changes.
+        clip_mode: what happens to restored peaks that the format cannot hold.
+        residue: path of input minus output.
+        force: whether existing files may be replaced.
+    """
+
+    source: str
+    output: str
+    options: Options = field(default_factory=Options)
+    plan: MendingPlan | None = None
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    clip_mode: ClipMode = "rescale"
+    residue: str | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (*self.only, *self.skip):
+            if name not in ORDER:
+                raise unknown("stage", name, ORDER)
+
+    def takes(self, stage: Stage) -> bool:
+        """Whether a stage of the plan is to be done."""
+        return stage.enabled and stage.stage not in self.skip and (not self.only or stage.stage in self.only)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a stage did.
+
+    Attributes:
+        stage: of the plan.
+        method, settings: what mended, in words; empty if nothing had to be.
+        changed: samples over all channels.
+        intervals: frames that hold changed samples, half-open, in order.
+        level_db: energy of the change over that of the file before this stage; -inf if nothing changed.
+        seconds: wall time.
+    """
+
+    stage: Stage
+    method: str
+    settings: str
+    changed: int
+    intervals: tuple[Interval, ...]
+    level_db: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was found and done.
+
+    Attributes:
+        diagnosis: of the input.
+        plan: that was followed.
+        done: the stages that were done, in order.
+        left: the stages of the plan that were not: switched off, or not there yet.
+        survey, assembly, rate, channels, intervals, changed, seconds, input_sha256, output_sha256: as in
+            `files.Outcome`.
+        residue_db: energy of input minus output over that of the input; -inf if nothing changed.
+    """
+
+    diagnosis: Diagnosis
+    plan: MendingPlan
+    done: tuple[Done, ...]
+    left: tuple[Stage, ...]
+    survey: Survey
+    assembly: Assembly
+    rate: int
+    channels: int
+    intervals: tuple[Interval, ...]
+    changed: int
+    residue_db: float
+    seconds: float
+    input_sha256: str
+    output_sha256: str
+
+
+class Overlaid:
+    """A `SoundReader` through the changes of a stage."""
+
+    def __init__(self, source: SoundReader, changes: Spill) -> None:
+        self.rate, self.channels, self.frames = source.rate, source.channels, source.frames
+        self._source, self._changes = source, changes
+
+    def read(self, start: int, stop: int) -> Array:
+        """(channels, stop - start) float64."""
+        changes = self._changes.read(start, stop)
+        return np.where(np.isnan(changes), self._source.read(start, stop), changes)
+
+
+def restore_file(
+    request: RestoreRequest,
+    announce: Callable[[Diagnosis, MendingPlan, Sequence[Stage]], None] = lambda *_: None,
+    progress: Callable[[Stage, float], object] | None = None,
+) -> Restored:
+    """Diagnose a file and mend it; the output appears when it is whole, or not at all.
+
+    Args:
+        announce: called with what was found and the stages that follow, before the work starts.
+        progress: called with the stage and its share done; returning False cancels.
+
+    Raises:
+        AudiomendError: whatever is wrong with the input, the output, the plan, the options or the model.
+        Cancelled: by `progress`.
+    """
+    with open_sound(request.source) as sound:
+        target = check_output(request.output, sound, force=request.force, clip_mode=request.clip_mode)
+        residue = _residue(request, sound, target)
+        begun = time.monotonic()
+        digest = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
+        examination = Examination(sound.channels, sound.rate)
+        counted = survey(sound, [examination])
+        diagnosis = examination.diagnosis()
+        plan = plan_of(diagnosis, request.source, digest) if request.plan is None else request.plan
+        _check_plan(plan, digest, sound, counted)
+        regions = tuple(parse_intervals(request.regions, sound.rate, counted.frames))
+        options = replace(request.options, regions=regions)
+        wanted = [stage for stage in plan.stages if request.takes(stage)]
+        announce(diagnosis, plan, wanted)
+        with (
+            by_position(sound, counted.frames) as reader,
+            contextlib.ExitStack() as stack,
+        ):
+            now, done = reader, list[Done]()
+            for stage in wanted:
+                changes = stack.enter_context(_spill(sound))
+                told = None if progress is None else partial(progress, stage)
+                done.append(_do(stage, now, options, changes, told))
+                now = Overlaid(now, changes)
+            changes = stack.enter_context(_spill(sound))
+            _, residue_db = _compare(reader, now, changes)
+            written = assemble(sound, counted, changes, target, clip_mode=request.clip_mode, residue=residue)
+        return Restored(
+            diagnosis=diagnosis,
+            plan=plan,
+            done=tuple(done),
+            left=tuple(stage for stage in plan.stages if stage not in wanted),
+            survey=counted,
+            assembly=written,
+            rate=sound.rate,
+            channels=sound.channels,
+            intervals=written.intervals,
+            changed=written.changed,
+            residue_db=residue_db,
+            seconds=time.monotonic() - begun,
+            input_sha256=digest,
+            output_sha256="" if target.path is None else sha256(target.path),
+        )
+
+
+def _check_plan(plan: MendingPlan, digest: str, sound: Sound, counted: Survey) -> None:
+    """A plan belongs to its file: places and levels of another one would do harm."""
+    made, here = plan.input, (sound.rate, sound.channels, counted.frames)
+    if (made.rate, made.channels, made.frames) != here or (digest and made.sha256 not in ("", digest)):
+        raise UsageError(
+            f"The plan was made for another file, {made.path or 'a pipe'} ({made.frames:,} frames of"
+            f" {made.channels} channels at {made.rate:,} Hz); `audiomend inspect` makes one of {sound.name}."
+        )
+
+
+def _residue(request: RestoreRequest, sound: Sound, target: Target) -> Target | None:
+    if request.residue is None:
+        return None
+    return check_residue(request.residue, sound, target, force=request.force)
+
+
+def _spill(sound: Sound) -> Spill:
+    wide = np.float64 if sound.format.subtype in ("DOUBLE", "PCM_32") else np.float32
+    return Spill(sound.channels, wide)
+
+
+# --- One stage ----------------------------------------------------------------------------------------------
+
+
+def _do(stage: Stage, source: SoundReader, options: Options, sink: Spill, progress: Progress | None) -> Done:
+    begun = time.monotonic()
+    method, settings = _MENDING[stage.stage](stage, source, options, sink, progress)
+    if progress is not None and progress(1.0) is False:
+        raise Cancelled("The work was cancelled; nothing was written.")
+    runs, level_db = _compare(source, Overlaid(source, sink))
+    if not runs.samples:
+        method = settings = ""
+    seconds = time.monotonic() - begun
+    return Done(stage, method, settings, runs.samples, tuple(runs.intervals), level_db, seconds)
+
+
+def _compare(before: SoundReader, after: SoundReader, changes: Spill | None = None) -> tuple[Runs, float]:
+    """Where two signals differ, and the energy of their difference over that of the first, in dB.
+
+    changes: takes all that differs.
+    """
+    runs = Runs(round(MERGED_S * before.rate))
+    error = energy = 0.0
+    for start, stop in _blocks(before):
+        old, new = before.read(start, stop), after.read(start, stop)
+        runs.add(start, (new != old).T)
+        if changes is not None:
+            changes.add(start, new, new != old)
+        energy += float(np.square(old).sum())
+        error += float(np.square(new - old).sum())
+    return runs, 10 * float(np.log10(error / energy)) if error > 0 and energy > 0 else -inf
+
+
+def _subtract(
+    stage: Stage, source: SoundReader, options: Options, sink: Spill, progress: Progress | None
+) -> tuple[str, str]:
+    """The offset, a constant for each channel."""
+    assert isinstance(stage.settings, RemoveOffset)
+    levels = options.strength * np.array(stage.settings.levels)[:, None]
+    for start, stop in _blocks(source):
+        changed = np.broadcast_to(levels != 0, (source.channels, stop - start)) & _inside(
+            options, start, stop
+        )
+        sink.add(start, source.read(start, stop) - levels, changed)
+        if progress is not None and progress(stop / source.frames) is False:
+            raise Cancelled("The work was cancelled; nothing was written.")
+    return "subtraction", "one constant for each channel"
+
+
+def _inside(options: Options, start: int, stop: int) -> NDArray[np.bool_]:
+    inside = np.full(stop - start, not options.regions)
+    for first, last in options.regions:
+        inside[max(first - start, 0) : max(last - start, 0)] = True
+    return inside
+
+
+def _mend(
+    damage_of: Callable[[Any, SoundReader], Damage | None],
+    stage: Stage,
+    source: SoundReader,
+    options: Options,
+    sink: Spill,
+    progress: Progress | None,
+) -> tuple[str, str]:
+    """As the verb of the damage does."""
+    damage, level = damage_of(stage.settings, source), ActiveLevel(source.rate)
+    for start, stop in _blocks(source):
+        level.add(source.read(start, stop))
+    if damage is None or level.rms == 0 or options.strength == 0:
+        return "", ""
+    options = replace(options, method=getattr(stage.settings, "method", "auto"))
+    if damage.verb in WITHOUT_PRIOR:
+        options = replace(options, model=None, quality=None)
+    job = prepare(source, damage, level.gain, options)
+    run(job, sink, progress)
+    return job.method, job.settings
+
+
+def _clipped(settings: Declip, source: SoundReader) -> Damage | None:
+    low = np.array([[-inf if level is None else level] for level in settings.low])
+    high = np.array([[inf if level is None else level] for level in settings.high])
+    beyond = 0
+    for start, stop in _blocks(source):
+        samples = source.read(start, stop)
+        beyond += int(((samples <= low) | (samples >= high)).sum())
+    share = beyond / (source.frames * source.channels)
+    return Clipped(low, high, source.rate, share) if beyond else None
+
+
+def _clicked(settings: Declick, source: SoundReader) -> Damage | None:
+    detector = ClickDetector(source.channels, source.rate)
+    clicks = [Click(span.channel, *_frames(span, source), confidence=1.0) for span in settings.clicks]
+    if not clicks:
+        for start, stop in _blocks(source):
+            detector.add(source.read(start, stop))
+        clicks = list(detector.result())
+    return clicked(clicks, source.rate, source.channels) if clicks else None
+
+
+def _holed(settings: FillGaps, source: SoundReader) -> Damage | None:
+    rows = tuple(
+        tuple(merge(_frames(span, source) for span in settings.gaps if span.channel == channel))
+        for channel in range(source.channels)
+    )
+    lengths = [stop - start for row in rows for start, stop in row]
+    return Gaps(rows, max(lengths) / source.rate) if lengths else None
+
+
+def _frames(span: Span, source: SoundReader) -> Interval:
+    return round(span.start_s * source.rate), min(round(span.stop_s * source.rate), source.frames)
+
+
+def _dull(settings: ExtendBand, source: SoundReader) -> Damage | None:
+    return Dull(LowPass(settings.cutoff_hz, source.rate), bandwidth_hz=source.rate / 2)
+
+
+_Mending = Callable[[Stage, SoundReader, Options, Spill, Progress | None], tuple[str, str]]
+_MENDING: Mapping[str, _Mending] = {
+    "declip": partial(_mend, _clipped),
+    "offset": _subtract,
+    "declick": partial(_mend, _clicked),
+    "gaps": partial(_mend, _holed),
+    "band": partial(_mend, _dull),
+}
+
+
+def _blocks(source: SoundReader) -> list[Interval]:
+    step = max(1, BLOCK_VALUES // source.channels)
+    return [(start, min(start + step, source.frames)) for start in range(0, source.frames, step)]

@@ -1,0 +1,120 @@
+"""inspect: what it prints and writes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audiomend.restorers.plan import read_plan
+
+RATE = 8000
+FINDINGS = [
+    "clipping",
+    "DC offset",
+    "clicks",
+    "gaps",
+    "dropouts",
+    "bandwidth",
+    "lossy codec",
+    "hum",
+    "noise",
+    "reverberation",
+    "quantisation",
+    "channel faults",
+]
+
+
+def damaged(seconds: float = 3.0) -> np.ndarray:
+    """Two channels of noise that swells, one clipped and holed, the other its mirror."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    x = np.random.default_rng(0).standard_normal(len(time)) * 10 ** (np.sin(2 * np.pi * 0.7 * time))
+    x = np.convolve(x, np.ones(8) / 8, "same")
+    x = np.clip(0.1 * x / x.std(), -0.2, 0.2)
+    x[8000:8400] = 0
+    return np.stack([x, -x])
+
+
+def test_a_table_says_what_was_found(cli: Callable, write: Callable) -> None:
+    result = cli("inspect", write("in.wav", damaged()))
+    assert (result.code, result.err) == (0, "")
+    text = result.out.decode()
+    assert "3.0 s, 8,000 Hz, 2 channels" in text
+    lines = {line.split("  ")[0].strip(): line for line in text.splitlines() if line.strip()}
+    assert [name for name in lines if name in FINDINGS] == FINDINGS
+    assert "96%  hard, at 0.2 of full scale" in lines["clipping"]
+    assert "gaps of digital silence" in lines["gaps"]
+    assert "channels 1 and 2 are of opposite polarity" in lines["channel faults"]
+
+
+def test_json_holds_everything(cli: Callable, write: Callable) -> None:
+    found = cli("inspect", write("in.wav", damaged()), "--json").json
+    assert found["schema"] == "audiomend.inspect/1"
+    assert found["input"]["rate"] == RATE
+    assert found["input"]["frames"] == 3 * RATE
+    assert len(found["input"]["sha256"]) == 64
+    assert found["content"]["kind"] in ("speech", "music")
+    assert [finding["damage"] for finding in found["findings"]] == FINDINGS
+    gaps = next(finding for finding in found["findings"] if finding["damage"] == "gaps")
+    assert gaps["found"]
+    assert gaps["places_s"] == [[0, 1.0, 1.05], [1, 1.0, 1.05]]
+    for finding in found["findings"]:
+        assert finding["found"] == (finding["confidence"] >= 0.5)
+
+
+def test_a_plan_and_a_page_are_written_whole(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source, plan, page = write("in.wav", damaged(25)), tmp_path / "plan.json", tmp_path / "page.html"
+    assert cli("inspect", source, "--plan", plan, "--report", page).code == 0
+    stages = {stage.stage for stage in read_plan(plan).stages}
+    assert {"declip", "gaps"} <= stages
+    assert read_plan(plan).input.path == str(source)
+    html = page.read_text()
+    assert "Inspected: in.wav" in html
+    assert "Found here: " in html
+    assert "Played as it is. An excerpt, " in html
+    assert "clipping, hard, at 0.2 of full scale" in html
+    assert cli("inspect", source, "--plan", plan).code == 2
+    assert cli("inspect", source, "--report", page).code == 2
+    assert cli("inspect", source, "--plan", plan, "--report", page, "--force").code == 0
+
+
+def test_the_excerpt_shows_where_most_was_found(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    x = damaged(60)
+    x[:, 320_000:] *= 0.5
+    for start in (400_000, 404_000, 410_000):
+        x[0, start : start + 100] = 0
+    page = tmp_path / "page.html"
+    assert cli("inspect", write("in.wav", x), "--report", page).code == 0
+    assert "An excerpt, 40.000 s to 1:00.000 of 1:00.000." in page.read_text()
+
+
+@pytest.mark.parametrize("option", ["--plan", "--report"])
+def test_what_is_written_is_another_file(option: str, cli: Callable, write: Callable) -> None:
+    source = write("in.wav", damaged())
+    before = source.read_bytes()
+    result = cli("inspect", source, option, source, "--force")
+    assert result.code == 2
+    assert "different files" in result.err
+    assert source.read_bytes() == before
+
+
+def test_standard_input_is_inspected(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    content = write("in.wav", damaged()).read_bytes()
+    found = cli("inspect", "-", "--json", stdin=content).json
+    assert found["input"] == {**found["input"], "path": "-", "sha256": "", "frames": 3 * RATE}
+    assert cli("inspect", "-", "--report", tmp_path / "page.html", stdin=content).code == 2
+
+
+def test_what_is_no_sound_is_refused(cli: Callable, tmp_path: Path) -> None:
+    (tmp_path / "no.wav").write_bytes(b"no sound")
+    result = cli("inspect", tmp_path / "no.wav", "--plan", tmp_path / "plan.json")
+    assert result.code == 1
+    assert "not a sound file" in result.err
+    assert not (tmp_path / "plan.json").exists()
+    assert json.dumps(result.err)
+
+
+def test_names_cannot_control_a_terminal(cli: Callable, write: Callable) -> None:
+    source = write("in\x1b[31m.wav", damaged())
+    assert b"\x1b" not in cli("inspect", source).out

@@ -1,0 +1,178 @@
+"""Clicks: found where they are, drums left alone, and nothing else touched by the verb that removes them."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import audiomend
+from audiomend.detect.clicks import NARROW_THRESHOLD, THRESHOLD, ClickDetector, find_clicks
+
+RATE = 44_100
+Floats = np.ndarray
+
+
+def music(seconds: float = 1.5, seed: int = 0) -> Floats:
+    """Decaying partials over a little noise."""
+    random = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    tone = sum(np.sin(2 * np.pi * f * t + f) / (1 + k) for k, f in enumerate((220, 441, 665, 1330, 2661)))
+    return 0.2 * tone * np.exp(-t) + 0.002 * random.standard_normal(len(t))
+
+
+def drums(seconds: float = 1.5, seed: int = 0) -> Floats:
+    """Bursts of noise that begin from one sample to the next and ring on for some 30 ms."""
+    random = np.random.default_rng(seed)
+    x = 0.001 * random.standard_normal(round(seconds * RATE))
+    for start in range(4000, len(x) - 9000, 7000):
+        n = np.arange(9000)
+        x[start : start + 9000] += 0.5 * random.standard_normal(9000) * np.exp(-n / 1300)
+    return x
+
+
+def clicked(x: Floats, places: list[tuple[int, int]], level: float = 0.1, seed: int = 1) -> Floats:
+    random = np.random.default_rng(seed)
+    y = x.copy()
+    for start, length in places:
+        y[start : start + length] += level * random.choice([-1, 1], length) * random.uniform(0.6, 1, length)
+    return y
+
+
+PLACES = [(5000, 1), (12_001, 3), (20_480, 20), (30_000, 60), (41_000, 2), (55_555, 8)]
+
+
+def test_clicks_are_found_at_their_ends():
+    found = find_clicks(clicked(music(), PLACES)[None], RATE)
+    assert len(found) == len(PLACES)
+    for click, (start, length) in zip(found, PLACES, strict=True):
+        assert click.channel == 0
+        skirt = 2 + length  # a long and loud one is part of what the model was fitted to
+        assert start - skirt <= click.start <= start
+        assert start + length <= click.stop <= start + length + skirt
+        assert 0.5 <= click.confidence < 1
+
+
+def test_crackle_far_below_the_sound_is_found():
+    """Single samples 15 dB below the peak of the tones, which the model takes away."""
+    places = [(3000 + 997 * k, 1) for k in range(50)]
+    found = find_clicks(clicked(music(), places, level=0.05)[None], RATE)
+    assert sum(any(c.start <= start < c.stop for c in found) for start, _ in places) >= 48
+    assert len(found) <= 50
+
+
+def test_nothing_is_found_in_music_noise_silence_and_drums():
+    noise = 0.1 * np.random.default_rng(3).standard_normal(2 * RATE)
+    for x in (music(), noise, np.zeros(RATE), drums(), noise[:3000], np.ones(RATE)):
+        assert find_clicks(x[None], RATE) == ()
+
+
+def test_a_click_between_drums_is_found_and_the_drums_are_not():
+    places = [(7500, 4), (21_400, 10)]
+    found = find_clicks(clicked(drums(), places, level=0.9)[None], RATE)
+    assert [(c.start - s, c.stop - c.start >= n) for c, (s, n) in zip(found, places, strict=True)] == [
+        (0, True),
+        (0, True),
+    ]
+
+
+def test_what_lasts_longer_than_2_ms_is_no_click():
+    assert len(find_clicks(clicked(music(), [(20_000, 75)])[None], RATE)) == 1
+    assert find_clicks(clicked(music(), [(20_000, 120)])[None], RATE) == ()
+
+
+def test_it_stands_out_by_as_much_on_both_sides():
+    """White noise whitens to itself: the excess of a single sample is its level over the deviation."""
+    random = np.random.default_rng(5)
+    x = 0.01 * random.standard_normal(RATE)
+    for least, rate in ((THRESHOLD, 44_100), (NARROW_THRESHOLD, 16_000)):
+        for factor, found in ((0.6, 0), (1.6, 1)):
+            y = x.copy()
+            y[20_000] = factor * least * 0.01
+            clicks = find_clicks(y[None], rate)
+            assert len(clicks) == found
+            if found:
+                assert clicks[0].confidence == pytest.approx(factor / (1 + factor), abs=0.05)
+    louder = x * np.where(np.arange(RATE) < 20_000, 0.1, 1)
+    for y in (louder, louder[::-1]):
+        z = y.copy()
+        z[20_000] = 5 * 0.01 * np.sign(z[20_000])  # 50 deviations of the quiet side, 5 of the loud one
+        assert find_clicks(z[None], RATE) == ()
+
+
+def test_level_and_channels_do_not_matter():
+    x = clicked(music(), PLACES)
+    for gain in (1e-2, 3.0):
+        found = find_clicks(np.stack([gain * x, -gain * x[::-1], music()]), RATE)
+        first = np.array([(c.start, c.stop) for c in found if c.channel == 0])
+        expected = np.array([(c.start, c.stop) for c in find_clicks(x[None], RATE)])
+        assert np.abs(first - expected).max() <= 3  # rounding to 16 bits is of one level
+        mirrored = [(len(x) - c.stop, len(x) - c.start) for c in found if c.channel == 1]
+        assert np.abs(np.array(mirrored[::-1]) - first).max() <= 3
+        assert not any(c.channel == 2 for c in found)
+
+
+@pytest.mark.parametrize("sizes", [1000, 4096, 30_011])
+def test_blocks_do_not_matter(sizes: int):
+    x = np.stack([clicked(music(), PLACES), clicked(drums(), PLACES, seed=4)])
+    detector = ClickDetector(2, RATE)
+    for start in range(0, x.shape[1], sizes):
+        detector.add(x[:, start : start + sizes])
+        detector.result()  # does not disturb what follows
+    assert detector.result() == find_clicks(x, RATE)
+
+
+def test_the_ends_of_a_file_are_no_clicks():
+    for x in (np.full(RATE, 0.5), music() + 0.3, 0.1 * np.random.default_rng(8).standard_normal(9001)):
+        assert find_clicks(x[None], RATE) == ()
+    y = music()
+    y[400] += 0.2
+    y[-400] += 0.2
+    first, last = find_clicks(y[None], RATE)
+    assert first.start <= 400 < first.stop < 415
+    assert last.start <= len(y) - 400 < last.stop < len(y) - 385
+
+
+@pytest.mark.parametrize("rate", [8000, 22_050, 48_000, 96_000])
+def test_at_every_rate(rate: int):
+    t = np.arange(2 * rate) / rate
+    x = 0.3 * np.sin(2 * np.pi * 330 * t) + 0.001 * np.random.default_rng(0).standard_normal(len(t))
+    assert find_clicks(x[None], rate) == ()
+    x[rate] += 0.3
+    (click,) = find_clicks(x[None], rate)
+    assert click.start <= rate < click.stop
+
+
+def test_the_verb_removes_clicks_and_nothing_else():
+    clean = np.stack([music(), music(seed=2)])
+    y = clean.copy()
+    y[0] = clicked(clean[0], PLACES)
+    mended = audiomend.declick(y, RATE)
+    np.testing.assert_array_equal(mended[1], clean[1])
+    near = np.zeros(y.shape[1], bool)
+    for start, length in PLACES:
+        near[start - 3 - length : start + 2 * length + 3] = True
+    np.testing.assert_array_equal(mended[0, ~near], y[0, ~near])
+    assert np.linalg.norm((mended - clean)[0, near]) < 0.1 * np.linalg.norm((y - clean)[0, near])
+    np.testing.assert_array_equal(audiomend.declick(clean, RATE), clean)
+
+
+def test_half_the_strength_is_half_of_the_change_and_regions_hold():
+    y = clicked(music(), PLACES)
+    whole, half = audiomend.declick(y, RATE), audiomend.declick(y, RATE, strength=0.5)
+    np.testing.assert_allclose(half - y, (whole - y) / 2, atol=1e-12)
+    part = audiomend.declick(y, RATE, regions=[(0.2, 0.5)])
+    inside = slice(round(0.2 * RATE), round(0.5 * RATE))
+    np.testing.assert_array_equal(part[inside], whole[inside])
+    outside = np.delete(np.arange(len(y)), inside)
+    np.testing.assert_array_equal(part[outside], y[outside])
+
+
+def test_parts_of_a_long_file_are_the_whole():
+    x = np.concatenate([music(seed=k) for k in range(4)])
+    places = [(3000 + 1201 * k, 2 + k % 9) for k in range(200)]
+    y = clicked(x, places)
+    blocks = [y[None, a:b] for a, b in pairwise([0, 50_000, 100_003, len(y)])]
+    streamed = np.concatenate(list(audiomend.mend_blocks("declick", blocks, RATE)), axis=1)[0]
+    whole = audiomend.declick(y, RATE)
+    assert np.abs(streamed - whole).max() < 1e-6
+    assert np.linalg.norm(whole - x) < 0.2 * np.linalg.norm(y - x)

@@ -1,0 +1,244 @@
+"""A plan of restoration: made of a diagnosis, written, edited, read."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import audiomend
+from audiomend.detect.diagnosis import Examination
+from audiomend.errors import UsageError
+from audiomend.restorers.inspection import inspect_file
+from audiomend.restorers.plan import (
+    ORDER,
+    Declick,
+    Declip,
+    ExtendBand,
+    FillGaps,
+    Input,
+    MendingPlan,
+    NotThereYet,
+    RemoveOffset,
+    Span,
+    Stage,
+    from_json,
+    plan_of,
+    read_plan,
+    to_json,
+    write_plan,
+)
+
+RATE = 16_000
+SIZE = Input("old.wav", "ab12", RATE, 2, 4 * RATE)
+PLAN = MendingPlan(
+    SIZE,
+    (
+        Stage("declip", Declip((-0.5, None), (0.5, 0.25), "bent", "ar"), True, 0.9, "bent, at 0.5"),
+        Stage("offset", RemoveOffset((0.01, 0.0))),
+        Stage("declick", Declick((Span(1, 0.25, 0.2505),))),
+        Stage("gaps", FillGaps((Span(0, 1.0, 1.1), Span(1, 3.0, 4.0)))),
+        Stage("band", ExtendBand(3400.0), False),
+        Stage("hum", NotThereYet(), False, 0.7, "50 Hz"),
+    ),
+)
+
+
+def music(seconds=4.0, seed=0):
+    """Two channels of smooth noise that swells and dies away."""
+    draw = np.random.default_rng(seed)
+    spectrum = np.fft.rfft(draw.standard_normal((2, round(seconds * RATE))))
+    x = np.fft.irfft(spectrum / (1 + np.arange(spectrum.shape[1]) / 2000), round(seconds * RATE))
+    x *= 10 ** (np.sin(2 * np.pi * 0.7 * np.arange(x.shape[1]) / RATE))
+    return 0.1 * x / x.std()
+
+
+def damaged():
+    x = music() + np.array([[0.0], [0.03]])
+    x = np.clip(x, -0.2, 0.2)
+    x[0, 20_000:21_000] = 0
+    return x
+
+
+def test_a_plan_survives_writing_and_reading(tmp_path: Path):
+    write_plan(PLAN, tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json") == PLAN
+    with pytest.raises(UsageError, match="exists"):
+        write_plan(PLAN, tmp_path / "plan.json")
+    write_plan(replace(PLAN, stages=()), tmp_path / "plan.json", force=True)
+    assert read_plan(tmp_path / "plan.json").stages == ()
+
+
+def test_stages_come_in_the_order_of_professionals():
+    content = json.loads(to_json(PLAN))
+    content["stages"].reverse()
+    assert from_json(json.dumps(content)) == PLAN
+    assert list(ORDER) == ["declip", "offset", "declick", "gaps", "band", "hum", "noise", "room"]
+
+
+def test_what_may_be_left_out_has_defaults():
+    text = json.dumps(
+        {
+            "schema": "audiomend.plan/1",
+            "input": {"path": "", "sha256": "", "rate": RATE, "channels": 1, "frames": 100},
+            "stages": [{"stage": "declip", "settings": {"low": [-1], "high": [None]}}, {"stage": "declick"}],
+        }
+    )
+    assert from_json(text).stages == (
+        Stage("declip", Declip((-1.0,), (None,), "hard", "auto"), True, 1.0, ""),
+        Stage("declick", Declick()),
+    )
+
+
+def edited(**changes):
+    """The plan as JSON, with values put at paths such as stages__0__enabled."""
+    content = json.loads(to_json(PLAN))
+    for path, value in changes.items():
+        *way, last = path.split("__")
+        place = content
+        for key in way:
+            place = place[int(key) if key.isdigit() else key]
+        place[int(last) if last.isdigit() else last] = value
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"schema": "audiomend.plan/2"}, 'no "schema": "audiomend.plan/1"'),
+        ({"more": 1}, "has more"),
+        ({"input": []}, "input is \\[\\]; it is an object"),
+        ({"input__rate": 10}, "2 channels of 64000 frames at 10 Hz"),
+        ({"input__rate": 16_000.5}, "input.rate is 16000.5; it is a whole number"),
+        ({"input__rate": True}, "input.rate is True; it is a whole number"),
+        ({"input__color": "red"}, "input has color; it may hold path"),
+        ({"stages": {}}, "stages is \\{\\}; it is a list"),
+        ({"stages__0": 3}, "stages\\[0\\].stage is missing"),
+        ({"stages__0__stage": "dehum"}, "it is one of declip, offset"),
+        ({"stages__1__stage": "declip", "stages__1__settings": {"low": [0, 0], "high": [0, 0]}}, "twice"),
+        ({"stages__0__enabled": "yes"}, "stages\\[0\\].enabled is 'yes'; it is true or false"),
+        ({"stages__0__wet": 1}, "stages\\[0\\] has wet"),
+        ({"stages__0__reason": None}, "reason is None; it is text"),
+        ({"stages__0__settings__kind": "loud"}, "it is one of hard, bent, soft"),
+        ({"stages__0__settings__low": [-0.5]}, "low has 1 entries; the input has 2 channels"),
+        ({"stages__0__settings__low__0": "x"}, "low\\[0\\] is 'x'; it is a number"),
+        ({"stages__0__settings": {"low": [0, 0]}}, "settings has no high"),
+        ({"stages__1__settings__levels": [0]}, "levels has 1 entries"),
+        ({"stages__2__settings__clicks__0__channel": 2}, "in channel 2"),
+        ({"stages__3__settings__gaps__0__stop_s": 1.0}, "1 to 1 s in channel 0"),
+        ({"stages__3__settings__gaps__1__stop_s": 4.1}, "3 to 4.1 s in channel 1"),
+        ({"stages__3__settings__gaps__0__start_s": -0.1}, "-0.1 to 1.1 s"),
+        ({"stages__4__settings__cutoff_hz": False}, "cutoff_hz is False; it is a number"),
+        ({"stages__5__enabled": True}, "enables hum, which is not there yet"),
+        ({"stages__5__settings": {"hz": 50}}, "has hz; it may hold nothing"),
+    ],
+)
+def test_a_plan_that_cannot_be_says_where(changes, words):
+    with pytest.raises(UsageError, match=words):
+        from_json(edited(**changes))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"schema": NaN}', "[" * 100_000])
+def test_what_is_no_plan_is_refused(text):
+    with pytest.raises(UsageError):
+        from_json(text)
+
+
+def test_a_number_beyond_all_is_refused():
+    with pytest.raises(UsageError, match="cutoff_hz is inf"):
+        from_json(edited().replace("3400.0", "1e999"))
+
+
+def test_files_that_are_no_plan_are_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_plan(tmp_path / "none.json")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="UTF-8"):
+        read_plan(tmp_path / "bytes.json")
+
+
+def test_a_plan_follows_from_a_diagnosis():
+    plan = plan_of(audiomend.inspect(damaged(), RATE), "in.wav", "00")
+    stages = {stage.stage: stage for stage in plan.stages}
+    assert plan.input == Input("in.wav", "00", RATE, 2, 4 * RATE)
+    declip = stages["declip"].settings
+    assert isinstance(declip, Declip)
+    assert (declip.low, declip.high, declip.kind) == ((-0.2, -0.2), (0.2, 0.2), "hard")
+    offset = stages["offset"].settings
+    assert isinstance(offset, RemoveOffset)
+    assert offset.levels == (0.0, pytest.approx(damaged()[1].mean()))
+    assert stages["gaps"].settings == FillGaps((Span(0, 20_000 / RATE, 21_000 / RATE),))
+    assert "gap of digital silence" in stages["gaps"].reason
+    assert all(stage.confidence >= 0.5 for stage in plan.stages)
+    assert from_json(to_json(plan)) == plan
+
+
+def test_a_clean_signal_needs_no_stage():
+    assert plan_of(audiomend.inspect(music(), RATE)).stages == ()
+
+
+def test_a_stage_that_is_not_there_yet_is_named_and_not_enabled():
+    time = np.arange(8 * RATE) / RATE
+    hum = sum(np.sin(2 * np.pi * 50 * k * time) / k for k in range(1, 5))
+    noise = 1e-3 * np.random.default_rng(0).standard_normal(len(time))
+    plan = plan_of(audiomend.inspect(0.1 * hum + noise, RATE))
+    stage = next(stage for stage in plan.stages if stage.stage == "hum")
+    assert (stage.enabled, stage.settings) == (False, NotThereYet())
+    assert "50.0 Hz" in stage.reason
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_arrays_of_any_kind_are_inspected(dtype):
+    x = damaged() if dtype != np.int16 else np.rint(damaged() * 32_768)
+    found = audiomend.inspect(x.astype(dtype), RATE)
+    assert found.seconds == 4
+    assert found.peak == pytest.approx(0.2, abs=1e-4)
+    assert [tops.kind for tops in found.clipping] == ["hard", "hard"]
+    assert audiomend.inspect(x.astype(dtype)[0], RATE).channels == 1
+
+
+def test_arrays_that_are_no_sound_are_refused():
+    with pytest.raises(UsageError, match="sample rate"):
+        audiomend.inspect(np.zeros(10), 10)
+    with pytest.raises(UsageError, match="NaN"):
+        audiomend.inspect(np.array([math.nan]), RATE)
+
+
+def test_a_file_and_an_array_have_the_same_diagnosis(tmp_path: Path):
+    import soundfile
+
+    x = damaged().astype(np.float32)
+    soundfile.write(tmp_path / "in.wav", x.T, RATE, subtype="FLOAT")
+    found = inspect_file(str(tmp_path / "in.wav"))
+    array = audiomend.inspect(x, RATE)
+    assert [f.summary for f in found.diagnosis.findings] == [f.summary for f in array.findings]
+    assert len(found.sha256) == 64
+
+
+def test_an_examination_holds_no_more_after_many_blocks_than_after_two():
+    """All that is kept of the past is counts, and a stretch of samples that the next block joins."""
+    x = music()
+
+    def held(blocks):
+        examination = Examination(2, RATE)
+        for _ in range(blocks):
+            examination.add(x)
+        return size_of(examination)
+
+    assert held(20) <= 1.05 * held(2)
+
+
+def size_of(thing, seen=None) -> int:
+    """Bytes of the arrays and lists that an object holds."""
+    seen = set() if seen is None else seen
+    if id(thing) in seen:
+        return 0
+    seen.add(id(thing))
+    if isinstance(thing, np.ndarray):
+        base = thing.base if thing.base is not None and isinstance(thing.base, np.ndarray) else thing
+        return base.nbytes
+    if isinstance(thing, list | tuple):
+        return 8 * len(thing) + sum(size_of(one, seen) for one in thing)
+    return sum(size_of(one, seen) for one in vars(thing).values()) if hasattr(thing, "__dict__") else 8
