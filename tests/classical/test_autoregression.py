@@ -35,6 +35,15 @@ def test_lpc_solves_the_normal_equations():
     assert (a[:, 0] == 1).all()
 
 
+def test_lpc_holds_the_white_noise_that_it_is_told_of():
+    x, white = noise(2, 300).cumsum(-1) * 0.1, torch.tensor([0.7, 3.0], dtype=torch.float64)
+    for row, energy, a in zip(x, white, lpc(x, 5, white), strict=True):
+        r = torch.stack([(row[: 300 - k] * row[k:]).sum() for k in range(6)])
+        r[0] += energy
+        lags = (torch.arange(5)[:, None] - torch.arange(5)).abs()
+        torch.testing.assert_close(a[1:], torch.linalg.solve(r[lags], -r[1:]), rtol=1e-9, atol=1e-12)
+
+
 def test_burg_finds_the_reflection_of_least_error_and_ignores_the_filling():
     x = noise(1, 200)
     long = torch.nn.functional.pad(x, (0, 50))

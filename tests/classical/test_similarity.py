@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audiomend.classical.autoregression import burg
-from audiomend.classical.similarity import Similarity, continued, interpolated
+from audiomend.classical.similarity import Similarity, agreement, continued, interpolated, refined
 
 RATE = 8000
 PERIOD = 4321  # no multiple of a hop
@@ -51,6 +51,55 @@ def test_the_copy_takes_the_level_around_the_gap_within_limits():
     torch.testing.assert_close(filled[inner], parts[inner], rtol=0, atol=1e-9)
     limited = interpolated(parts, known, RATE, Similarity(gain_db=2.0))
     torch.testing.assert_close(limited[inner], parts[inner] / 0.6 * 10 ** (-2 / 20), rtol=0, atol=1e-9)
+
+    louder = torch.stack([phrase() * gain for gain in (1.0, 1.0, 1.9)]).flatten()
+    start, end = 2 * PERIOD + 1000, 2 * PERIOD + 3000
+    limited = interpolated(louder, holed(len(louder), (start, end)), RATE, Similarity(gain_db=2.0))
+    expected = louder[start + 300 : end - 300] / 1.9 * 10 ** (2 / 20)
+    torch.testing.assert_close(limited[start + 300 : end - 300], expected, rtol=0, atol=1e-9)
+
+
+def test_the_least_distance_alone_finds_the_place():
+    """One candidate, with quiet, loud and other sound beside it."""
+    other = 0.02 * noise(3000, seed=5).cumsum(0)
+    x = torch.cat(
+        [other, phrase(), 5 * noise(3000, seed=6), 1e-3 * noise(3000, seed=7), phrase(), other.flip(0)]
+    )
+    start = 9000 + PERIOD + 1500
+    filled = interpolated(x, holed(len(x), (start, start + 900)), RATE, Similarity(candidates=1))
+    torch.testing.assert_close(filled[start + 300 : start + 600], x[start + 300 : start + 600])
+
+
+def test_the_refinement_is_a_correlation():
+    x = phrase().repeat(3)[None]
+    known = holed(x.shape[1], (5000, 5400))
+    best, shift = refined(x, known, 5000, 5400, PERIOD - 7, edge=240, hop=46)
+    assert shift == PERIOD
+    assert best == pytest.approx(1, abs=1e-6)
+    quiet = x.clone()
+    quiet[:, 2 * PERIOD :] *= -0.01
+    best, shift = refined(quiet, known, 5000, 5400, PERIOD - 7, edge=240, hop=46)
+    assert best < 0.9
+
+
+def test_fades_are_squares_of_sines(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        "audiomend.classical.similarity.continued", lambda x, n, order: x.new_zeros(len(x), n)
+    )
+    x = phrase().repeat(4) + 3
+    filled = interpolated(x, holed(len(x), (10_000, 12_400)), RATE)
+    rise = (torch.arange(1, 241, dtype=torch.float64) / 241 * math.pi / 2).sin().square()
+    torch.testing.assert_close(filled[10_000:10_240] / x[10_000:10_240], rise, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(filled[12_160:12_400] / x[12_160:12_400], rise.flip(0), rtol=1e-6, atol=1e-6)
+
+
+def test_agreement_is_a_correlation():
+    n = torch.arange(3000, dtype=torch.float64)
+    known = holed(3000, (1400, 1600))
+    sure = (0.3 * n).sin()[None]
+    assert float(agreement(sure, known, 1400, 1600, 32)) == pytest.approx(1, abs=1e-3)
+    opposite = torch.where(n < 1500, sure, -sure)
+    assert float(agreement(opposite, known, 1400, 1600, 32)) == 0
 
 
 def test_a_falling_level_is_followed_along_a_line_of_db():

@@ -52,6 +52,9 @@ def test_the_default_does_not_depend_on_the_level_and_is_the_published_one_at_it
     restored = interpolated(x, known, settings)
     torch.testing.assert_close(interpolated(x / 64, known, settings) * 64, restored, rtol=0, atol=1e-6)
     assert error_db(restored, interpolated(x, known, SMALL), known) < -40
+    coarse = replace(SMALL, tolerance=0.3)
+    levelled = replace(coarse, rms=0.15)
+    torch.testing.assert_close(interpolated(3 * x, known, levelled), 3 * interpolated(x, known, coarse))
 
 
 def test_tones_go_on_and_known_samples_stay():

@@ -111,7 +111,7 @@ COMMANDS = [
     ("declip in.wav", 2, "Missing argument 'OUT'"),
     ("declip in.wav out.wav --cutoff-hz 4000", 2, "No such option: --cutoff-hz"),
     ("declip in.wav out.wav --qualty best", 2, "--quality"),
-    ("declipp in.wav out.wav", 2, "Did you mean 'declip'?"),
+    ("declipp in.wav out.wav", 2, "Did you mean 'declip', 'declick'?"),
     ("evaluate in.wav missing.wav", 1, "missing.wav cannot be read"),
     ("evaluate in.wav taken.wav --damaged taken.wav", 2, "taken.wav equals in.wav: no sample is damaged"),
     ("models show pryor", 1, "There is no model pryor"),

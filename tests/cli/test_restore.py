@@ -44,8 +44,9 @@ def test_two_damages_are_mended_and_nothing_else_changes(
     assert (done.code, done.err) == (0, "")
     told = done.json
     assert told["schema"] == "audiomend.restore/1"
-    assert [one["stage"] for one in told["done"]] == ["declip", "gaps"]
-    assert [stage["stage"] for stage in told["plan"]["stages"]] == ["declip", "gaps"]
+    names = [one["stage"] for one in told["done"]]
+    assert [stage["stage"] for stage in told["plan"]["stages"]] == names
+    assert [name for name in names if name != "declick"] == ["declip", "gaps"]  # it looks, and finds none
     assert (told["left"], told["warnings"]) == ([], [])
     before, after = soundfile.read(source)[0], soundfile.read(out)[0]
     lost = np.abs(before) >= 0.199
@@ -53,7 +54,7 @@ def test_two_damages_are_mended_and_nothing_else_changes(
     changed = before != after
     assert not changed[~lost].any()
     assert told["changed"]["samples"] == changed.sum()
-    declip, gaps = told["done"]
+    declip, gaps = (one for one in told["done"] if one["changed_samples"])
     rounded_away = declip["changed_samples"] + gaps["changed_samples"] - changed.sum()  # by 16 bits
     assert 0 <= rounded_away < 20
     assert gaps["stretches_s"] == [[1.0, 1.03]]

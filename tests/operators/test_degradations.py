@@ -118,6 +118,11 @@ def test_random_clicks_are_as_many_as_long_and_as_loud_as_said():
     assert lengths.min() == 1
     assert 50 <= lengths.max() <= 120  # two may meet
     assert 5 <= lengths.float().median() <= 11  # the geometric mean of 1 and 60 is 7.7
+    first, last = (
+        torch.stack([added[p:q].square().sum() for p, q in zip(left, right, strict=True)]).sum()
+        for left, right in ((starts, (starts + ends) // 2), ((starts + ends) // 2, ends))
+    )
+    assert first > 4 * last  # they decay
     peaks = torch.stack([added[a:b].abs().max() for a, b in zip(starts, ends, strict=True)])
     assert peaks.max() == pytest.approx(0.4, rel=0.03)
     assert peaks.min() == pytest.approx(0.04, rel=0.03)

@@ -78,8 +78,7 @@ def _gap(x: Tensor, known: Tensor, start: int, end: int, rate: float, settings: 
     length = end - start
     shift = _best_shift(x, known, start, end, rate, settings)
     fade = length if shift is None else min(round(settings.fade_s * rate), length // 3)
-    forth = continued(x[:, _before(known, start) : start], fade, settings.order)
-    back = continued(x[:, end : _after(known, end)].flip(-1), fade, settings.order).flip(-1)
+    forth, back = _continuations(x, known, start, end, fade, settings.order)
     rise = _rise(fade, x)
     if shift is None:
         return forth * (1 - rise) + back * rise
@@ -87,6 +86,34 @@ def _gap(x: Tensor, known: Tensor, start: int, end: int, rate: float, settings: 
     fill[:, :fade] = fill[:, :fade] * rise + forth * (1 - rise)
     fill[:, length - fade :] = fill[:, length - fade :] * (1 - rise) + back * rise
     return fill
+
+
+def agreement(x: Tensor, known: Tensor, start: int, end: int, order: int) -> Tensor:
+    """How sure a model of what is around a gap can be of what is in it, 0 to 1.
+
+    The correlation of the two continuations, from before the gap and from after it, over its whole length;
+    0 where they disagree in sign.
+
+    Args:
+        x: (channels, time) real, finite at the known samples.
+        known: (time,) bool.
+        start, end: of the gap.
+        order: of the models.
+
+    Returns:
+        (channels,).
+    """
+    forth, back = _continuations(torch.where(known, x, 0).double(), known, start, end, end - start, order)
+    norm = forth.norm(dim=-1) * back.norm(dim=-1)
+    return ((forth * back).sum(-1) / norm.clamp(min=1e-30)).clamp(0, 1)
+
+
+def _continuations(
+    x: Tensor, known: Tensor, start: int, end: int, count: int, order: int
+) -> tuple[Tensor, Tensor]:
+    """(channels, count) each: what follows on what is before a gap, and what leads to what is after it."""
+    forth = continued(x[:, _before(known, start) : start], count, order)
+    return forth, continued(x[:, end : _after(known, end)].flip(-1), count, order).flip(-1)
 
 
 def continued(x: Tensor, count: int, order: int) -> Tensor:
@@ -137,8 +164,8 @@ def _best_shift(
     if not found:
         return None
     edge = round(settings.fade_s * rate)
-    refined = [_refined(x, known, start, end, shift, edge, round(HOP_S * rate)) for shift in found]
-    return max(refined)[1]
+    agreeing = [refined(x, known, start, end, shift, edge, round(HOP_S * rate)) for shift in found]
+    return max(agreeing)[1]
 
 
 def _near_shifts(
@@ -200,7 +227,7 @@ def _log_spectra(x: Tensor, frame: int, hop: int, rate: float) -> Tensor:
     return level.transpose(-1, -2).flatten(0, 1)
 
 
-def _refined(
+def refined(
     x: Tensor, known: Tensor, start: int, end: int, shift: int, edge: int, hop: int
 ) -> tuple[float, int]:
     """The shift within a hop of this one at which the waveforms before and after the gap agree most.

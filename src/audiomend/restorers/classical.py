@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from audiomend.audio.reader import SoundReader
 from audiomend.restorers.damage import Damage
-from audiomend.restorers.diffusion import busy_channels
 from audiomend.restorers.methods import Excerpt, Method
 
 Done = Callable[[int], None]
@@ -42,7 +41,7 @@ def parts(source: SoundReader, damage: Damage, method: Method) -> list[Part]:
     inside = False
     for cell in range(ceil(source.frames / grid)):
         start, stop = cell * grid, min((cell + 1) * grid, source.frames)
-        rows = busy_channels(damage, start, source.read(start, stop), source.frames)
+        rows = np.asarray(damage.lost(start, source.read(start, stop)).any(axis=1))
         if rows.any() and inside:
             runs[-1].append(rows)
         elif rows.any():

@@ -1,7 +1,7 @@
 """A damage located in a signal: what is lost, and which operator stands for it, by position."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -156,6 +156,8 @@ class Gaps:
         gaps: of each channel, (first, end) in samples, sorted, not touching.
         severity: seconds of the longest.
         verb: inpaint, or declick where the gaps are clicks.
+        guess: in words, what a warm walk starts from.
+        guessed: makes it, (channels, stop - start), of the damaged signal; None takes that as it is.
     """
 
     gaps: tuple[tuple[tuple[int, int], ...], ...]
@@ -164,6 +166,7 @@ class Gaps:
     bandwidth_hz: float | None = None
     verb: str = "inpaint"
     guess: str = "the damaged signal"
+    guessed: Callable[[Signal, int, int], Tensor] | None = None
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         return ~self._known(start, start + samples.shape[1]).numpy()
@@ -173,7 +176,7 @@ class Gaps:
         return mended
 
     def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
-        return damaged(start, stop)
+        return damaged(start, stop) if self.guessed is None else self.guessed(damaged, start, stop)
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Mask:
         del gain
@@ -181,7 +184,7 @@ class Gaps:
 
     def _known(self, start: int, stop: int) -> Tensor:
         """(channels, stop - start) bool."""
-        return torch.stack([Mask.from_gaps(_near(row, start, stop), start, stop).known for row in self.gaps])
+        return torch.stack([Mask.from_gaps(near(row, start, stop), start, stop).known for row in self.gaps])
 
 
 @dataclass(frozen=True)
@@ -318,7 +321,7 @@ class Within:
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         stop = start + samples.shape[1]
-        inside = ~Mask.from_gaps(_near(self.regions, start, stop), start, stop).known.numpy()
+        inside = ~Mask.from_gaps(near(self.regions, start, stop), start, stop).known.numpy()
         return self.damage.lost(start, samples) & inside
 
     def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -331,7 +334,7 @@ class Within:
         return self.damage.operator(starts, length, rows, gain)
 
 
-def _near(intervals: Sequence[tuple[int, int]], start: int, stop: int) -> Sequence[tuple[int, int]]:
+def near(intervals: Sequence[tuple[int, int]], start: int, stop: int) -> Sequence[tuple[int, int]]:
     """Those of sorted intervals, which do not touch, that reach into a stretch."""
     first = bisect_right(intervals, start, key=lambda interval: interval[1])
     return intervals[first : bisect_left(intervals, stop, key=lambda interval: interval[0])]

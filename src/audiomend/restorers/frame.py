@@ -2,19 +2,21 @@
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from heapq import merge
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.models.precision import choose, choose_device
 from audiomend.models.prior import Prior, load
 from audiomend.restorers.classical import Part, parts, restored
-from audiomend.restorers.damage import Damage, Within
+from audiomend.restorers.damage import Damage, Gaps, Within
 from audiomend.restorers.diffusion import (
     Preview,
     Stretch,
@@ -23,9 +25,12 @@ from audiomend.restorers.diffusion import (
     stretches,
     windows_for,
 )
+from audiomend.restorers.filling import FILLINGS, Guess
 from audiomend.restorers.guiding import GUIDANCE, check
+from audiomend.restorers.memory import read_padded
 from audiomend.restorers.methods import AUTO, METHODS, Method, names
 from audiomend.restorers.regions import Interval, region_fade
+from audiomend.restorers.regions import merge as joined
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import LONGEST_S, SAMPLERS, streamed
 from audiomend.restorers.way import MEASURING, Way
@@ -34,6 +39,8 @@ Array = NDArray[Any]
 
 Pieces = Iterator[tuple[int, Array]]
 """(position, (channels, n)) of a mended signal at the file's level, in order of position."""
+
+JOB_AMOUNT = 1000  # of each of several jobs: their own units differ
 
 Progress = Callable[[float], object]
 """Called with the share that is done, 0 to 1; returning False cancels."""
@@ -172,6 +179,7 @@ class WalkJob:
     Attributes:
         source, damage, gain: what is mended.
         options, prior, way: how.
+        blend: mixes what was walked with a guess; None leaves it.
         work: the stretches with damage.
         evaluations: network inputs to be evaluated, one per window, channel and step.
     """
@@ -185,6 +193,7 @@ class WalkJob:
     work: Sequence[Stretch]
     evaluations: int
     method: str = "diffusion"
+    blend: Guess | None = None
 
     @property
     def settings(self) -> str:
@@ -223,7 +232,17 @@ class WalkJob:
         if preview is not None and self.way.sampler in MEASURING:
             raise UsageError(f"The sampler {self.way.sampler} walks without a solver, so it has no previews.")
         source, damage, seed = self.source, self.damage, self.options.seed
-        return mend(source, damage, self.work, self.prior, self.way, self.gain, seed, done, preview)
+        walked = mend(source, damage, self.work, self.prior, self.way, self.gain, seed, done, preview)
+        return walked if self.blend is None else self._blended(walked, self.blend)
+
+    def _blended(self, pieces: Pieces, blend: Guess) -> Pieces:
+        def damaged(start: int, stop: int) -> Tensor:
+            samples = read_padded(self.source, start, stop)
+            return torch.from_numpy(samples.astype(np.float32) * np.float32(self.gain))
+
+        for start, samples in pieces:
+            mixed = blend.blended(damaged, torch.from_numpy(samples * self.gain), start)
+            yield start, mixed.numpy() / self.gain
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,6 +285,83 @@ class ClassicalJob:
         return restored(self.source, self.damage, self.by, self.gain, self.work, done)
 
 
+@dataclass(frozen=True, eq=False)
+class Jobs:
+    """Work for several methods, each on stretches of its own.
+
+    Attributes:
+        source, damage, options: what is mended, all of it.
+        each: the jobs.
+    """
+
+    source: SoundReader
+    damage: Damage
+    options: Options
+    each: Sequence[Job]
+
+    @property
+    def method(self) -> str:
+        return ", ".join(dict.fromkeys(job.method for job in self.each))
+
+    @property
+    def settings(self) -> str:
+        return "; ".join(dict.fromkeys(job.settings for job in self.each))
+
+    @property
+    def model(self) -> str:
+        return next((job.model for job in self.each if job.model), "")
+
+    @property
+    def precision(self) -> str:
+        return next((job.precision for job in self.each if job.precision), "")
+
+    @property
+    def started_from(self) -> str:
+        return "; ".join(dict.fromkeys(job.started_from for job in self.each if job.started_from))
+
+    @property
+    def steps(self) -> int:
+        return max(job.steps for job in self.each)
+
+    @property
+    def seconds(self) -> float:
+        return sum(job.seconds for job in self.each)
+
+    @property
+    def estimate_seconds(self) -> float:
+        return sum(job.estimate_seconds for job in self.each)
+
+    @property
+    def amount(self) -> int:
+        return JOB_AMOUNT * len(self.each)
+
+    def pieces(self, done: Callable[[int], None], preview: Preview | None) -> Pieces:
+        del preview  # each has its own
+
+        def scaled(job: Job) -> Callable[[int], None]:
+            so_far = 0
+
+            def told(count: int) -> None:
+                nonlocal so_far
+                before = JOB_AMOUNT * so_far // max(job.amount, 1)
+                so_far += count
+                done(JOB_AMOUNT * so_far // max(job.amount, 1) - before)
+
+            return told
+
+        own = [_own(job, job.pieces(scaled(job), None)) for job in self.each]
+        return merge(*own, key=lambda piece: piece[0])
+
+
+def _own(job: Job, pieces: Pieces) -> Pieces:
+    """The pieces cut to the stretches in which the job mends something."""
+    for start, samples in pieces:
+        lost = job.damage.lost(start, samples).any(axis=0)
+        edges = np.flatnonzero(np.diff(lost, prepend=False, append=False))
+        for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            yield start + first, samples[:, first:end]
+
+
 def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) -> Job:
     """Find the stretches that are to be mended, and load the model where one is needed.
 
@@ -278,6 +374,8 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
     verb, name = damage.verb, options.method
     if name not in names(verb):
         raise unknown("method", name, names(verb))
+    if name == "auto" and isinstance(damage, Gaps) and verb == "inpaint" and not options.walked:
+        return prepare_gaps(source, damage, gain, options)
     if name == "auto":
         name = "diffusion" if options.walked else AUTO.get(verb, "diffusion")
     if name == "diffusion":
@@ -298,6 +396,33 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
         method.at(options.quality),
     )
     return ClassicalJob(source, damage, gain, options, name, chosen, parts(source, damage, chosen))
+
+
+def prepare_gaps(source: SoundReader, damage: Gaps, gain: float, options: Options) -> Job:
+    """`prepare` for gaps, each filled in the way that suits its length."""
+    jobs: list[Job] = []
+    every = joined(gap for row in damage.gaps for gap in row)
+    shortest = 0.0
+    for filling in FILLINGS:
+        longest = filling.longest_s * source.rate
+        chosen = [gap for gap in every if shortest < gap[1] - gap[0] <= longest]
+        shortest = longest
+        if not chosen:
+            continue
+        guess = Guess(filling, damage, chosen, source.rate)
+        words = f"the gaps filled by {filling.method}"
+        severity = max(end - first for first, end in chosen) / source.rate
+        some = Within(replace(damage, severity=severity, guess=words, guessed=guess.warm), chosen)
+        if filling.walk is None:
+            job = prepare(source, some, gain, replace(options, method=filling.method))
+        else:
+            walk = prepare_walk(source, some, gain, replace(options, walk=filling.walk))
+            name = f"{filling.method} and diffusion"
+            job = replace(walk, method=name, blend=guess if filling.blended else None)
+        jobs.append(job)
+    if len(jobs) == 1:
+        return jobs[0]
+    return Jobs(source, Within(damage, options.regions) if options.regions else damage, options, jobs)
 
 
 def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Options) -> WalkJob:

@@ -61,8 +61,8 @@ class Method:
     grid: Callable[[int], int]
     margin_s: float
     longest_s: float
-    most: float = inf
     qualities: Mapping[str, "Method"] = field(default_factory=dict[str, "Method"])
+    most: float = inf
 
     def at(self, quality: str | None) -> "Method":
         """The method at a quality; None and balanced are itself."""

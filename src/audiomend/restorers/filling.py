@@ -1,0 +1,126 @@
+"""Gaps filled by a classical method and the prior together: which of them, for which length of gap."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil, inf
+
+import torch
+from torch import Tensor
+
+from audiomend.classical.similarity import agreement
+from audiomend.operators.mask import Mask
+from audiomend.restorers.damage import Gaps, near
+from audiomend.restorers.methods import METHODS, Excerpt
+from audiomend.restorers.regions import Interval
+from audiomend.samplers.base import Signal
+
+AGREEMENT_ORDER = 512
+AGREEMENT_S = 0.2  # around a gap, from which it is judged
+_Filled = tuple[Tensor, Tensor]
+_ESTIMATE: Mapping[str, object] = {"solver": "momentum", "conditioned": False}
+_DRAW: Mapping[str, object] = {"solver": "2m", "conditioned": True}
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How gaps of up to some length are filled.
+
+    Attributes:
+        longest_s: of these gaps, in seconds.
+        method: that makes the guess, of METHODS["inpaint"].
+        walk: fields of `Way` for the walk that starts from the guess; None leaves the guess as it is.
+        shrunk: whether the walk starts from the guess times √w. w is the agreement of what the sound before
+            and after the gap, continued, make of it: the guess of a model that is not sure is too loud.
+        blended: whether the result is w guess + (1 - w) walk.
+    """
+
+    longest_s: float
+    method: str
+    walk: Mapping[str, object] | None
+    shrunk: bool = False
+    blended: bool = False
+
+
+FILLINGS = (
+    Filling(0.03, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True),
+    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True, blended=True),
+    Filling(0.12, "janssen", {"start": 1.0, **_ESTIMATE}),
+    Filling(0.6, "similarity", {"start": 3.0, **_DRAW}),
+    Filling(inf, "similarity", None),
+)
+"""What measured best on training recordings (docs/choices.md)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """Gaps with what a classical method puts into them, a function of the position.
+
+    Attributes:
+        filling: how.
+        gaps: all of the file.
+        chosen: (first, end) of those that are filled this way, of any channel, sorted.
+        rate: in Hz.
+    """
+
+    filling: Filling
+    gaps: Gaps
+    chosen: Sequence[Interval]
+    rate: int
+    _kept: dict[Interval, tuple[Tensor, Tensor]] = field(
+        default_factory=dict[Interval, tuple[Tensor, Tensor]]
+    )
+
+    def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
+        """(channels, stop - start): the damaged signal with the guess, for a walk to start from."""
+
+        def scaled(fill: Tensor, sure: Tensor) -> Tensor:
+            return fill * sure.sqrt() if self.filling.shrunk else fill
+
+        return self._placed(damaged, damaged(start, stop), start, scaled)
+
+    def blended(self, damaged: Signal, walked: Tensor, start: int) -> Tensor:
+        """The walked signal, (channels, n) from `start` on, and the guess: each as far as it can be sure."""
+        return self._placed(damaged, walked, start, lambda fill, sure: sure * fill, lambda sure: 1 - sure)
+
+    def _placed(
+        self,
+        damaged: Signal,
+        x: Tensor,
+        start: int,
+        fill_in: Callable[[Tensor, Tensor], Tensor],
+        kept: Callable[[Tensor], Tensor] = torch.zeros_like,
+    ) -> Tensor:
+        out = x.clone()
+        for first, end in near(self.chosen, start, start + x.shape[1]):
+            fill, sure = self._fill(damaged, (first, end))
+            low, high = max(first, start), min(end, start + x.shape[1])
+            inside, there = slice(low - start, high - start), slice(low - first, high - first)
+            lost = ~self._known(low, high)
+            new = fill_in(fill[:, there], sure) + kept(sure) * x[:, inside]
+            out[:, inside] = torch.where(lost, new.to(x), x[:, inside])
+        return out
+
+    def _fill(self, damaged: Signal, gap: Interval) -> tuple[Tensor, Tensor]:
+        """(channels, length) the classical fill, and (channels, 1) w."""
+        if gap not in self._kept:
+            if len(self._kept) >= 64:  # more than what one window and its neighbours hold
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[gap] = self._filled(damaged, *gap)
+        return self._kept[gap]
+
+    def _filled(self, damaged: Signal, first: int, end: int) -> tuple[Tensor, Tensor]:
+        method = METHODS["inpaint"][self.filling.method]
+        margin = ceil(max(method.margin_s, AGREEMENT_S) * self.rate)
+        x, known = damaged(first - margin, end + margin), self._known(first - margin, end + margin)
+        filled = method.mend(Excerpt(x, Mask(known), first - margin, self.rate, self.gaps.severity))
+        around = ceil(AGREEMENT_S * self.rate)
+        near_gap = slice(margin - around, margin + end - first + around)
+        sure = [
+            agreement(row[None, near_gap], mask[near_gap], around, around + end - first, AGREEMENT_ORDER)
+            for row, mask in zip(x, known, strict=True)
+        ]
+        return filled[:, margin : margin + end - first], torch.stack(sure)
+
+    def _known(self, start: int, stop: int) -> Tensor:
+        rows = torch.ones(1, len(self.gaps.gaps), dtype=torch.bool)
+        return self.gaps.operator([start], stop - start, rows, 1.0).known

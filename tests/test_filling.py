@@ -1,0 +1,187 @@
+"""Gaps by classical methods and together with the prior: which, from what, and how they are mixed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import audiomend
+from audiomend.classical import janssen, similarity, spain
+from audiomend.errors import UsageError
+from audiomend.restorers.damage import Gaps
+from audiomend.restorers.filling import FILLINGS, Filling, Guess
+from audiomend.restorers.frame import ClassicalJob, Job, Jobs, Options, WalkJob, prepare
+from audiomend.restorers.memory import ArrayReader
+from audiomend.restorers.methods import METHODS, Method
+
+RATE = 8000
+METHOD = pytest.mark.parametrize("method", METHODS["inpaint"])
+
+
+def sound(seconds: float = 2.0, seed: int = 0) -> np.ndarray:
+    t = np.arange(round(seconds * RATE)) / RATE
+    tone = sum(np.sin(2 * np.pi * f * t + f) / (1 + k) for k, f in enumerate((220, 445, 667, 1331)))
+    return 0.1 * tone + 1e-4 * np.random.default_rng(seed).standard_normal(len(t))
+
+
+def holed(x: np.ndarray, *gaps: tuple[int, int]) -> np.ndarray:
+    y = x.copy()
+    for start, end in gaps:
+        y[..., start:end] = 0
+    return y
+
+
+def seconds(*gaps: tuple[int, int]) -> list[tuple[float, float]]:
+    return [(start / RATE, end / RATE) for start, end in gaps]
+
+
+@METHOD
+def test_a_gap_is_filled_and_the_rest_stays_to_the_bit(method: str):
+    x, gap = sound(), (7777, 8177)
+    y = holed(x, gap)
+    z = audiomend.inpaint(y, RATE, gaps=seconds(gap), method=method)
+    inside = np.zeros(len(x), bool)
+    inside[slice(*gap)] = True
+    np.testing.assert_array_equal(z[~inside], y[~inside])
+    least = 0.5 if method == "similarity" else 0.1
+    assert np.linalg.norm((z - x)[inside]) < least * np.linalg.norm(x[inside])
+
+
+def test_a_method_is_its_function_with_settings_for_the_rate():
+    x, gap = sound(), (7777, 8177)
+    known = torch.ones(len(x), dtype=torch.bool)
+    known[slice(*gap)] = False
+    row = torch.from_numpy(x)[None]
+    expected = {
+        "janssen": janssen.interpolated(row, known, janssen.Janssen(order=256, context=1024, iterations=3)),
+        "a-spain": spain.interpolated(row, known, spain.Spain(window=1024, rms=0.15, dtype=torch.float32)),
+        "similarity": similarity.interpolated(row, known, RATE),
+    }
+    for name, filled in expected.items():
+        z = audiomend.inpaint(holed(x, gap), RATE, gaps=seconds(gap), method=name)
+        np.testing.assert_allclose(z, filled[0].numpy(), atol=2e-3 if name == "a-spain" else 2e-4)
+
+
+def test_channels_with_gaps_of_their_own():
+    x = np.stack([sound(), sound(seed=1)])
+    y = x.copy()
+    y[0, 4000:4200] = y[1, 4100:4300] = 0
+    z = audiomend.inpaint(y, RATE, method="janssen")
+    assert np.linalg.norm(z - x) < 0.05 * np.linalg.norm(y - x)
+
+
+def test_a_gap_longer_than_a_cell_is_filled_to_its_middle():
+    x, gap = sound(6.0), (20_000, 30_000)
+    z = audiomend.inpaint(holed(x, gap), RATE, gaps=seconds(gap), method="similarity")
+    level = np.abs(z[20_000:30_000]).reshape(100, 100).max(axis=1)
+    assert level.min() > 0.05
+
+
+@pytest.mark.parametrize("method", ["janssen", "a-spain"])
+def test_gaps_that_are_too_long_for_a_model_are_refused(method: str):
+    with pytest.raises(UsageError, match=f"{method} fills gaps of up to 0.12 s; one here lasts 0.200"):
+        audiomend.inpaint(sound(), RATE, gaps=[(0.5, 0.7)], method=method)
+
+
+def constant(
+    value: float, filling: Filling, chosen: list[tuple[int, int]], patch: pytest.MonkeyPatch
+) -> Guess:
+    method = Method(lambda e: torch.full_like(e.observation, value), str, lambda rate: 1, 0.1, 1.0)
+    patch.setitem(METHODS["inpaint"], "janssen", method)
+    return Guess(filling, Gaps(((*chosen, (9000, 9100)),)), chosen, RATE)
+
+
+def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.MonkeyPatch):
+    x = torch.from_numpy(sound()[None]).float()
+    y = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    y[:, 4000:4200] = y[:, 9000:9100] = 0
+    guess = constant(3.0, Filling(1.0, "janssen", {}, shrunk=True), [(4000, 4200)], monkeypatch)
+
+    def damaged(start: int, stop: int) -> torch.Tensor:
+        return torch.nn.functional.pad(y, (max(-start, 0), 0))[:, max(start, 0) : stop + max(-start, 0)]
+
+    near, known = y[:, 2400:5800], torch.ones(3400, dtype=torch.bool)  # 0.2 s on either side
+    known[1600:1800] = False
+    sure = float(similarity.agreement(near, known, 1600, 1800, 512))
+    assert 0.2 < sure < 0.97
+    warm = guess.warm(damaged, 3900, 4100)
+    assert torch.equal(warm[:, :100], y[:, 3900:4000])
+    torch.testing.assert_close(warm[:, 100:], torch.full((1, 100), 3.0 * sure**0.5), rtol=1e-3, atol=0)
+    walked = torch.full((1, 500), -1.0)
+    blended = guess.blended(damaged, walked, 3900)
+    expected = torch.full((1, 200), 3.0 * sure - (1 - sure))
+    torch.testing.assert_close(blended[:, 100:300], expected, rtol=1e-3, atol=0)
+    assert (blended[:, :100] == -1).all()
+    assert (blended[:, 300:] == -1).all()
+    assert torch.equal(guess.warm(damaged, 8900, 9200), y[:, 8900:9200])  # the other gap is not its own
+    plain = constant(3.0, Filling(1.0, "janssen", {}), [(4000, 4200)], monkeypatch)
+    assert (plain.warm(damaged, 4000, 4200) == 3).all()
+
+
+def test_noise_agrees_on_nothing():
+    x = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    known = torch.ones(4000, dtype=torch.bool)
+    known[2000:2200] = False
+    assert float(similarity.agreement(x, known, 2000, 2200, 64)) < 0.3
+
+
+def jobs(*lengths_s: float, steps: int | None = None) -> list[Job]:
+    y, gaps, place = sound(8.0), list[tuple[int, int]](), 2000
+    for length in lengths_s:
+        gaps.append((place, place + round(length * RATE)))
+        place = gaps[-1][1] + 4000
+    y = holed(y, *gaps)
+    damage = Gaps((tuple(gaps),), max(lengths_s))
+    job = prepare(ArrayReader(y[None], RATE), damage, 1.0, Options(steps=steps))
+    return list(job.each) if isinstance(job, Jobs) else [job]
+
+
+def test_each_gap_is_filled_in_the_way_that_suits_its_length():
+    found = jobs(0.02, 0.05, 0.1, 0.3, 0.9)
+    names = [job.method for job in found]
+    assert names == [*["janssen and diffusion"] * 3, "similarity and diffusion", "similarity"]
+    for job, filling in zip(found, FILLINGS, strict=True):
+        if isinstance(job, WalkJob):
+            assert filling.walk is not None
+            assert {key: getattr(job.way, key) for key in filling.walk} == dict(filling.walk)
+            assert (job.blend is not None) == filling.blended
+            assert job.way.warm
+            assert job.started_from == f"the gaps filled by {filling.method}"
+        else:
+            assert isinstance(job, ClassicalJob)
+    (alone,) = jobs(0.05, 0.04)
+    assert alone.method == "janssen and diffusion"
+
+
+def test_what_is_said_of_the_walk_leaves_it_alone():
+    found = jobs(0.05, steps=4)
+    assert [job.method for job in found] == ["diffusion"]
+
+
+def test_several_ways_in_one_file_change_all_gaps_and_nothing_else(monkeypatch: pytest.MonkeyPatch):
+    ways = (Filling(0.03, "janssen", None), Filling(0.08, "a-spain", None), Filling(9.0, "similarity", None))
+    monkeypatch.setattr("audiomend.restorers.frame.FILLINGS", ways)
+    x = np.stack([sound(4.0), sound(4.0, 1)])
+    gaps = [(3000, 3100), (3150, 3500), (9000, 11_000), (20_000, 20_010)]
+    y = holed(x, *gaps)
+    shares: list[float] = []
+    z = audiomend.inpaint(y, RATE, gaps=seconds(*gaps), progress=shares.append)
+    inside = holed(np.ones(x.shape[1]), *gaps) == 0
+    np.testing.assert_array_equal(z[:, ~inside], y[:, ~inside])
+    assert (z[:, inside] != 0).mean() > 0.99
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    monkeypatch.setitem(METHODS["inpaint"], "janssen", replace(METHODS["inpaint"]["janssen"], most=9.0))
+    first = audiomend.inpaint(y, RATE, gaps=seconds(*gaps), method="janssen", regions=seconds(gaps[0]))
+    np.testing.assert_allclose(z[:, 3000:3100], first[:, 3000:3100], atol=1e-6)
+    halves = audiomend.inpaint(y, RATE, gaps=seconds(*gaps), regions=[(0, 0.41)])
+    np.testing.assert_array_equal(halves[:, :3280], z[:, :3280])
+    np.testing.assert_array_equal(halves[:, 3280:], y[:, 3280:])
+
+
+def test_the_order_of_lengths_is_rising_to_all():
+    lengths = [filling.longest_s for filling in FILLINGS]
+    assert lengths == sorted(lengths)
+    assert lengths[-1] == float("inf")
+    assert all(METHODS["inpaint"][f.method].most >= f.longest_s for f in FILLINGS)
