@@ -125,7 +125,8 @@ def choices(annotation: object) -> tuple[str, ...]:
 def test_choices_are_those_of_the_library() -> None:
     hints = get_type_hints(options.Settings, include_extras=True)
     assert choices(options.DeclipMethod) == names("declip")
-    assert choices(options.Method) == names("inpaint") == names("extend")
+    assert choices(options.InpaintMethod) == names("inpaint")
+    assert choices(options.Method) == names("extend")
     assert choices(hints["quality"]) == tuple(QUALITY_STEPS)
     assert choices(hints["precision"]) == PRECISIONS
     assert choices(hints["clip_mode"]) == CLIP_MODES
