@@ -41,8 +41,9 @@ from audiomend.detect import (
 )
 from audiomend.detect.bent_tops import find_bent_tops
 from audiomend.detect.clipping import find_clipping
-from audiomend.detect.content import find_content
+from audiomend.detect.content import SURE_VOICE, find_content
 from audiomend.detect.finding import Finding
+from audiomend.detect.speech_snr import find_speech_snr
 from audiomend.operators.hard_clip import threshold_for_sdr
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.inspection import inspect
@@ -306,9 +307,40 @@ def noisy(snr_db: float, power: float) -> Case:
         found = noise.find_noise(
             clip.audio + added * clip.rms * 10 ** (-snr_db / 20) / added.std(), clip.rate
         )
-        return noise.finding(found), abs(found.snr_db - snr_db) if np.isfinite(found.snr_db) else np.nan
+        return noise.finding(found, None), abs(found.snr_db - snr_db) if np.isfinite(found.snr_db) else np.nan
 
     return case
+
+
+def spoken_over(noises: list[tuple[str, Array]], snr_db: float) -> Case:
+    def case(clip: Clip, random: np.random.Generator) -> Result | None:
+        """Speech over recorded noise of its own split, at 16 kHz."""
+        if not clip.is_speech:
+            return None
+        chosen = [samples for split, samples in noises if clip.folder.startswith(split)]
+        dry = resample(clip.audio, clip.rate, 16_000)
+        added = np.resize(chosen[int(random.integers(len(chosen)))], dry.shape)
+        noisy_speech = dry + added * clip.rms * 10 ** (-snr_db / 20) / added.std()
+        found, content = find_speech_snr(noisy_speech), find_content(noisy_speech, 16_000)
+        room = reverberation.find_reverberation(noisy_speech, 16_000)
+        is_plain = content.speech >= SURE_VOICE and room.t60_s < reverberation.CLEAR_S
+        voice = found if is_plain else None
+        steady = noise.find_noise(noisy_speech, 16_000)
+        return noise.finding(steady, voice), abs(found.db - snr_db)
+
+    return case
+
+
+def read_noises(data: Path) -> list[tuple[str, Array]]:
+    """The middle 10 s of each recording of noise."""
+    found: list[tuple[str, Array]] = []
+    for split in ("train", "test"):
+        for path in sorted((data / split / "noise").iterdir()):
+            if path.suffix in (".opus", ".flac"):
+                samples = soundfile.read(path)[0]
+                middle = max(len(samples) // 2 - 80_000, 0)
+                found.append((split, samples[middle : middle + 160_000]))
+    return found
 
 
 def in_room(rooms: list[tuple[str, float, Array]], longer: float, shorter: float) -> Case:
@@ -320,7 +352,8 @@ def in_room(rooms: list[tuple[str, float, Array]], longer: float, shorter: float
         dry = resample(clip.audio, clip.rate, 16_000)
         wet = fftconvolve(dry, response[None], axes=1)[:, : dry.shape[1]]
         found = reverberation.find_reverberation(wet, 16_000)
-        return reverberation.finding(found, find_content(wet, 16_000).speech), abs(found.t60_s / t60_s - 1)
+        speech, snr_db = find_content(wet, 16_000).speech, find_speech_snr(wet).db
+        return reverberation.finding(found, speech, snr_db), abs(found.t60_s / t60_s - 1)
 
     return case
 
@@ -359,7 +392,9 @@ def miswired(fault: str) -> Case:
     return case
 
 
-def cases(rooms: list[tuple[str, float, Array]]) -> dict[str, tuple[str, Case]]:
+def cases(
+    rooms: list[tuple[str, float, Array]], noises: list[tuple[str, Array]]
+) -> dict[str, tuple[str, Case]]:
     """What is done to a clip, the error that its estimate is measured by, and how."""
     silent = -np.inf
     return {
@@ -393,6 +428,9 @@ def cases(rooms: list[tuple[str, float, Array]]) -> dict[str, tuple[str, Case]]:
         "pink noise at 10 dB": ("SNR, dB", noisy(10, 1)),
         "pink noise at 20 dB": ("SNR, dB", noisy(20, 1)),
         "brown noise at 10 dB": ("SNR, dB", noisy(10, 2)),
+        "speech over recorded noise at 5 dB": ("SNR, dB", spoken_over(noises, 5)),
+        "speech over recorded noise at 10 dB": ("SNR, dB", spoken_over(noises, 10)),
+        "speech over recorded noise at 15 dB": ("SNR, dB", spoken_over(noises, 15)),
         "speech in rooms of 0.25 to 0.4 s": ("T60, relative", in_room(rooms, 0.25, 0.4)),
         "speech in rooms of 0.5 to 1.2 s": ("T60, relative", in_room(rooms, 0.5, 1.2)),
         "speech in rooms of 1.2 to 3 s": ("T60, relative", in_room(rooms, 1.2, 3)),
@@ -404,9 +442,9 @@ def cases(rooms: list[tuple[str, float, Array]]) -> dict[str, tuple[str, Case]]:
     }
 
 
-def damage_table(all_clips: list[Clip], rooms: list[tuple[str, float, Array]]) -> None:
+def damage_table(all_clips: list[Clip], data: Path) -> None:
     print("| damage | clips | found | error of | median | 90 % |\n| --- | --- | --- | --- | --- | --- |")
-    for number, (name, (what, case)) in enumerate(cases(rooms).items()):
+    for number, (name, (what, case)) in enumerate(cases(read_rooms(data), read_noises(data)).items()):
         random = np.random.default_rng(number)
         chosen = all_clips if "MP3, " in name[:5] else all_clips[::DAMAGED]  # lossless ones are few
         results = [result for clip in chosen if (result := case(clip, random)) is not None]
@@ -426,7 +464,7 @@ def main() -> None:
     clean_table(found)
     if arguments.other:
         return
-    damage_table(found, read_rooms(arguments.data))
+    damage_table(found, arguments.data)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from audiomend.detect.noise import NoiseDetector, find_noise
 from audiomend.detect.offset import OffsetDetector, find_offset
 from audiomend.detect.quantisation import QuantisationDetector, find_quantisation
 from audiomend.detect.reverberation import A, B, ReverberationDetector, find_reverberation
+from audiomend.detect.speech_snr import POLE, TABLE, SpeechSnr, SpeechSnrDetector, find_speech_snr
 from audiomend.detect.tops import Tops
 
 RATE = 16_000
@@ -515,6 +516,56 @@ def test_noise_that_comes_and_goes_is_sound():
     assert find_noise(swelling, RATE).confidence < 0.5
 
 
+# --- noise under a voice ------------------------------------------------------------------------------
+
+
+def gamma_speech(snr_db, n=1_000_000, seed=0):
+    """Independent amplitudes as the method supposes: gamma of shape 0.4 with either sign, Gaussian noise."""
+    draw = rng(seed)
+    x = draw.gamma(0.4, size=n) * draw.choice([-1, 1], n)
+    return x / x.std() + draw.standard_normal(n) * 10 ** (-snr_db / 20)
+
+
+@pytest.mark.parametrize("snr_db", [0, 10, 20, 40, 80])
+def test_the_statistic_of_the_table(snr_db):
+    magnitude = np.abs(gamma_speech(snr_db))
+    statistic = math.log(magnitude.mean()) - np.log(magnitude).mean()
+    assert TABLE[20 + snr_db] == pytest.approx(statistic, abs=0.006)
+
+
+@pytest.mark.parametrize("level", [1.0, 1e-3])
+def test_the_snr_of_a_voice_is_read_off_the_table(level):
+    """The filter that takes an offset away mixes neighbours, so the sound is made of what it shall leave."""
+    y = gamma_speech(12.5, 400_000)
+    x = np.cumsum(y - POLE * np.concatenate([[0], y[:-1]]))
+    found = find_speech_snr(level * np.stack([x, x]))
+    assert found.db == pytest.approx(12.5, abs=0.25)
+    magnitude = np.abs(y)
+    assert found.statistic == pytest.approx((math.log(magnitude.mean()) - np.log(magnitude).mean(),) * 2)
+
+
+def test_an_offset_is_no_sound_and_silence_no_noise():
+    x = sine(300, 60) * 0.1
+    assert find_speech_snr(x + 5).db == pytest.approx(find_speech_snr(x).db, abs=1)
+    assert find_speech_snr(np.zeros((2, 100))).db == 100
+    assert find_speech_snr(np.vstack([x, 0 * x])).db == find_speech_snr(x).db
+
+
+@pytest.mark.parametrize(
+    ("voice_db", "confidence", "summary"),
+    [
+        (5, 1.0, "5 dB below the voice"),
+        (10, 0.75, "10 dB below the voice"),
+        (22.5, 0.25, "no steady noise"),
+        (40, 0, "no steady noise"),
+    ],
+)
+def test_noise_under_a_voice_need_not_be_steady(voice_db, confidence, summary):
+    steady = noise.Noise(math.inf, -math.inf, 0, "none", 0, 0)
+    found = noise.finding(steady, SpeechSnr(voice_db, (0.5,)))
+    assert (found.confidence, found.summary) == (pytest.approx(confidence), summary)
+
+
 # --- rooms --------------------------------------------------------------------------------------------
 
 
@@ -623,6 +674,7 @@ DETECTORS = {
     "dropouts": lambda: DropoutDetector(2, RATE),
     "hum": lambda: HumDetector(2, RATE),
     "noise": lambda: NoiseDetector(2, RATE),
+    "speech SNR": lambda: SpeechSnrDetector(2),
     "reverberation": lambda: ReverberationDetector(2, RATE),
     "content": lambda: ContentDetector(2, RATE),
 }
@@ -671,8 +723,8 @@ def test_findings_say_what_was_measured():
         bandwidth.finding(bandwidth.Bandwidth(5000, "edge", 30, 1.0), RATE),
         codec.finding(Shelf(16_400, 24, 0.75)),
         hum.finding(hum.Hum(50.02, (1, 2, 3), -40, 20, 15, 0.6)),
-        noise.finding(noise.Noise(20, -40, 0.1, "white", 0.9, 0.75)),
-        reverberation.finding(reverberation.Reverberation(0.8, 0.8), speech=0.71),
+        noise.finding(noise.Noise(20, -40, 0.1, "white", 0.9, 0.75), None),
+        reverberation.finding(reverberation.Reverberation(0.8, 0.8), 0.71, 30.0),
         quantisation.finding(quantisation.Quantisation(2.0**-7, 35, 0.75)),
         channels.finding(find_channel_faults(np.vstack([sine(100), -sine(100)]))),
     ]
@@ -699,8 +751,14 @@ def test_the_edges_of_clipped_tops_are_no_clicks():
     assert clicks.finding((Click(0, 5, 7, 0.99),) * 9, 2.0, is_clipped=True).confidence == 0
 
 
+@pytest.mark.parametrize(("t60_s", "snr_db", "found"), [(0.7, 14, False), (0.7, 16, True), (0.8, 14, True)])
+def test_a_small_room_is_not_told_from_noise(t60_s, snr_db, found):
+    room = reverberation.Reverberation(t60_s, 0.7)
+    assert reverberation.finding(room, 0.9, snr_db).is_found == found
+
+
 def test_a_room_is_told_of_voices_only():
-    assert reverberation.finding(reverberation.Reverberation(2.0, 1.0), speech=0.69).confidence == 0
+    assert reverberation.finding(reverberation.Reverberation(2.0, 1.0), 0.69, 30.0).confidence == 0
 
 
 @pytest.mark.parametrize(("hz", "fall_db", "confidence"), [(5000, 20, 0.5), (5000, 30, 0.75), (7700, 40, 0)])

@@ -91,6 +91,8 @@ def test_auto_is_the_blend_unless_a_walk_is_asked_for() -> None:
     walked = audiomend.declip(y, RATE, steps=2, model="wiener")
     expected = audiomend.declip(y, RATE, method="diffusion", steps=2, model="wiener")
     np.testing.assert_array_equal(walked, expected)
+    one, other = audiomend.declip(y, RATE, samples=2)
+    assert (one != other).any()
 
 
 def test_a_method_of_another_verb_is_refused() -> None:
@@ -117,10 +119,11 @@ def excerpted(y: np.ndarray, method: Method, level: float = 0.3) -> np.ndarray:
 
 @FAST
 def test_excerpts_give_the_whole(method: str) -> None:
-    _, y = clipped(seconds=3.0)
+    _, y = clipped(seconds=4.0)
     whole = replace(METHODS["declip"][method], longest_s=100.0)
-    expected, cut = excerpted(y, whole), excerpted(y, replace(whole, longest_s=0.7))
+    expected, cut = excerpted(y, whole), excerpted(y, replace(whole, longest_s=1.5))
     lost = np.abs(y) == 0.3
+    lost[:RATE] = lost[-RATE:] = False  # frames at the ends reach around into what is free
     assert np.linalg.norm((cut - expected)[lost]) < 1e-3 * np.linalg.norm((expected - y)[lost])
 
 
@@ -186,7 +189,7 @@ def test_heavy_clipping_is_declipped_more_slowly() -> None:
         )
         for share in (0.5, 0.9)
     )
-    assert (heavy - x).norm() < (light - x).norm()
+    assert (heavy.double() - torch.from_numpy(x)).norm() < (light.double() - torch.from_numpy(x)).norm()
 
 
 def test_frames_last_about_as_long_at_every_rate() -> None:

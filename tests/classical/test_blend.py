@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from audiomend.classical import social_sparsity, spade
-from audiomend.classical.blend import BALANCED, BEST, FAST, HEAVY, HEAVY_BEST, blended
+from audiomend.classical.blend import BALANCED, BEST, FAST, HEAVY, HEAVY_BEST, Blend, blended
 from audiomend.operators.hard_clip import HardClip
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "declip_piano.npz"
@@ -22,23 +22,23 @@ def tones(time: int = 600) -> torch.Tensor:
 
 
 SETTINGS = {
-    "fast": (FAST, (0, 1 / 3, 2 / 3), 90),
-    "balanced": (BALANCED, (0, 0.3, 0.7), 300),
-    "best": (BEST, (0.15, 0.25, 0.6), 300),
-    "heavy": (HEAVY, (0.3, 0.2, 0.5), 90),
-    "heavy best": (HEAVY_BEST, (0.3, 0.2, 0.5), 90),
+    "fast": (FAST, (0, 1 / 3, 2 / 3), 90, 1),
+    "balanced": (BALANCED, (0, 0.3, 0.7), 300, 1),
+    "best": (BEST, (0.15, 0.25, 0.6), 300, 1),
+    "heavy": (HEAVY, (0.3, 0.2, 0.5), 90, 2),
+    "heavy best": (HEAVY_BEST, (0.3, 0.2, 0.5), 90, 4),
 }
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
-    settings, weights, steps = SETTINGS[name]
+    settings, weights, steps, slower = SETTINGS[name]
     assert sum(weights) == pytest.approx(1)
     y = CLIP.forward(tones())
     mended = blended(y, CLIP, replace(settings, window=128))
-    step, every = {1: (2, 2), 2: (1, 2), 4: (1, 4)}[settings.slower]
+    step, every = {1: (2, 2), 2: (1, 2), 4: (1, 4)}[slower]
     short = spade.a_spade(y, CLIP, replace(spade.DEFAULT, window=32, step=step, every=every))[0]
-    long = spade.a_spade(y, CLIP, replace(spade.DEFAULT, window=128, step=8 // settings.slower))[0]
+    long = spade.a_spade(y, CLIP, replace(spade.DEFAULT, window=128, step=8 // slower))[0]
     start = (short + long) / 2 if weights[0] else short
     descent = social_sparsity.WARM if steps == 90 else social_sparsity.WARM_FINE
     assert descent.thresholds * descent.steps == steps
@@ -46,6 +46,14 @@ def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     parts = torch.stack([long, short, CLIP.project(social, y)])
     expected = (torch.tensor(weights)[:, None, None] * parts).sum(0)
     torch.testing.assert_close(mended, expected, rtol=0, atol=1e-6)
+
+
+def test_what_social_sparsity_leaves_inside_the_levels_is_put_on_them_before_the_mean() -> None:
+    y = CLIP.forward(tones())
+    coarse = replace(social_sparsity.WARM, first=5.0, last=5.0, thresholds=1, steps=1)
+    mended = blended(y, CLIP, Blend(0.0, 0.5, 0.5, coarse, window=128))
+    short = spade.a_spade(y, CLIP, replace(spade.DEFAULT, window=32, step=2))[0]
+    torch.testing.assert_close(mended, (short + y) / 2, rtol=0, atol=1e-6)
 
 
 def test_known_samples_stay_to_the_bit_and_clipped_ones_are_consistent() -> None:

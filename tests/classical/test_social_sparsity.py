@@ -14,6 +14,8 @@ from audiomend.classical.social_sparsity import (
     AROUND,
     DEFAULT,
     PUBLISHED,
+    WARM,
+    WARM_FINE,
     SocialSparsity,
     analysis,
     local_mean,
@@ -57,12 +59,20 @@ def plain_shrunk(z: Tensor, threshold: float, around: tuple[int, int]) -> Tensor
 
 
 def plain(
-    y: Tensor, low: float, high: float, around: tuple[int, int], settings: SocialSparsity
+    y: Tensor,
+    low: float,
+    high: float,
+    around: tuple[int, int],
+    settings: SocialSparsity,
+    start: Tensor | None = None,
 ) -> tuple[Tensor, list[int]]:
     """One row, with two syntheses an iteration, as printed; the shrinkage is tested by itself."""
     time, more = len(y), -len(y) % (2 * settings.window)
     g = z = torch.zeros_like(analysis(torch.nn.functional.pad(y, (0, more)), settings.window))
     previous, counts = y, []
+    if start is not None:
+        g = z = analysis(torch.nn.functional.pad(start, (0, more)), settings.window)
+        previous = start
     for i in range(settings.thresholds):
         threshold = 10 ** (-1 - 3 * i / (settings.thresholds - 1))
         for k in range(1, settings.steps + 1):
@@ -126,6 +136,31 @@ def test_the_descent_is_the_plain_form(form, around: tuple[int, int]) -> None:
     assert steps.tolist() == counts
     assert len(set(counts)) > 2
     torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+
+
+def test_a_warm_descent_is_the_plain_form_from_its_start() -> None:
+    x = tones(300)
+    y, start = x.clamp(-0.9, 0.7), 0.9 * x
+    signal, steps = ss_pew(y, HardClip(-0.9, 0.7), SMALL, start)
+    expected, counts = plain(y, -0.9, 0.7, AROUND, SMALL, start)
+    assert steps.tolist() == counts
+    torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+    assert (signal - ss_pew(y, HardClip(-0.9, 0.7), SMALL)[0]).norm() > 1e-3
+
+
+def test_the_end_is_kept_apart_from_the_beginning() -> None:
+    y = tones(256).clamp(-0.9, 0.7)
+    louder = torch.cat((y[:200], 3 * y[200:]))
+    for apart, close in ((0, False), (1, True)):
+        settings = replace(SMALL, apart=apart, steps=1, thresholds=1, tolerance=0.0)
+        first, second = (ss_ew(x, HardClip(-9.0, 9.0), settings)[0][:8] for x in (y, louder))
+        assert torch.allclose(first, second, rtol=0, atol=1e-6) is close
+
+
+def test_warm_settings_are_those_that_were_chosen() -> None:
+    assert replace(DEFAULT, first=0.01, last=0.001, thresholds=3, steps=30) == WARM
+    assert replace(DEFAULT, first=0.01, last=0.0001, thresholds=6, steps=50) == WARM_FINE
+    assert DEFAULT.apart == 1
 
 
 @FORMS

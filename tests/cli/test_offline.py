@@ -78,9 +78,9 @@ def test_mending_needs_no_network(
 ) -> None:
     source = write("in.wav", np.clip(np.random.default_rng(0).standard_normal(2000) * 0.3, -0.4, 0.4))
     target = tmp_path / "out.wav"
-    options = ("--offline", "--model", "wiener", "--steps", "1")
+    options = ("--offline", "--clip-level", "0.4", "--model", "wiener", "--steps", "2")
     program = [*prefix, sys.executable, "-m", "audiomend.cli.main"]
     command = [*program, "declip", str(source), str(target), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     assert target.exists()

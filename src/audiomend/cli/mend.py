@@ -88,7 +88,7 @@ def declick(names: Names, *, settings: Settings) -> None:
     A few samples that what is around them does not predict are taken out and interpolated; all others stay
     as they are, to the bit. Drums and consonants are left alone.
     """
-    _mend("declick", names, settings, "auto")
+    _mend("declick", names, settings)
 
 
 @takes(Settings)

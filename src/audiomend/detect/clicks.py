@@ -8,11 +8,11 @@ smaller of the two falls off; and the matched filter A A*, whose gain on a click
 Drums, consonants and plucked strings begin as suddenly. But what they excite goes on: so a click must be
 short and stand out both from the 4 ms before it and from the 4 ms after it.
 
-In 31 minutes of the channels of 53 recordings of music, drums, percussion and electronic loops among them,
-9 were found where none was known, of which 3 may be; of clicks of 1 to 60 samples, from 10 dB below the level
-of the sound to 15 dB above it, 94 %, and of crackle (1 to 5 samples, 20 dB below to 0) 84 %. A voice sampled
-at 16 kHz has pulses as short as clicks: below 32 kHz twice as much must stand out, which leaves one false
-alarm in 17 s of speech and finds 57 % and 25 %.
+In 31 minutes of the channels of 53 recordings of music, drums, percussion and electronic loops among them, 9
+were found where none was known, of which 3 may be; of clicks of 1 to 60 samples, 10 dB below the level of the
+sound to 15 dB above it, 94 %, and of crackle (1 to 5 samples, 20 dB below to 0) 84 %. A voice sampled at
+16 kHz has pulses as short as clicks: below 32 kHz twice as much must stand out, which leaves one false alarm
+in 17 s of speech and finds 57 % and 25 %.
 """
 
 from collections.abc import Iterator

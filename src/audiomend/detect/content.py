@@ -23,6 +23,8 @@ SMOOTH_BINS = 9  # over which the spectrum is averaged to leave its fine structu
 # Logistic regression on 270 training clips of 5 s, the speech also with noise and in rooms: bias, figures.
 BIAS, WEIGHTS = 4.587, (4.108, -2.439, 1.895, -11.614, -19.979)
 
+SURE_VOICE = 0.7  # from which a sound is a voice for sure: beats with an echo come near
+
 
 @dataclass(frozen=True)
 class Content:

@@ -25,7 +25,7 @@ from audiomend.detect.channels import ChannelDetector, ChannelFaults
 from audiomend.detect.clicks import Click, ClickDetector
 from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.codec import Shelf, shelf_of
-from audiomend.detect.content import Content, ContentDetector
+from audiomend.detect.content import SURE_VOICE, Content, ContentDetector
 from audiomend.detect.dropouts import Dropout, DropoutDetector
 from audiomend.detect.finding import Finding
 from audiomend.detect.gaps import Gap, GapDetector
@@ -34,6 +34,7 @@ from audiomend.detect.noise import Noise, NoiseDetector
 from audiomend.detect.offset import Offset, OffsetDetector
 from audiomend.detect.quantisation import Quantisation, QuantisationDetector
 from audiomend.detect.reverberation import Reverberation, ReverberationDetector
+from audiomend.detect.speech_snr import SpeechSnr, SpeechSnrDetector
 from audiomend.detect.tops import Tops
 
 
@@ -46,6 +47,7 @@ class Diagnosis:
         channels, frames: its size.
         peak: its greatest magnitude.
         clipping, offset: one entry for each channel.
+        voice: SNR of the whole if it is a voice.
     """
 
     rate: int
@@ -61,6 +63,7 @@ class Diagnosis:
     shelf: Shelf
     hum: Hum
     noise: Noise
+    voice: SpeechSnr
     room: Reverberation
     quantisation: Quantisation
     faults: ChannelFaults
@@ -78,11 +81,16 @@ class Diagnosis:
             bandwidth.finding(self.bandwidth, self.rate),
             codec.finding(self.shelf),
             hum.finding(self.hum),
-            noise.finding(self.noise),
-            reverberation.finding(self.room, self.content.speech),
+            noise.finding(self.noise, self.voice if self._is_plain_voice else None),
+            reverberation.finding(self.room, self.content.speech, self.voice.db),
             quantisation.finding(self.quantisation),
             channels.finding(self.faults),
         )
+
+    @property
+    def _is_plain_voice(self) -> bool:
+        """Whether its amplitudes tell the noise: a room makes them as Gaussian as noise does."""
+        return self.content.speech >= SURE_VOICE and self.room.t60_s < reverberation.CLEAR_S
 
     @property
     def seconds(self) -> float:
@@ -105,6 +113,7 @@ class Examination:
         self._hum = HumDetector(channels, sample_rate)
         self._noise = NoiseDetector(channels, sample_rate)
         self._quantisation = QuantisationDetector()
+        self._voice = SpeechSnrDetector(channels)
         self._room = ReverberationDetector(channels, sample_rate)
         self._content = ContentDetector(channels, sample_rate)
         self._faults = ChannelDetector(channels)
@@ -123,6 +132,7 @@ class Examination:
             self._bandwidth,
             self._hum,
             self._noise,
+            self._voice,
             self._room,
             self._content,
             self._quantisation,
@@ -147,6 +157,7 @@ class Examination:
             shelf=shelf_of(self._bandwidth),
             hum=self._hum.result(),
             noise=self._noise.result(),
+            voice=self._voice.result(),
             room=self._room.result(),
             quantisation=self._quantisation.result(),
             faults=self._faults.result(),

@@ -13,7 +13,8 @@ from math import inf, log, log10
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.detect.finding import Finding, sureness
+from audiomend.detect.finding import FOUND, Finding, sureness
+from audiomend.detect.speech_snr import NOISE_FREE_DB, NOISY_DB, VERY_NOISY_DB, SpeechSnr
 
 FRAME_S = 0.046  # 2048 samples at 44.1 kHz
 GROUP = 4  # frames that are averaged, half overlapping
@@ -167,16 +168,21 @@ def find_noise(x: NDArray[np.floating], sample_rate: float) -> Noise:
     return detector.result()
 
 
-def finding(noise: Noise) -> Finding:
-    """The verdict in words."""
-    if noise.snr_db == inf:
-        return Finding("noise", 0.0, "no steady noise", {"snr_db": None, "level_db": None, "kind": None})
+def finding(noise: Noise, voice: SpeechSnr | None) -> Finding:
+    """The verdict in words: on steady noise, and on any noise under what is a voice for sure."""
+    is_steady = noise.snr_db < inf
     facts = {
-        "snr_db": round(noise.snr_db, 1),
-        "level_db": round(noise.level_db, 1),
-        "kind": noise.kind,
+        "snr_db": round(noise.snr_db, 1) if is_steady else None,
+        "level_db": round(noise.level_db, 1) if is_steady else None,
+        "kind": noise.kind if is_steady else None,
         "slope_db_per_octave": round(noise.slope_db, 1),
         "share_of_bands": round(noise.share, 2),
+        "speech_snr_db": round(voice.db, 1) if voice else None,
     }
+    unsteady = sureness(voice.db, NOISE_FREE_DB, NOISY_DB, VERY_NOISY_DB) if voice else 0.0
+    if voice and unsteady >= FOUND and unsteady > noise.confidence:
+        return Finding("noise", unsteady, f"{voice.db:.0f} dB below the voice", facts)
+    if not is_steady:
+        return Finding("noise", unsteady, "no steady noise", facts)
     summary = f"{noise.kind}, {noise.snr_db:.0f} dB below the sound"
-    return Finding("noise", noise.confidence, summary, facts)
+    return Finding("noise", max(noise.confidence, unsteady), summary, facts)

@@ -13,8 +13,10 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
+from audiomend.detect.content import SURE_VOICE
 from audiomend.detect.finding import Finding, sureness
 from audiomend.detect.levels import BANDS, FLOOR_DB, BandLevels
+from audiomend.detect.speech_snr import NOISY_DB
 
 FALL_S = 0.25  # over which a straight line is laid
 STEEPEST = 0.05  # share of the falls that are steeper than the one that is taken
@@ -25,8 +27,8 @@ A, B = 7.356, 1.737
 LEAST_FALLS = 50
 SLOWEST, FASTEST, STEP = 5.0, 2000.0, 0.04  # of the falls that are counted, dB/s, and the relative step
 CEILING_DB = 10.0
-VOICE = 0.7  # from which a sound is a voice for sure: beats with an echo come near
 LONG_S, SURE_S, NONE_S = 0.45, 1.0, 0.2
+CLEAR_S = 0.75  # longer ones are a room even where the voice seems noisy: one noisy voice in seven reads so
 
 
 @dataclass(frozen=True)
@@ -91,14 +93,17 @@ def find_reverberation(x: NDArray[np.floating], sample_rate: float) -> Reverbera
     return detector.result()
 
 
-def finding(room: Reverberation, speech: float) -> Finding:
+def finding(room: Reverberation, speech: float, snr_db: float) -> Finding:
     """The verdict in words. It is about a voice: the ring of instruments is not told from a room's.
 
     speech: how sure it is a voice, 0 to 1.
+    snr_db: of the voice. Noise fills the falls of levels as a room does, but seldom so long as CLEAR_S.
     """
     facts = {"t60_s": round(room.t60_s, 2) if room.t60_s else None}
-    if speech < VOICE:
+    if speech < SURE_VOICE:
         return Finding("reverberation", 0.0, "not told from the ring of music", facts)
+    if snr_db < NOISY_DB and room.t60_s < CLEAR_S:
+        return Finding("reverberation", 0.0, "not told from the noise", facts)
     if room.confidence < 0.5:
         return Finding("reverberation", room.confidence, "little", facts)
     return Finding("reverberation", room.confidence, f"T60 of about {room.t60_s:.1f} s", facts)

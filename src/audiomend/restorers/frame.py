@@ -99,7 +99,8 @@ class Options:
     @property
     def walked(self) -> tuple[str, ...]:
         """The options given that only a prior's walk obeys, by name."""
-        given = {"model": self.model, "steps": self.steps, "preset": self.preset}
+        samples = True if self.draw else None
+        given = {"model": self.model, "steps": self.steps, "preset": self.preset, "samples": samples}
         return (*(key for key, value in given.items() if value is not None), *self.changes)
 
 
@@ -391,10 +392,8 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
             f"The method {name} fills gaps of up to {method.most:g} s; one here lasts"
             f" {damage.severity:.3f} s, for which there are similarity and diffusion."
         )
-    damage, chosen = (
-        Within(damage, options.regions) if options.regions else damage,
-        method.at(options.quality),
-    )
+    damage = Within(damage, options.regions) if options.regions else damage
+    chosen = method.at(options.quality)
     return ClassicalJob(source, damage, gain, options, name, chosen, parts(source, damage, chosen))
 
 

@@ -164,6 +164,8 @@ def plan_of(diagnosis: Diagnosis, path: str = "", sha256: str = "") -> MendingPl
             reason = "; ".join(f"{one.damage}: {one.summary}" for one in found)
             enabled = name in settings
             stages.append(Stage(name, settings.get(name, NotThereYet()), enabled, confidence, reason))
+        elif name == "declick" and diagnosis.clicks:  # not told from the edges of clipped tops
+            stages.append(Stage(name, Declick(), confidence=FOUND, reason="sought once peaks are restored"))
     size = Input(path, sha256, diagnosis.rate, diagnosis.channels, diagnosis.frames)
     return MendingPlan(size, _ordered(stages))
 

@@ -45,6 +45,7 @@ from audiomend.restorers.regions import Interval, merge, parse_intervals
 
 Array = NDArray[Any]
 BLOCK_VALUES = 1 << 18  # samples read at a time
+EDGE_S = 0.001  # around what earlier stages changed, where clicks are not sought
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,12 @@ class Overlaid:
         """(channels, stop - start) float64."""
         changes = self._changes.read(start, stop)
         return np.where(np.isnan(changes), self._source.read(start, stop), changes)
+
+    def touched(self, channel: int, start: int, stop: int) -> bool:
+        """Whether this stage or one before it has changed a sample of [start, stop)."""
+        if not np.isnan(self._changes.read(max(start, 0), min(stop, self.frames))[channel]).all():
+            return True
+        return isinstance(self._source, Overlaid) and self._source.touched(channel, start, stop)
 
 
 def restore_file(
@@ -323,8 +330,16 @@ def _clicked(settings: Declick, source: SoundReader) -> Damage | None:
     if not clicks:
         for start, stop in _blocks(source):
             detector.add(source.read(start, stop))
-        clicks = list(detector.result())
+        clicks = [click for click in detector.result() if not _is_edge(click, source)]
     return clicked(clicks, source.rate, source.channels) if clicks else None
+
+
+def _is_edge(click: Click, source: SoundReader) -> bool:
+    """Whether a click is one of an earlier stage's making: the edge of a restored peak."""
+    near = round(EDGE_S * source.rate)
+    return isinstance(source, Overlaid) and source.touched(
+        click.channel, click.start - near, click.stop + near
+    )
 
 
 def _holed(settings: FillGaps, source: SoundReader) -> Damage | None:

@@ -1,0 +1,130 @@
+"""Stages see the signal through each other's changes; what each did is measured by itself."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiomend.audio.blocks import Spill
+from audiomend.errors import Cancelled, UsageError
+from audiomend.restorers.frame import Options
+from audiomend.restorers.memory import ArrayReader
+from audiomend.restorers.plan import FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
+from audiomend.restorers.restoration import Overlaid, Restored, RestoreRequest, restore_file
+
+RATE = 8000
+
+
+def test_a_stage_sees_the_changes_of_the_one_before() -> None:
+    x = np.arange(20.0).reshape(2, 10)
+    with Spill(2, np.float64) as first, Spill(2, np.float64) as second:
+        first.add(2, -x[:, 2:5], np.array([[True, True, False], [False, True, True]]))
+        once = Overlaid(ArrayReader(x, RATE), first)
+        assert (once.rate, once.channels, once.frames) == (RATE, 2, 10)
+        assert once.read(1, 6).tolist() == [[1, -2, -3, 4, 5], [11, 12, -13, -14, 15]]
+        second.add(3, np.full((2, 2), 7.0), np.array([True, False]))
+        twice = Overlaid(once, second)
+        assert twice.read(2, 6).tolist() == [[-2, 7, 4, 5], [12, 7, -14, 15]]
+
+
+def plan(path: Path, *stages: Stage) -> MendingPlan:
+    size = soundfile.info(path)
+    return MendingPlan(Input(str(path), "", size.samplerate, size.channels, size.frames), stages)
+
+
+def restored(tmp_path: Path, x: np.ndarray, *stages: Stage, **options: object) -> tuple[np.ndarray, Restored]:
+    source, output = tmp_path / "in.wav", tmp_path / "out.wav"
+    soundfile.write(source, x.T, RATE, "DOUBLE")
+    request = RestoreRequest(
+        str(source),
+        str(output),
+        Options(model="wiener", quality="fast", **options),  # type: ignore[arg-type]
+        plan(source, *stages),
+        force=True,
+    )
+    done = restore_file(request)
+    return soundfile.read(output, always_2d=True)[0].T, done
+
+
+OFFSET = Stage("offset", RemoveOffset((0.25, 0.0)), reason="dc offset: 0.25")
+
+
+def test_an_offset_is_subtracted_from_its_channel(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 5000)) + np.array([[0.25], [0]])
+    y, told = restored(tmp_path, x, OFFSET)
+    np.testing.assert_allclose(y[0], x[0] - 0.25, atol=1e-12)
+    assert (y[1] == x[1]).all()
+    (done,) = told.done
+    share = 5000 * 0.25**2 / np.square(x).sum()
+    assert done.level_db == pytest.approx(10 * math.log10(share))
+    assert told.residue_db == pytest.approx(done.level_db)
+    assert (done.changed, done.intervals, done.method) == (5000, ((0, 5000),), "subtraction")
+    half, _ = restored(tmp_path, x, OFFSET, strength=0.5)
+    np.testing.assert_allclose(half[0], x[0] - 0.125, atol=1e-12)
+
+
+def test_later_stages_work_on_what_the_earlier_left(tmp_path: Path) -> None:
+    """A gap is filled without the offset that was taken off before, and in its own channel only."""
+    time = np.arange(8000) / RATE
+    x = 0.3 * np.sin(2 * np.pi * np.array([[200.0], [300.0]]) * time) + [[0.25], [0]]
+    x[0, 4000:4080] = 0.25
+    gap = Stage("gaps", FillGaps((Span(0, 0.5, 0.51),)))
+    y, told = restored(tmp_path, x, gap, OFFSET)
+    assert [done.stage.stage for done in told.done] == ["gaps", "offset"]  # as a plan made by hand says
+    y, told = restored(tmp_path, x, OFFSET, gap)
+    offset, filled = told.done
+    assert (offset.changed, filled.changed) == (8000, 80)
+    assert filled.intervals == ((4000, 4080),)
+    assert (y[1] == x[1]).all()
+    assert np.abs(y[0].mean()) < 0.01
+    true = 0.3 * np.sin(2 * np.pi * 200 * time)[4000:4080]
+    assert np.square(y[0, 4000:4080] - true).sum() < 0.5 * np.square(true).sum()
+
+
+def test_nothing_to_do_is_nothing_done(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 5000))
+    y, told = restored(tmp_path, x)
+    assert (y == x).all()
+    assert (told.done, told.changed, told.residue_db) == ((), 0, -math.inf)
+    off = Stage("offset", RemoveOffset((0.25, 0.0)), enabled=False)
+    assert restored(tmp_path, x, off)[1].left == (off,)
+    y, told = restored(tmp_path, x, Stage("gaps", FillGaps(())))
+    assert (y == x).all()
+    assert (told.done[0].method, told.done[0].changed) == ("", 0)
+
+
+def test_stages_that_are_not_known() -> None:
+    with pytest.raises(UsageError, match="The stage bend is unknown"):
+        RestoreRequest("a", "b", skip=("bend",))
+
+
+def test_it_can_be_cancelled_and_leaves_nothing(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.wav", tmp_path / "out.wav"
+    soundfile.write(source, np.full((5000, 2), 0.25), RATE, "DOUBLE")
+    request = RestoreRequest(str(source), str(output), plan=plan(source, OFFSET))
+    shares: list[tuple[str, float]] = []
+
+    def stop(stage: Stage, share: float) -> bool:
+        shares.append((stage.stage, share))
+        return False
+
+    with pytest.raises(Cancelled, match="nothing was written"):
+        restore_file(request, progress=stop)
+    assert shares == [("offset", 1.0)]
+    assert not output.exists()
+
+
+def test_it_says_what_it_will_do_before_it_does(tmp_path: Path) -> None:
+    source, output = tmp_path / "in.wav", tmp_path / "out.wav"
+    soundfile.write(source, np.full((5000, 2), 0.25), RATE, "DOUBLE")
+    off = Stage("declip", OFFSET.settings, enabled=False)
+    asked = plan(source, off, OFFSET)
+    told = []
+
+    def announce(diagnosis, followed, wanted) -> None:
+        told.append((diagnosis.frames, followed, list(wanted), output.exists()))
+
+    restore_file(RestoreRequest(str(source), str(output), plan=asked), announce)
+    assert told == [(5000, asked, [OFFSET], False)]
