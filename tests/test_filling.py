@@ -152,6 +152,10 @@ def test_each_gap_is_filled_in_the_way_that_suits_its_length():
             assert job.started_from == f"the gaps filled by {filling.method}"
         else:
             assert isinstance(job, ClassicalJob)
+    for length, blended in ((0.03, False), (0.031, True), (0.08, True), (0.081, False)):
+        (job,) = jobs(length)
+        assert isinstance(job, WalkJob)
+        assert (job.blend is not None) == blended
     (alone,) = jobs(0.05, 0.04)
     assert alone.method == "janssen and diffusion"
 
