@@ -33,7 +33,7 @@ BLOCK_SHARE, BLOCK_DEVIATIONS = 0.9, 1.645  # of a Gaussian's magnitudes, 90 % l
 SIDE_S, SIDE_SHARE, SIDE_DEVIATIONS = 0.004, 0.8, 1.282
 TRIGGER = 6.0  # deviations of the block from which a place is looked at
 EDGE = 3.0  # deviations of both residuals inside a click
-BODY = 0.1  # of a click's largest residual, from which its length counts
+BODY = 0.1  # of a click's largest residual, from which it counts
 JOIN_S = 1.8e-4  # parts of a click are this near to each other
 LONGEST_S = 0.002
 THRESHOLD, NARROW_THRESHOLD = 10.0, 20.0  # deviations of either side that a click stands out by
@@ -131,7 +131,8 @@ def _clicks(frames: Floats, rate: float) -> Iterator[tuple[int, int, int, float]
     """Of frames (rows, size): row, start and stop in the frame, confidence of what its middle half holds."""
     matched, forward, both = _filtered(frames)
     starts, stops = _candidates(matched, forward, both, round(JOIN_S * rate))
-    short = _lengths(both.ravel(), starts, stops) <= LONGEST_S * rate
+    starts, stops = _trimmed(both.ravel(), starts, stops)
+    short = stops - starts <= LONGEST_S * rate
     starts, stops = starts[short], stops[short]
     if len(starts) == 0:
         return
@@ -162,14 +163,15 @@ def _candidates(matched: "_Filtered", forward: "_Filtered", both: Floats, join: 
     return starts[chosen], stops[chosen]
 
 
-def _lengths(residual: Floats, starts: Ints, stops: Ints) -> Ints:
-    """Those of the runs without their skirts: a loud click is part of what the model is fitted to."""
-    lengths: list[int] = []
+def _trimmed(residual: Floats, starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
+    """The runs without their skirts: a loud click is part of what the model is fitted to."""
+    ends: list[tuple[int, int]] = []
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         run = residual[start:stop]
         loud = np.flatnonzero(run >= BODY * run.max())
-        lengths.append(int(loud[-1]) - int(loud[0]) + 1)
-    return np.array(lengths, np.int64)
+        ends.append((start + int(loud[0]), start + int(loud[-1]) + 1))
+    first, last = np.array(ends, np.int64).reshape(-1, 2).T
+    return first, last
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,7 @@ class Filling:
 FILLINGS = (
     Filling(0.03, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True),
     Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True, blended=True),
-    Filling(0.12, "janssen", {"start": 1.0, **_ESTIMATE}),
-    Filling(0.6, "similarity", {"start": 3.0, **_DRAW}),
+    Filling(0.12, "janssen", {"start": 0.3, **_DRAW}),
     Filling(inf, "similarity", None),
 )
 """What measured best on training recordings (docs/choices.md)."""

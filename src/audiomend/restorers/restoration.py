@@ -22,7 +22,7 @@ from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
 from audiomend.audio.reader import SoundReader, by_position
 from audiomend.detect.clicks import Click, ClickDetector
-from audiomend.detect.diagnosis import Diagnosis, Examination
+from audiomend.detect.diagnosis import EDGE_S, Diagnosis, Examination
 from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
@@ -45,7 +45,6 @@ from audiomend.restorers.regions import Interval, merge, parse_intervals
 
 Array = NDArray[Any]
 BLOCK_VALUES = 1 << 18  # samples read at a time
-EDGE_S = 0.001  # around what earlier stages changed and around gaps, where clicks are not sought
 
 _Touched = Callable[[int, int, int], bool]
 """Whether samples [start, stop) of a channel were changed by a stage, or lie in a gap."""
