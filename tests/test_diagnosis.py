@@ -751,6 +751,19 @@ def test_the_edges_of_clipped_tops_are_no_clicks():
     assert clicks.finding((Click(0, 5, 7, 0.99),) * 9, 2.0, is_clipped=True).confidence == 0
 
 
+def test_the_ends_of_gaps_are_no_clicks():
+    time = np.arange(2 * RATE) / RATE
+    x = 0.3 * np.sin(2 * np.pi * np.array([[200.0], [300.0]]) * time)
+    x += 1e-4 * np.random.default_rng(0).standard_normal(x.shape)
+    x[:, 25_000] += 0.2
+    x[0, 8000:8400] = x[0, 12_000:12_400] = 0
+    examination = Examination(2, RATE)
+    examination.add(x)
+    found = [(click.channel, click.start) for click in examination.diagnosis().clicks]
+    assert found == [(0, pytest.approx(25_000, abs=60)), (1, pytest.approx(25_000, abs=60))]
+    assert len(clicks.find_clicks(x, RATE)) > 2
+
+
 @pytest.mark.parametrize(("t60_s", "snr_db", "found"), [(0.7, 14, False), (0.7, 16, True), (0.8, 14, True)])
 def test_a_small_room_is_not_told_from_noise(t60_s, snr_db, found):
     room = reverberation.Reverberation(t60_s, 0.7)

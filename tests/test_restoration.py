@@ -11,7 +11,7 @@ from audiomend.audio.blocks import Spill
 from audiomend.errors import Cancelled, UsageError
 from audiomend.restorers.frame import Options
 from audiomend.restorers.memory import ArrayReader
-from audiomend.restorers.plan import FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
+from audiomend.restorers.plan import Declick, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
 from audiomend.restorers.restoration import Overlaid, Restored, RestoreRequest, restore_file
 
 RATE = 8000
@@ -81,6 +81,23 @@ def test_later_stages_work_on_what_the_earlier_left(tmp_path: Path) -> None:
     assert np.abs(y[0].mean()) < 0.01
     true = 0.3 * np.sin(2 * np.pi * 200 * time)[4000:4080]
     assert np.square(y[0, 4000:4080] - true).sum() < 0.5 * np.square(true).sum()
+
+
+def test_clicks_are_not_sought_at_the_edges_of_gaps_and_of_what_was_changed(tmp_path: Path) -> None:
+    time = np.arange(2 * RATE) / RATE
+    x = 0.3 * np.sin(2 * np.pi * np.array([[200.0], [300.0]]) * time)
+    x += 1e-4 * np.random.default_rng(0).standard_normal(x.shape)
+    x[:, 6000] += 0.2
+    x[0, 4000:4080] = 0
+    look, gap = Stage("declick", Declick()), Stage("gaps", FillGaps((Span(0, 0.5, 0.51),)))
+    _, told = restored(tmp_path, x, look, gap)
+    clicks, filled = told.done
+    assert [start for start, _ in clicks.intervals] == [pytest.approx(6000, abs=60)]
+    assert filled.intervals == ((4000, 4080),)
+    _, alone = restored(tmp_path, x, look)
+    assert len(alone.done[0].intervals) > 1  # the gap's edges, too
+    _, told = restored(tmp_path, x, gap, look)
+    assert [start for start, _ in told.done[1].intervals] == [pytest.approx(6000, abs=60)]
 
 
 def test_nothing_to_do_is_nothing_done(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
 from audiomend.audio.reader import SoundReader, by_position
 from audiomend.detect.clicks import Click, ClickDetector
-from audiomend.detect.diagnosis import Diagnosis, Examination
+from audiomend.detect.diagnosis import EDGE_S, Diagnosis, Examination
 from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
@@ -45,7 +45,9 @@ from audiomend.restorers.regions import Interval, merge, parse_intervals
 
 Array = NDArray[Any]
 BLOCK_VALUES = 1 << 18  # samples read at a time
-EDGE_S = 0.001  # around what earlier stages changed, where clicks are not sought
+
+_Touched = Callable[[int, int, int], bool]
+"""Whether samples [start, stop) of a channel were changed by a stage, or lie in a gap."""
 
 
 @dataclass(frozen=True)
@@ -148,12 +150,6 @@ class Overlaid:
         changes = self._changes.read(start, stop)
         return np.where(np.isnan(changes), self._source.read(start, stop), changes)
 
-    def touched(self, channel: int, start: int, stop: int) -> bool:
-        """Whether this stage or one before it has changed a sample of [start, stop)."""
-        if not np.isnan(self._changes.read(max(start, 0), min(stop, self.frames))[channel]).all():
-            return True
-        return isinstance(self._source, Overlaid) and self._source.touched(channel, start, stop)
-
 
 def restore_file(
     request: RestoreRequest,
@@ -188,11 +184,13 @@ def restore_file(
             by_position(sound, counted.frames) as reader,
             contextlib.ExitStack() as stack,
         ):
-            now, done = reader, list[Done]()
+            now, done, spills = reader, list[Done](), list[Spill]()
+            gaps = _gaps_of(wanted, reader)
             for stage in wanted:
                 changes = stack.enter_context(_spill(sound))
                 told = None if progress is None else partial(progress, stage)
-                done.append(_do(stage, now, options, changes, told))
+                done.append(_do(stage, now, options, changes, told, partial(_touched, spills, gaps)))
+                spills.append(changes)
                 now = Overlaid(now, changes)
             changes = stack.enter_context(_spill(sound))
             _, residue_db = _compare(reader, now, changes)
@@ -239,9 +237,16 @@ def _spill(sound: Sound) -> Spill:
 # --- One stage ----------------------------------------------------------------------------------------------
 
 
-def _do(stage: Stage, source: SoundReader, options: Options, sink: Spill, progress: Progress | None) -> Done:
+def _do(
+    stage: Stage,
+    source: SoundReader,
+    options: Options,
+    sink: Spill,
+    progress: Progress | None,
+    touched: _Touched,
+) -> Done:
     begun = time.monotonic()
-    method, settings = _MENDING[stage.stage](stage, source, options, sink, progress)
+    method, settings = _MENDING[stage.stage](stage, source, options, sink, progress, touched)
     if progress is not None and progress(1.0) is False:
         raise Cancelled("The work was cancelled; nothing was written.")
     runs, level_db = _compare(source, Overlaid(source, sink))
@@ -268,10 +273,31 @@ def _compare(before: SoundReader, after: SoundReader, changes: Spill | None = No
     return runs, 10 * float(np.log10(error / energy)) if error > 0 and energy > 0 else -inf
 
 
+def _gaps_of(stages: Sequence[Stage], source: SoundReader) -> list[tuple[int, Interval]]:
+    """(channel, frames) of all gaps that are to be filled."""
+    filling = [stage.settings for stage in stages if isinstance(stage.settings, FillGaps)]
+    return [(span.channel, _frames(span, source)) for settings in filling for span in settings.gaps]
+
+
+def _touched(
+    spills: Sequence[Spill], gaps: Sequence[tuple[int, Interval]], channel: int, start: int, stop: int
+) -> bool:
+    """Whether a stage has changed a sample of [start, stop) of a channel, or one of them lies in a gap."""
+    if any(channel == other and first < stop and start < end for other, (first, end) in gaps):
+        return True
+    return any(not np.isnan(spill.read(max(start, 0), stop)[channel]).all() for spill in spills)
+
+
 def _subtract(
-    stage: Stage, source: SoundReader, options: Options, sink: Spill, progress: Progress | None
+    stage: Stage,
+    source: SoundReader,
+    options: Options,
+    sink: Spill,
+    progress: Progress | None,
+    touched: _Touched,
 ) -> tuple[str, str]:
     """The offset, a constant for each channel."""
+    del touched
     assert isinstance(stage.settings, RemoveOffset)
     levels = options.strength * np.array(stage.settings.levels)[:, None]
     for start, stop in _blocks(source):
@@ -292,15 +318,16 @@ def _inside(options: Options, start: int, stop: int) -> NDArray[np.bool_]:
 
 
 def _mend(
-    damage_of: Callable[[Any, SoundReader], Damage | None],
+    damage_of: Callable[[Any, SoundReader, _Touched], Damage | None],
     stage: Stage,
     source: SoundReader,
     options: Options,
     sink: Spill,
     progress: Progress | None,
+    touched: _Touched,
 ) -> tuple[str, str]:
     """As the verb of the damage does."""
-    damage, level = damage_of(stage.settings, source), ActiveLevel(source.rate)
+    damage, level = damage_of(stage.settings, source, touched), ActiveLevel(source.rate)
     for start, stop in _blocks(source):
         level.add(source.read(start, stop))
     if damage is None or level.rms == 0 or options.strength == 0:
@@ -313,7 +340,8 @@ def _mend(
     return job.method, job.settings
 
 
-def _clipped(settings: Declip, source: SoundReader) -> Damage | None:
+def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage | None:
+    del touched
     low = np.array([[-inf if level is None else level] for level in settings.low])
     high = np.array([[inf if level is None else level] for level in settings.high])
     beyond = 0
@@ -324,25 +352,21 @@ def _clipped(settings: Declip, source: SoundReader) -> Damage | None:
     return Clipped(low, high, source.rate, share) if beyond else None
 
 
-def _clicked(settings: Declick, source: SoundReader) -> Damage | None:
+def _clicked(settings: Declick, source: SoundReader, touched: _Touched) -> Damage | None:
+    """The clicks of the plan, or else those that are there and no edge of a restored peak or of a gap."""
     detector = ClickDetector(source.channels, source.rate)
     clicks = [Click(span.channel, *_frames(span, source), confidence=1.0) for span in settings.clicks]
     if not clicks:
         for start, stop in _blocks(source):
             detector.add(source.read(start, stop))
-        clicks = [click for click in detector.result() if not _is_edge(click, source)]
+        near = round(EDGE_S * source.rate)
+        every = detector.result()
+        clicks = [k for k in every if not touched(k.channel, k.start - near, k.stop + near)]
     return clicked(clicks, source.rate, source.channels) if clicks else None
 
 
-def _is_edge(click: Click, source: SoundReader) -> bool:
-    """Whether a click is one of an earlier stage's making: the edge of a restored peak."""
-    near = round(EDGE_S * source.rate)
-    return isinstance(source, Overlaid) and source.touched(
-        click.channel, click.start - near, click.stop + near
-    )
-
-
-def _holed(settings: FillGaps, source: SoundReader) -> Damage | None:
+def _holed(settings: FillGaps, source: SoundReader, touched: _Touched) -> Damage | None:
+    del touched
     rows = tuple(
         tuple(merge(_frames(span, source) for span in settings.gaps if span.channel == channel))
         for channel in range(source.channels)
@@ -355,11 +379,12 @@ def _frames(span: Span, source: SoundReader) -> Interval:
     return round(span.start_s * source.rate), min(round(span.stop_s * source.rate), source.frames)
 
 
-def _dull(settings: ExtendBand, source: SoundReader) -> Damage | None:
+def _dull(settings: ExtendBand, source: SoundReader, touched: _Touched) -> Damage | None:
+    del touched
     return Dull(LowPass(settings.cutoff_hz, source.rate), bandwidth_hz=source.rate / 2)
 
 
-_Mending = Callable[[Stage, SoundReader, Options, Spill, Progress | None], tuple[str, str]]
+_Mending = Callable[[Stage, SoundReader, Options, Spill, Progress | None, _Touched], tuple[str, str]]
 _MENDING: Mapping[str, _Mending] = {
     "declip": partial(_mend, _clipped),
     "offset": _subtract,
