@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import audiomend
+from audiomend.detect.clicks import Click
 from audiomend.detect.diagnosis import Examination
+from audiomend.detect.dropouts import Dropout
 from audiomend.errors import UsageError
 from audiomend.restorers.inspection import inspect_file
 from audiomend.restorers.plan import (
@@ -242,3 +244,24 @@ def size_of(thing, seen=None) -> int:
     if isinstance(thing, list | tuple):
         return 8 * len(thing) + sum(size_of(one, seen) for one in thing)
     return sum(size_of(one, seen) for one in vars(thing).values()) if hasattr(thing, "__dict__") else 8
+
+
+def test_a_plan_leaves_what_is_not_sure():
+    """A few clicks may be drums, and a dropout that only one of two channels shows would split them."""
+    clean = audiomend.inspect(music(), RATE)
+    both = tuple(Dropout(channel, 500, 900, 30.0, 0.9) for channel in (0, 1))
+    few = (Click(0, 100, 110, 0.9), Click(0, 900, 909, 0.9))
+    many = tuple(Click(0, 100 * k, 100 * k + 9, 0.99) for k in range(1, 9))
+    hard = tuple(replace(tops, kind="hard", confidence=0.9) for tops in clean.clipping)
+
+    def stages(**found):
+        return {stage.stage: stage for stage in plan_of(replace(clean, **found)).stages}
+
+    assert not stages(dropouts=both[:1])["gaps"].enabled
+    assert stages(dropouts=both)["gaps"].enabled
+    assert len(stages(dropouts=both)["gaps"].settings.gaps) == 2
+    assert not stages(clicks=few)["declick"].enabled
+    assert stages(clicks=many)["declick"].enabled
+    assert len(stages(clicks=many)["declick"].settings.clicks) == 8
+    assert stages(clicks=few, clipping=hard)["declick"].settings == Declick()
+    assert "declick" not in stages(clicks=(Click(0, 100, 110, 0.6),))

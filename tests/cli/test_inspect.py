@@ -44,7 +44,7 @@ def test_a_table_says_what_was_found(cli: Callable, write: Callable) -> None:
     lines = {line.split("  ")[0].strip(): line for line in text.splitlines() if line.strip()}
     assert [name for name in lines if name in FINDINGS] == FINDINGS
     assert "96%  hard, at 0.2 of full scale" in lines["clipping"]
-    assert "gaps of digital silence" in lines["gaps"]
+    assert "1 gap of digital silence, 0.050 s together" in lines["gaps"]  # in both channels at once
     assert "channels 1 and 2 are of opposite polarity" in lines["channel faults"]
 
 

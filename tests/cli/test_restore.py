@@ -92,7 +92,7 @@ def test_a_plan_is_followed(cli: Callable, write: Callable, tmp_path: Path) -> N
     done = cli("restore", source, edited, *QUICK, "--plan", plan, "--json")
     assert [one["stage"] for one in done.json["done"]] == ["offset", "gaps"]
     assert done.json["left"] == ["declip"]
-    assert "not mended: declip (clipping: hard" in done.err
+    assert "found, but left: declip (clipping: hard" in done.err
     before, after = soundfile.read(source)[0], soundfile.read(edited)[0]
     outside = np.ones(len(before), bool)
     outside[GAP] = False
@@ -151,7 +151,7 @@ def test_what_has_no_method_yet_is_named(cli: Callable, write: Callable, tmp_pat
     plan.write_text(json.dumps(content))
     done = cli("restore", source, tmp_path / "out.wav", *QUICK, "--plan", plan, "--json")
     assert done.json["left"] == ["hum"]
-    assert f"{source}: not mended: hum (hum: 50 Hz)." in done.err
+    assert f"{source}: found, but left: hum (hum: 50 Hz)." in done.err
 
 
 def test_a_page_is_written(cli: Callable, write: Callable, tmp_path: Path) -> None:

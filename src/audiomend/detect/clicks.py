@@ -15,7 +15,8 @@ sound to 15 dB above it, 94 %, and of crackle (1 to 5 samples, 20 dB below to 0)
 in 17 s of speech and finds 57 % and 25 %.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from audiomend.classical.autoregression import lpc
 from audiomend.detect.finding import Finding, Place, plural, sureness
+from audiomend.detect.gaps import Gap
 
 ORDER = 24
 FRAME_S = 0.093  # 4096 samples at 44.1 and 48 kHz; the middle half is searched
@@ -39,6 +41,7 @@ LONGEST_S = 0.002
 THRESHOLD, NARROW_THRESHOLD = 10.0, 20.0  # deviations of either side that a click stands out by
 NARROW_HZ = 32_000  # rates below it
 CLEAR = 0.75  # confidence from which a click counts towards the verdict on a whole sound
+BESIDE_S = 0.001  # a click that is this near to the end of a gap is that end
 LOWEST_HZ = 8_000  # at lower rates a click has no width
 WHITE_SHARE = 1e-8  # of a frame's energy: a model that follows an empty band deeper hears a codec's rounding
 WHITE_POWER = 2.0**-30 / 12  # of rounding to 16 bits, full scale 1: what it leaves of silence is no click
@@ -125,6 +128,21 @@ def find_clicks(x: NDArray[np.floating], sample_rate: float) -> tuple[Click, ...
     detector = ClickDetector(len(x), sample_rate)
     detector.add(x)
     return detector.result()
+
+
+def apart_from(gaps: Sequence[Gap], clicks: Sequence[Click], sample_rate: float) -> tuple[Click, ...]:
+    """The clicks that are not the end of a gap of digital silence."""
+    near = round(BESIDE_S * sample_rate)
+    ends: dict[int, list[int]] = {}
+    for gap in sorted(gaps, key=lambda one: one.start):
+        ends.setdefault(gap.channel, []).extend((gap.start, gap.stop))
+
+    def is_end(click: Click) -> bool:
+        own = ends.get(click.channel, [])
+        following = bisect_left(own, click.start - near)
+        return following < len(own) and own[following] <= click.stop + near
+
+    return tuple(click for click in clicks if not is_end(click))
 
 
 def _clicks(frames: Floats, rate: float) -> Iterator[tuple[int, int, int, float]]:

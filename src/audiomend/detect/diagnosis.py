@@ -1,6 +1,5 @@
 """All detectors in one pass: feed an `Examination` the blocks of a signal, then ask for its `Diagnosis`."""
 
-from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +36,6 @@ from audiomend.detect.quantisation import Quantisation, QuantisationDetector
 from audiomend.detect.reverberation import Reverberation, ReverberationDetector
 from audiomend.detect.speech_snr import SpeechSnr, SpeechSnrDetector
 from audiomend.detect.tops import Tops
-
-EDGE_S = 0.001  # around the ends of a gap, where a click is an end
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,7 @@ class Examination:
             peak=self._peak,
             clipping=tops.tops(self._clipping.result(), self._bent.result()),
             offset=self._offset.result(),
-            clicks=_apart(self._clicks.result(), holes, round(EDGE_S * self._rate)),
+            clicks=clicks.apart_from(holes, self._clicks.result(), self._rate),
             gaps=holes,
             dropouts=_beside(self._dropouts.result(), holes),
             bandwidth=self._bandwidth.result(),
@@ -166,20 +163,6 @@ class Examination:
             faults=self._faults.result(),
             content=self._content.result(),
         )
-
-
-def _apart(clicks: tuple[Click, ...], gaps: tuple[Gap, ...], near: int) -> tuple[Click, ...]:
-    """The clicks that are not the edge of a gap of digital silence."""
-    edges: dict[int, list[int]] = {}
-    for gap in sorted(gaps, key=lambda one: one.start):
-        edges.setdefault(gap.channel, []).extend((gap.start, gap.stop))
-
-    def is_edge(click: Click) -> bool:
-        ends = edges.get(click.channel, [])
-        following = bisect_left(ends, click.start - near)
-        return following < len(ends) and ends[following] <= click.stop + near
-
-    return tuple(click for click in clicks if not is_edge(click))
 
 
 def _beside(dropouts: tuple[Dropout, ...], gaps: tuple[Gap, ...]) -> tuple[Dropout, ...]:

@@ -130,10 +130,11 @@ def find_gaps(x: NDArray[np.floating], sample_rate: float) -> tuple[Gap, ...]:
 
 def finding(gaps: tuple[Gap, ...], sample_rate: float) -> Finding:
     """The verdict in words."""
-    seconds = sum(gap.stop - gap.start for gap in gaps) / sample_rate
-    facts = {"count": len(gaps), "seconds": seconds}
+    stretches = {(gap.start, gap.stop) for gap in gaps}  # one in several channels is one
+    seconds = sum(stop - start for start, stop in stretches) / sample_rate
+    facts = {"count": len(stretches), "seconds": seconds}
     if not gaps:
         return Finding("gaps", 0.0, "none", facts)
-    summary = f"{plural(len(gaps), 'gap')} of digital silence, {seconds:.3f} s together"
+    summary = f"{plural(len(stretches), 'gap')} of digital silence, {seconds:.3f} s together"
     places = tuple(Place(gap.channel, gap.start, gap.stop) for gap in gaps)
     return Finding("gaps", max(gap.confidence for gap in gaps), summary, facts, places)

@@ -93,11 +93,10 @@ def _facts(request: RestoreRequest, restored: Restored) -> dict[str, str]:
 
 def _stage(done: Done) -> str:
     if not done.changed:
-        return f"nothing changed; {done.stage.reason}"
+        return f"nothing changed. Why it was looked at: {done.stage.reason}"
     return (
-        f"{done.method} ({done.settings}): {done.changed:,} samples in {len(done.intervals):,} stretches, a"
-        f" change of {done.level_db:.1f} dB of the energy, in {done.seconds:.1f} s; because of"
-        f" {done.stage.reason}"
+        f"{done.method} ({done.settings}): {done.changed:,} samples, a change of {done.level_db:.1f} dB of"
+        f" the energy, in {done.seconds:.1f} s. Why: {done.stage.reason}"
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from audiomend.audio.file import Accumulator
 from audiomend.detect.bandwidth import FULL_BAND, BandwidthDetector
-from audiomend.detect.clicks import Click, ClickDetector
+from audiomend.detect.clicks import Click, ClickDetector, apart_from
 from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.gaps import GapDetector
 from audiomend.errors import UsageError
@@ -146,10 +146,10 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
 
 
 def _search_clicks(rate: int, channels: int) -> Search:
-    detector = ClickDetector(channels, rate)
+    detector, gaps = ClickDetector(channels, rate), GapDetector(channels, rate)
 
     def conclude() -> Found:
-        clicks = detector.result()
+        clicks = apart_from(gaps.result(), detector.result(), rate)
         facts = {"clicks": len(clicks), "clicked_samples": sum(click.stop - click.start for click in clicks)}
         if not clicks:
             return Found(None, "no click was found", facts)
@@ -157,7 +157,7 @@ def _search_clicks(rate: int, channels: int) -> Search:
         count = f"{len(clicks):,} click{'s' if len(clicks) > 1 else ''}"
         return Found(damage, f"{count}, the longest of {1000 * damage.severity:.1f} ms", facts)
 
-    return Search((detector,), conclude)
+    return Search((detector, gaps), conclude)
 
 
 def clicked(clicks: Sequence[Click], rate: int, channels: int) -> Gaps:

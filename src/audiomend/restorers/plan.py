@@ -104,6 +104,9 @@ ORDER: dict[str, type[Settings]] = {
     "room": NotThereYet,
 }
 
+MENDED = tuple(name for name, settings in ORDER.items() if settings is not NotThereYet)
+SURE = {"declick": 0.9}  # confidence from which a stage is done unasked, if not FOUND: drums and voices click
+
 DAMAGES = {
     "declip": ("clipping",),
     "offset": ("DC offset",),
@@ -157,14 +160,15 @@ class MendingPlan:
 def plan_of(diagnosis: Diagnosis, path: str = "", sha256: str = "") -> MendingPlan:
     """The plan that follows from a diagnosis: one stage for each damage that was found."""
     settings, stages = _settings(diagnosis), list[Stage]()
+    is_clipped = any(one.damage == "clipping" and one.is_found for one in diagnosis.findings)
     for name, damages in DAMAGES.items():
         found = [one for one in diagnosis.findings if one.damage in damages and one.is_found]
         if found:
             confidence = round(max(one.confidence for one in found), 3)
             reason = "; ".join(f"{one.damage}: {one.summary}" for one in found)
-            enabled = name in settings
+            enabled = settings.get(name) not in (None, FillGaps(())) and confidence >= SURE.get(name, FOUND)
             stages.append(Stage(name, settings.get(name, NotThereYet()), enabled, confidence, reason))
-        elif name == "declick" and diagnosis.clicks:  # not told from the edges of clipped tops
+        elif name == "declick" and diagnosis.clicks and is_clipped:  # not told from the edges of tops
             stages.append(Stage(name, Declick(), confidence=FOUND, reason="sought once peaks are restored"))
     size = Input(path, sha256, diagnosis.rate, diagnosis.channels, diagnosis.frames)
     return MendingPlan(size, _ordered(stages))
@@ -185,9 +189,19 @@ def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
         ),
         "offset": RemoveOffset(tuple(o.level if o.confidence >= FOUND else 0.0 for o in diagnosis.offset)),
         "declick": Declick(_spans(diagnosis.clicks, diagnosis.rate)),
-        "gaps": FillGaps(_spans((*diagnosis.gaps, *diagnosis.dropouts), diagnosis.rate)),
+        "gaps": FillGaps(_spans((*diagnosis.gaps, *_in_every_channel(diagnosis)), diagnosis.rate)),
         "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
     }
+
+
+def _in_every_channel(diagnosis: Diagnosis) -> list[Dropout]:
+    """The dropouts that all channels have: one that was missed in a channel would leave that one alone."""
+    return [
+        one
+        for one in diagnosis.dropouts
+        if len({d.channel for d in diagnosis.dropouts if d.start < one.stop and one.start < d.stop})
+        == diagnosis.channels
+    ]
 
 
 def _spans(places: Iterable[Gap | Dropout | Click], rate: int) -> tuple[Span, ...]:

@@ -21,8 +21,8 @@ from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
 from audiomend.audio.reader import SoundReader, by_position
-from audiomend.detect.clicks import Click, ClickDetector
-from audiomend.detect.diagnosis import EDGE_S, Diagnosis, Examination
+from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, finding
+from audiomend.detect.diagnosis import Diagnosis, Examination
 from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
@@ -30,7 +30,8 @@ from audiomend.restorers.frame import Options, Progress, prepare, run
 from audiomend.restorers.locate import clicked
 from audiomend.restorers.methods import WITHOUT_PRIOR
 from audiomend.restorers.plan import (
-    ORDER,
+    MENDED,
+    SURE,
     Declick,
     Declip,
     ExtendBand,
@@ -78,8 +79,8 @@ class RestoreRequest:
 
     def __post_init__(self) -> None:
         for name in (*self.only, *self.skip):
-            if name not in ORDER:
-                raise unknown("stage", name, ORDER)
+            if name not in MENDED:
+                raise unknown("stage", name, MENDED)
 
     def takes(self, stage: Stage) -> bool:
         """Whether a stage of the plan is to be done."""
@@ -359,9 +360,11 @@ def _clicked(settings: Declick, source: SoundReader, touched: _Touched) -> Damag
     if not clicks:
         for start, stop in _blocks(source):
             detector.add(source.read(start, stop))
-        near = round(EDGE_S * source.rate)
+        near = round(BESIDE_S * source.rate)
         every = detector.result()
         clicks = [k for k in every if not touched(k.channel, k.start - near, k.stop + near)]
+        if finding(tuple(clicks), source.frames / source.rate, is_clipped=False).confidence < SURE["declick"]:
+            return None
     return clicked(clicks, source.rate, source.channels) if clicks else None
 
 
