@@ -1,13 +1,19 @@
 """What tests of several folders need."""
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from audiomend.networks import cqtdiff_plus
+
+# Each worker of the test runner has one core: more threads than cores slow torch down ten times and more.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
 
 
 @pytest.fixture(scope="session")
