@@ -31,7 +31,13 @@ HEAVY = ("torch", "numpy", "scipy", "soundfile", "soxr", "PIL", "safetensors")
 HELP_CPU_S = 0.5
 WALKED = ("steps", "preset", "guidance", "solver", "sampler")
 ROOT = Path(__file__).parents[2]
-SET = {"$POSTER": "--data DIR", "$ROWS": "damaged", "$NAMES": "", "$STEPS": ""}  # the pages' variables
+SET = {
+    "$POSTER": "--data DIR",
+    "$ROWS": "damaged",
+    "$NAMES": "",
+    "$STEPS": "",
+    "$MORE": "",
+}  # the pages' variables
 PROGRAM = [sys.executable, "-m", "audiomend.cli.main"]
 
 
