@@ -219,9 +219,9 @@ def after(request: "RestoreRequest", restored: "Restored") -> str:
     share = restored.changed / (restored.survey.frames * restored.channels)
     return (
         f"{request.output}: {stages}; {summary.plural(restored.changed, 'sample')} changed"
-        f" ({percent(share)}), residue {restored.residue_db:.1f} dB below the input"
+        f" ({percent(share)}), residue {-restored.residue_db:.1f} dB below the input"
         f" in {duration(restored.seconds)}; what was filled in is invented"
-    ).replace("residue -", "residue ")
+    )
 
 
 def as_json(request: "RestoreRequest", restored: "Restored") -> dict[str, Any]:

@@ -142,7 +142,7 @@ def mend_file(
     """
     with open_sound(request.source) as sound:
         target = check_output(request.output, sound, force=request.force, clip_mode=request.clip_mode)
-        residue = _residue(request, sound, target)
+        residue = residue_target(request.residue, sound, target, force=request.force)
         beside = _check_beside(request, sound)
         begun = time.monotonic()
         input_sha256 = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
@@ -150,12 +150,12 @@ def mend_file(
         found, counted = _survey(request, sound, level)
         with (
             by_position(sound, counted.frames) as reader,
-            Spill(sound.channels, _wide(sound)) as spill,
+            Spill(sound.channels, wide_enough(sound)) as spill,
             contextlib.ExitStack() as more,
         ):
 
             def spills(count: int) -> list[Spill]:
-                return [more.enter_context(Spill(sound.channels, _wide(sound))) for _ in range(count)]
+                return [more.enter_context(Spill(sound.channels, wide_enough(sound))) for _ in range(count)]
 
             job = _job(request, reader, found, level, counted)
             wanted = draws(request.options, len(beside)) if beside and job is not None else []
@@ -261,12 +261,11 @@ def _write_samples(
     return tuple(written)
 
 
-def _residue(request: Request, sound: Sound, target: Target) -> Target | None:
-    if request.residue is None:
-        return None
-    return check_residue(request.residue, sound, target, force=request.force)
+def residue_target(path: str | None, sound: Sound, target: Target, *, force: bool) -> Target | None:
+    """Where the residue goes, if one is wanted. Raises as `check_residue` does."""
+    return None if path is None else check_residue(path, sound, target, force=force)
 
 
-def _wide(sound: Sound) -> type[np.float32] | type[np.float64]:
+def wide_enough(sound: Sound) -> type[np.float32] | type[np.float64]:
     """Mended samples are float32 where the file's own are no finer."""
     return np.float64 if sound.format.subtype in ("DOUBLE", "PCM_32") else np.float32

@@ -1,6 +1,5 @@
 """What is wrong with a signal, from the signal alone: for arrays and for files."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.audio.file import PIPE, Accumulator, open_sound, survey
+from audiomend.audio.file import PIPE, Accumulator, open_sound, sha256, survey
 from audiomend.detect.diagnosis import Diagnosis, Examination
 from audiomend.restorers.memory import rows_of
 
@@ -61,7 +60,7 @@ def inspect_file(path: str, *watching: Accumulator) -> Inspection:
     Raises:
         AudioReadError: it is no sound that can be read.
     """
-    digest = "" if path == PIPE else _sha256(Path(path))
+    digest = "" if path == PIPE else sha256(Path(path))
     with open_sound(path) as sound:
         examination = Examination(sound.channels, sound.rate)
         found = survey(sound, [examination, *watching])
@@ -78,8 +77,3 @@ def frames_of(path: str) -> int | None:
         return None
     with open_sound(path) as sound:
         return sound.declared
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from audiomend.audio.blocks import MERGED_S, Assembly, Runs, Spill, assemble
 from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
-from audiomend.audio.output import ClipMode, Target, check_output, check_residue
+from audiomend.audio.output import ClipMode, check_output
 from audiomend.audio.reader import SoundReader, by_position
 from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, finding
 from audiomend.detect.diagnosis import Diagnosis, Examination
 from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
+from audiomend.restorers.files import residue_target, wide_enough
 from audiomend.restorers.frame import Options, Progress, prepare, run
 from audiomend.restorers.locate import clicked
 from audiomend.restorers.methods import WITHOUT_PRIOR
@@ -169,7 +170,7 @@ def restore_file(
     """
     with open_sound(request.source) as sound:
         target = check_output(request.output, sound, force=request.force, clip_mode=request.clip_mode)
-        residue = _residue(request, sound, target)
+        residue = residue_target(request.residue, sound, target, force=request.force)
         begun = time.monotonic()
         digest = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
         examination = Examination(sound.channels, sound.rate)
@@ -224,15 +225,8 @@ def _check_plan(plan: MendingPlan, digest: str, sound: Sound, counted: Survey) -
         )
 
 
-def _residue(request: RestoreRequest, sound: Sound, target: Target) -> Target | None:
-    if request.residue is None:
-        return None
-    return check_residue(request.residue, sound, target, force=request.force)
-
-
 def _spill(sound: Sound) -> Spill:
-    wide = np.float64 if sound.format.subtype in ("DOUBLE", "PCM_32") else np.float32
-    return Spill(sound.channels, wide)
+    return Spill(sound.channels, wide_enough(sound))
 
 
 # --- One stage ----------------------------------------------------------------------------------------------
