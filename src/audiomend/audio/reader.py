@@ -16,7 +16,8 @@ from audiomend.errors import AudioReadError
 
 Array = NDArray[Any]
 
-_SEEKING = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "CAF")
+# AU is not among them: where its header tells a wrong offset, reading and seeking start at other bytes.
+_SEEKING = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "CAF")
 
 
 class SoundReader(Protocol):
