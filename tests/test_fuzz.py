@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).parents[1] / "fuzz"
-COUNTS = {"audio_files": 20_000}
+COUNTS = {"audio_files": 20_000, "texts": 4_000}
+OUTCOMES = {"audio_files": 2, "texts": 12}  # at least so many, or the inputs are too much alike
 
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -23,7 +24,7 @@ def test_no_input_ends_in_anything_but_what_it_may(script: str) -> None:
     assert done.stdout.startswith(f"{COUNTS[script]:,} inputs of seed 0: 0 failures\n")
     told = [int(count.replace(",", "")) for count in re.findall(r"^ +([\d,]+) ", done.stdout, re.MULTILINE)]
     assert sum(told) == COUNTS[script]
-    assert min(told) > 0.1 * COUNTS[script]  # inputs that are all alike would show nothing
+    assert len([count for count in told if count >= 10]) >= OUTCOMES[script]
 
 
 BAD = """

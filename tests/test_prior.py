@@ -1,15 +1,22 @@
-"""A trained prior: what the network is given, and where."""
+"""A trained prior: what the network is given, and where; and that its weights fit its card."""
 
+import dataclasses
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from audiomend.conditions import Condition
-from audiomend.models.prior import TrainedPrior
+from audiomend.errors import ModelError
+from audiomend.models.prior import TrainedPrior, arguments_of, load
+from audiomend.models.store import write_model
 from audiomend.models.untrained import CARD
-from audiomend.networks.patch_unet import Seen
+from audiomend.networks import patch_unet
+from audiomend.networks.patch_unet import Architecture, PatchUnet, Seen
 
 
 class Noted(nn.Module):
@@ -63,3 +70,44 @@ def test_all_goes_to_the_networks_device() -> None:
     seen = network.given.pop()
     assert isinstance(seen, Seen)
     assert {t.device.type for t in (*network.given, *vars(seen).values())} == {"meta"}  # type: ignore[union-attr]
+
+
+SMALL = Architecture(length=8192, widths=(8, 16), window=256, hop=64, long_window=1024)
+FIRST = "embedding.layers.0.weight"
+
+
+def changed(name: str, tensor: Callable[[Tensor], Tensor]) -> Callable[[dict[str, Tensor]], object]:
+    return lambda tensors: tensors.update({name: tensor(tensors[name]).contiguous()})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda tensors: tensors.pop(FIRST), f"1 tensors are missing or unknown, {FIRST} among them"),
+        (lambda tensors: tensors.update(a=torch.zeros(1)), "1 tensors are missing or unknown, a among them"),
+        (changed(FIRST, lambda t: t[:-1]), f"{FIRST} is .* of torch.float32, the network has .* of torch.fl"),
+        (changed(FIRST, lambda t: t.int()), f"{FIRST} is .* of torch.int32, the network has"),
+    ],
+)
+def test_weights_that_do_not_fit_the_card_are_refused_before_the_network_is_made(
+    change: Callable[[dict[str, Tensor]], object], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = PatchUnet(SMALL).state_dict()
+    change(tensors)
+    arguments = {"architecture": PatchUnet.__name__, "arguments": arguments_of(SMALL)}
+    write_model(dataclasses.replace(CARD, **arguments), save(tensors), tmp_path / "model")
+    devices = list[str]()
+    monkeypatch.setattr(patch_unet._Embedding, "__init__", noting(devices, patch_unet._Embedding.__init__))
+    with pytest.raises(ModelError, match=f"The weights of wiener do not fit its card: {words}"):
+        load(tmp_path / "model")
+    assert devices == ["meta"]
+
+
+def noting(devices: list[str], init: Callable[[nn.Module], None]) -> Callable[[nn.Module], None]:
+    """A constructor that notes where tensors are made."""
+
+    def noted(module: nn.Module) -> None:
+        devices.append(torch.zeros(1).device.type)
+        init(module)
+
+    return noted

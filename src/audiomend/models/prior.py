@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -159,18 +159,34 @@ def load(name: str | Path | None = None, precision: str = "float32", device: str
     folder = find(name)
     card = read_card(folder)
     if card.architecture not in _PRIORS:
-        raise ModelError(f"{card.name} is a {card.architecture}; this version knows {', '.join(_PRIORS)}.")
+        raise ModelError(
+            f"{card.name:.80} is a {card.architecture:.80}; this version knows {', '.join(_PRIORS)}."
+        )
     arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.arguments.items()}
+    build = partial(_PRIORS[card.architecture], card, arguments, precision)
     try:
-        prior = _PRIORS[card.architecture](card, arguments, precision)
         tensors = load_file(checked_weights(folder))
+        with torch.device("meta"):  # names and shapes, before memory is taken for the network
+            _compare(build().network.state_dict(), tensors)
+        prior = build()
         prior.network.load_state_dict(
             {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
         )
-    except (SafetensorError, RuntimeError, TypeError, KeyError, UsageError) as error:
-        raise ModelError(f"The weights of {card.name} do not fit its card: {error}") from None
+    except (SafetensorError, RuntimeError, TypeError, ValueError, KeyError, UsageError) as error:
+        raise ModelError(f"The weights of {card.name:.80} do not fit its card: {error!s:.300}") from None
     prior.network.eval().requires_grad_(False).to(device)
     return prior
+
+
+def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    if odd := expected.keys() ^ found.keys():
+        raise ValueError(f"{len(odd)} tensors are missing or unknown, {min(odd):.80} among them")
+    for name, like in expected.items():
+        if found[name].shape != like.shape or found[name].is_floating_point() != like.is_floating_point():
+            shape, dtype = tuple(found[name].shape), found[name].dtype
+            raise ValueError(
+                f"{name} is {shape} of {dtype}, the network has {tuple(like.shape)} of {like.dtype}"
+            )
 
 
 def _patch_unet(card: Card, arguments: Mapping[str, Any], precision: str) -> TrainedPrior:
