@@ -102,7 +102,7 @@ def _check_arguments(path: Path, arguments: Mapping[str, Any]) -> None:
         if not is_size or len(sizes) > MOST_LEVELS:
             raise ModelError(
                 f"{path} has the size {name:.40} {value!r:.40}; sizes are whole numbers from 0 to"
-                f" {largest:,}, truths where a network may have something, or at most {MOST_LEVELS} of either."
+                f" {largest:,}, truths where a network may have something, at most {MOST_LEVELS} of either."
             )
 
 
