@@ -1,4 +1,4 @@
-"""Copy a sparse sound file of so many bytes as a mended one is written; print what came and the peak of memory.
+"""Copy a sparse sound file of so many bytes as a mended one is written; print frames and the peak of memory.
 
 Run in a process of its own: `python large_file.py BYTES FOLDER`. The peak is in MiB, resident.
 """
