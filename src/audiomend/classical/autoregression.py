@@ -8,10 +8,13 @@ the ends of its segment, so that both steps are Toeplitz, and zeros appended to 
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from scipy.linalg import LinAlgError, solveh_banded
 from torch import Tensor
 
-MATRIX_ELEMENTS = 1 << 24  # of the normal matrices held at a time, unless a single one is larger
+MATRIX_ELEMENTS = 1 << 22  # of the normal matrices held at a time, unless a single one is larger
+WIDE = 2  # bands of a matrix that is solved as one, not as a band
 
 
 def lpc(x: Tensor, order: int, white: float | Tensor = 0.0) -> Tensor:
@@ -69,7 +72,10 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
 
     They solve B_mm x_m = -B_mo x_o with B[i, j] = b[|i - j|] and b the autocorrelation of a (Janssen et
     al. 1986). The right side is the known part filtered twice, by two FFTs. Rows are solved together with
-    those that miss about as many samples, each matrix filled up with ones on its diagonal.
+    those that miss about as many samples, each matrix filled up with ones on its diagonal. Where many more
+    are missing than the order, the matrix is a band, since b ends after the order and the i-th and the j-th
+    missing sample are at least |i - j| apart: the time grows with the first power of their number and the
+    memory, too, not with the third and the second.
 
     Args:
         x: (rows, time) real.
@@ -88,7 +94,12 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     b[:, : order + 1] = _autocorrelation(a)[:, :time]
 
     out = x.clone()
-    for rows, count in _alike(missing.sum(dim=-1)):
+    counts = missing.sum(dim=-1)
+    is_band = counts > WIDE * (order + 1)
+    for row in is_band.nonzero()[:, 0].tolist():
+        values = _solved_as_band(b[row, : order + 1], missing[row], -filtered[row])
+        out[row, missing[row]] = x[row, missing[row]] if values is None else values
+    for rows, count in _alike(torch.where(is_band, 0, counts)):
         # The places of the missing samples come first, in their order, then places that stand for none.
         places = missing[rows].to(torch.int8).argsort(dim=-1, descending=True, stable=True)[:, :count]
         real = missing[rows].gather(-1, places)
@@ -103,6 +114,29 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
         solved = real & (failed == 0)[:, None] & values.isfinite()
         out[rows] = x[rows].scatter(-1, places, torch.where(solved, values, kept))
     return out
+
+
+def _solved_as_band(b: Tensor, missing: Tensor, right: Tensor) -> Tensor | None:
+    """The missing samples of one row by a Cholesky factor of the lower band; None where it has none.
+
+    Args:
+        b: (order + 1,).
+        missing: (time,) bool.
+        right: (time,).
+    """
+    places = missing.nonzero()[:, 0].cpu().numpy()
+    padded = np.append(b.cpu().numpy(), 0)  # beyond the order
+    band = np.zeros((len(b), len(places)), padded.dtype)
+    for k in range(len(b)):
+        lags = places[k:] - places[: len(places) - k]
+        band[k, : len(lags)] = padded[np.minimum(lags, len(b))]
+    try:
+        values = solveh_banded(
+            band, right[missing].cpu().numpy(), lower=True, overwrite_ab=True, check_finite=False
+        )
+    except (LinAlgError, ValueError):
+        return None
+    return torch.from_numpy(values).to(right) if np.isfinite(values).all() else None
 
 
 def _autocorrelation(a: Tensor) -> Tensor:
