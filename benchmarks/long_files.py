@@ -1,9 +1,9 @@
-"""What a long recording costs: one of which 1 % is damaged, through `audiomend restore`; prints time and memory.
+"""What a long recording of which 1 % is damaged costs through `audiomend restore`; prints time and memory.
 
     python benchmarks/long_files.py --minutes 20 60
 
 48 kHz, stereo, 24 bits, made of the demo's phrase. Every 100 s hold 0.8 s that are clipped, three gaps of 20
-to 100 ms and five clicks. Each length is mended by a process of its own, whose largest resident memory is told.
+to 100 ms and five clicks. Each length has a process of its own, whose largest resident memory is told.
 """
 
 import argparse
