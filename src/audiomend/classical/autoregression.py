@@ -126,7 +126,7 @@ def _solved_as_band(b: Tensor, missing: Tensor, right: Tensor) -> Tensor | None:
     """
     places = missing.nonzero()[:, 0].cpu().numpy()
     padded = np.append(b.cpu().numpy(), 0)  # beyond the order
-    band = np.zeros((len(b), len(places)), padded.dtype)
+    band = np.zeros((len(b), len(places)), padded.dtype, order="F")  # as LAPACK takes it, without a copy
     for k in range(len(b)):
         lags = places[k:] - places[: len(places) - k]
         band[k, : len(lags)] = padded[np.minimum(lags, len(b))]

@@ -173,9 +173,7 @@ def restore_file(
         residue = residue_target(request.residue, sound, target, force=request.force)
         begun = time.monotonic()
         digest = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
-        examination = Examination(sound.channels, sound.rate)
-        counted = survey(sound, [examination])
-        diagnosis = examination.diagnosis()
+        diagnosis, counted = _diagnosed(sound)
         plan = plan_of(diagnosis, request.source, digest) if request.plan is None else request.plan
         _check_plan(plan, digest, sound, counted)
         regions = tuple(parse_intervals(request.regions, sound.rate, counted.frames))
@@ -213,6 +211,13 @@ def restore_file(
             input_sha256=digest,
             output_sha256="" if target.path is None else sha256(target.path),
         )
+
+
+def _diagnosed(sound: Sound) -> tuple[Diagnosis, Survey]:
+    """What is wrong; what the detectors hold is given up before the work begins."""
+    examination = Examination(sound.channels, sound.rate)
+    counted = survey(sound, [examination])
+    return examination.diagnosis(), counted
 
 
 def _check_plan(plan: MendingPlan, digest: str, sound: Sound, counted: Survey) -> None:
