@@ -1,9 +1,9 @@
-"""Declipping by the mean of three estimates that err in different ways.
+"""Declipping by the mean of estimates that err in different ways.
 
-A-SPADE in frames of a quarter of the usual length, which follow a voice, and in the usual ones, which resolve
-the partials of a tone; and a short descent of social sparsity that starts from the mean of the two. Where the
-errors of estimates are about as large and not alike, that of their mean is smaller; and a mean of consistent
-signals is consistent, since these are a convex set.
+A falling threshold in short frames, which follow a voice, and in long ones, which resolve the partials of a
+tone; a shrinkage by neighbours in short frames; and one in long frames that starts from the mean of the first
+two. Where the errors of estimates are about as large and not alike, that of their mean is smaller; and a mean
+of consistent signals is consistent, since these are a convex set.
 """
 
 from dataclasses import dataclass, replace
@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from audiomend.classical.social_sparsity import WARM, WARM_FINE, SocialSparsity, ss_pew
-from audiomend.classical.spade import DEFAULT, a_spade, slowed
+from audiomend.classical.thresholding import Thresholding, thresholded
 from audiomend.operators.hard_clip import HardClip
 
-SHORTER = 4  # times
+USUAL = Thresholding()
+SOFT = replace(USUAL, last=2e-2, around=(3, 1), hard=False)
+FINISH = replace(SOFT, first=6e-2, last=2e-3)  # for a good start
+SHORTER = 4  # times, the frames of `soft`
 
 
 @dataclass(frozen=True)
@@ -23,28 +25,29 @@ class Blend:
     """How the mean is made.
 
     Attributes:
-        long, short, social: weights of A-SPADE in long and in short frames and of social sparsity; their sum
-            is 1. Without long frames the descent starts from short ones alone.
-        descent: of social sparsity.
-        slower: how many times more slowly A-SPADE's number of bins grows, a power of 2.
-        window: long frame in samples, a multiple of 16.
+        hard: (times shorter than the window, weight) of each estimate by a hard threshold.
+        soft: weight of the shrinkage in short frames; without weight it is left out.
+        finish: weight of the shrinkage from the mean of the hard ones. The sum of all weights is 1.
+        steps: of every estimate but the finish, which takes `finish_steps`.
+        window: longest frame in samples, a multiple of twice the most that divides it.
         rms: level the observation is brought to before; None leaves it.
     """
 
-    long: float
-    short: float
-    social: float
-    descent: SocialSparsity
-    slower: int = 1
+    hard: tuple[tuple[int, float], ...]
+    soft: float
+    finish: float
+    steps: int
+    finish_steps: int
     window: int = 8192
-    rms: float | None = DEFAULT.rms
+    rms: float | None = USUAL.rms
 
 
-FAST = Blend(0.0, 1 / 3, 2 / 3, WARM)
-BALANCED = Blend(0.0, 0.3, 0.7, WARM_FINE)
-BEST = Blend(0.15, 0.25, 0.6, WARM_FINE)
-HEAVY = Blend(0.3, 0.2, 0.5, WARM, slower=2)  # where most samples are clipped
-HEAVY_BEST = replace(HEAVY, slower=4)
+FAST = Blend(((4, 0.25), (1, 0.1)), 0.25, 0.4, steps=100, finish_steps=60)
+BALANCED = replace(FAST, steps=300, finish_steps=90)
+BEST = Blend(((4, 0.2), (2, 0.2), (1, 0.08)), 0.25, 0.27, steps=600, finish_steps=180)
+HEAVY_FAST = Blend(((4, 0.1), (1, 0.3)), 0.0, 0.6, steps=300, finish_steps=60)  # where most is clipped
+HEAVY = replace(HEAVY_FAST, steps=600, finish_steps=90)
+HEAVY_BEST = Blend(((4, 0.1), (2, 0.15), (1, 0.2)), 0.0, 0.55, steps=1200, finish_steps=90)
 
 
 def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> Tensor:
@@ -57,17 +60,16 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     Returns:
         (..., time) float32, equal to the observation between the levels.
     """
-    long = replace(DEFAULT, window=settings.window, rms=settings.rms)
-    short = replace(long, window=long.window // SHORTER, step=long.step // SHORTER)
-    frames = [(settings.short, short), (settings.long, long)]
-    parts = [
-        (weight, a_spade(observation, clip, slowed(spade, settings.slower))[0])
-        for weight, spade in frames
-        if weight > 0
-    ]
-    start = torch.stack([estimate for _, estimate in parts]).mean(0)
-    descent = replace(settings.descent, window=settings.window, rms=settings.rms, tolerance=0.0)
-    social, _ = ss_pew(observation, clip, descent, start)
-    parts.append((settings.social, clip.project(social, observation)))
-    mean = torch.stack([weight * estimate for weight, estimate in parts]).sum(0)
+
+    def estimate(kind: Thresholding, shorter: int, steps: int, start: Tensor | None = None) -> Tensor:
+        window = settings.window // shorter
+        chosen = replace(kind, window=window, steps=steps, rms=settings.rms)
+        return thresholded(observation, clip, chosen, start)
+
+    parts = [(weight, estimate(USUAL, shorter, settings.steps)) for shorter, weight in settings.hard]
+    start = torch.stack([part for _, part in parts]).mean(0)
+    parts.append((settings.finish, estimate(FINISH, 1, settings.finish_steps, start)))
+    if settings.soft > 0:
+        parts.append((settings.soft, estimate(SOFT, SHORTER, settings.steps)))
+    mean = torch.stack([weight * part for weight, part in parts]).sum(0)
     return clip.project(mean, observation)  # to the bit

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from audiomend.classical.level import level_gain
 from audiomend.operators.hard_clip import HardClip
 from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
@@ -103,17 +104,28 @@ def synthesis(z: Tensor) -> Tensor:
 
 
 def shrunk(z: Tensor, threshold: Tensor, around: tuple[int, int]) -> Tensor:
-    """z max(0, 1 - threshold² / p), p the mean power over (frames, bins) around each bin, mirrored at edges.
+    """z max(0, 1 - threshold² / p), p the `local_power` around each bin; (1, 1) is empirical Wiener.
 
-    Args:
-        z: (..., frames, bins) complex.
-        threshold: broadcast against it.
-        around: odd numbers, at most the numbers of frames and bins; (1, 1) is empirical Wiener.
+    z: (..., frames, bins) complex; threshold broadcasts against it.
+    """
+    return z * wiener(local_power(z, around), threshold)
+
+
+def wiener(power: Tensor, threshold: Tensor | float) -> Tensor:
+    """max(0, 1 - threshold² / power); 0 where there is no power."""
+    return (1 - threshold**2 / power.clamp(min=torch.finfo(power.dtype).tiny)).clamp_(min=0)
+
+
+def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
+    """Mean of |z|² over (frames, bins) around each bin of (..., frames, bins), mirrored at the edges.
+
+    around: odd numbers, at most the numbers of frames and bins.
     """
     power = z.real.square().addcmul_(z.imag, z.imag)
-    if around != ALONE:
-        power = local_mean(local_mean(power, around[0], -2), around[1], -1)
-    return z * (1 - threshold.square() / power.clamp(min=torch.finfo(power.dtype).tiny)).clamp_(min=0)
+    for dim, size in zip((-2, -1), around, strict=True):
+        if size > 1:
+            power = local_mean(power, size, dim)
+    return power
 
 
 def local_mean(x: Tensor, size: int, dim: int) -> Tensor:
@@ -140,7 +152,7 @@ def _restored(
     start: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     low, high = (level.expand_as(observation) for level in clip.levels(observation))
-    gain = _gain(observation, settings)
+    gain = level_gain(observation, settings.rms)
 
     def rows(x: Tensor) -> Tensor:
         return (x * gain).to(settings.dtype).reshape(-1, x.shape[-1])
@@ -151,14 +163,6 @@ def _restored(
         (signal.view_as(observation) / gain).to(observation.dtype),
         steps.view(*observation.shape[:-1], settings.thresholds),
     )
-
-
-def _gain(observation: Tensor, settings: SocialSparsity) -> Tensor:
-    """(..., 1) what brings each row to the settings' level; 1 for silence."""
-    if settings.rms is None:
-        return observation.new_ones(())
-    rms = observation.square().mean(-1, keepdim=True).sqrt()
-    return torch.where(rms > 0, settings.rms / rms, 1)
 
 
 def misfit(x: Tensor, y: Tensor, low: Tensor, high: Tensor) -> Tensor:

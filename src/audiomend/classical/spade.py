@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from audiomend.classical.level import level_gain
 from audiomend.operators.hard_clip import HardClip
 from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
@@ -162,7 +163,7 @@ def _restored(observation: Tensor, clip: HardClip, settings: Spade, form: Form) 
     lower = torch.where(observation <= low, -inf, observation)
     upper = torch.where(observation >= high, inf, observation)
 
-    gain = _gain(observation, settings)
+    gain = level_gain(observation, settings.rms)
     hop = settings.window // OVERLAPS
     window = torch.hann_window(settings.window, dtype=torch.float64).to(settings.dtype).to(observation.device)
 
@@ -182,14 +183,6 @@ def _restored(observation: Tensor, clip: HardClip, settings: Spade, form: Form) 
     signal = circular_overlap_add(best.view(*shape, -1) * (window / HANN_POWER), hop) / gain
     signal = signal[..., : observation.shape[-1]].to(observation.dtype)
     return signal.clamp(lower, upper), iterations.view(shape)
-
-
-def _gain(observation: Tensor, settings: Spade) -> Tensor:
-    """(..., 1) what brings each row to the settings' level; 1 for silence."""
-    if settings.rms is None:
-        return observation.new_ones(())
-    rms = observation.square().mean(-1, keepdim=True).sqrt()
-    return torch.where(rms > 0, settings.rms / rms, 1)
 
 
 def solve(y: Tensor, lower: Tensor, upper: Tensor, settings: Spade, form: Form) -> tuple[Tensor, Tensor]:

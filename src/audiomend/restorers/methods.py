@@ -1,6 +1,6 @@
 """Methods that mend without a prior, by verb and name: functions of a damaged excerpt."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, log2
 from typing import cast
@@ -135,12 +135,15 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
 
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
-        short = chosen.window // blend.SHORTER
-        frames = f"{short} and {chosen.window}" if chosen.long > 0 else f"{short}"
-        steps = chosen.descent.thresholds * chosen.descent.steps
-        return f"A-SPADE in frames of {frames}, {steps} steps of social sparsity"
+        frames = sorted({chosen.window // shorter for shorter, _ in chosen.hard})
+        return f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
 
     return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _janssen() -> Method:
@@ -240,7 +243,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         "blend": _blend(
             blend.BALANCED,
             blend.HEAVY,
-            fast=_blend(blend.FAST, blend.HEAVY),
+            fast=_blend(blend.FAST, blend.HEAVY_FAST),
             best=_blend(blend.BEST, blend.HEAVY_BEST),
         ),
     },
