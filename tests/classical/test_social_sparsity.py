@@ -14,8 +14,6 @@ from audiomend.classical.social_sparsity import (
     AROUND,
     DEFAULT,
     PUBLISHED,
-    WARM,
-    WARM_FINE,
     SocialSparsity,
     analysis,
     local_mean,
@@ -155,12 +153,6 @@ def test_the_end_is_kept_apart_from_the_beginning() -> None:
         settings = replace(SMALL, apart=apart, steps=1, thresholds=1, tolerance=0.0)
         first, second = (ss_ew(x, HardClip(-9.0, 9.0), settings)[0][:8] for x in (y, louder))
         assert torch.allclose(first, second, rtol=0, atol=1e-6) is close
-
-
-def test_warm_settings_are_those_that_were_chosen() -> None:
-    assert replace(DEFAULT, first=0.01, last=0.001, thresholds=3, steps=30) == WARM
-    assert replace(DEFAULT, first=0.01, last=0.0001, thresholds=6, steps=50) == WARM_FINE
-    assert DEFAULT.apart == 1
 
 
 @FORMS

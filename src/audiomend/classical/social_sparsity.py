@@ -28,8 +28,9 @@ class SocialSparsity:
     """How the descent runs; as it stands, as published for 44.1 kHz.
 
     Attributes:
-        window: frame length in samples, a multiple of 4; the transform has twice as many channels.
-        first, last: greatest and least threshold.
+        window: frame length in samples, a multiple of 4.
+        redundancy: channels of the transform for each sample of a frame. With 1, frames are not padded.
+        first, last: greatest and least threshold, for a redundancy of 2.
         thresholds: how many there are, evenly spaced in their logarithm.
         steps: most steps at each.
         tolerance: a threshold is done when the 2-norm of the signal's change is below this.
@@ -40,6 +41,7 @@ class SocialSparsity:
     """
 
     window: int = 8192
+    redundancy: int = 2
     first: float = 1e-1
     last: float = 1e-4
     thresholds: int = 20
@@ -50,15 +52,15 @@ class SocialSparsity:
     dtype: torch.dtype = torch.float64
 
     def schedule(self) -> Tensor:
+        """(thresholds,) those of a signal spread over as many coefficients as there are."""
         ends = math.log10(self.first), math.log10(self.last)
-        return torch.logspace(*ends, self.thresholds, dtype=torch.float64).to(self.dtype)
+        usual = torch.logspace(*ends, self.thresholds, dtype=torch.float64)
+        return (usual * math.sqrt(2 / self.redundancy)).to(self.dtype)
 
 
 PUBLISHED = SocialSparsity()
-DEFAULT = SocialSparsity(thresholds=10, steps=100, apart=1, rms=0.15, dtype=torch.float32)
+DEFAULT = SocialSparsity(redundancy=1, thresholds=10, steps=100, apart=1, rms=0.15, dtype=torch.float32)
 DEFAULT_EW = replace(DEFAULT, thresholds=20)  # a finer descent, which shrinkage without neighbours needs
-WARM = replace(DEFAULT, first=1e-2, last=1e-3, thresholds=3, steps=30)  # for a good start
-WARM_FINE = replace(DEFAULT, first=1e-2, thresholds=6, steps=50)
 
 
 def ss_ew(
@@ -77,29 +79,26 @@ def ss_ew(
     return _restored(observation, clip, settings, ALONE)
 
 
-def ss_pew(
-    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT, start: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise.
-
-    start: (..., time) the signal that the descent begins at; None is silence, as published.
-    """
-    return _restored(observation, clip, settings, AROUND, start)
+def ss_pew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
+    """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise."""
+    return _restored(observation, clip, settings, AROUND)
 
 
-def analysis(x: Tensor, window: int) -> Tensor:
-    """(..., time) real, circular, time a multiple of 2 window -> (..., frames, window + 1) complex.
+def analysis(x: Tensor, window: int, redundancy: int = 2) -> Tensor:
+    """(..., time) real, circular -> (..., frames, redundancy * window / 2 + 1) complex.
 
-    A tight Gabor frame: hop window / 4, 2 window channels, a Hann window.
+    A tight Gabor frame: hop window / 4, redundancy * window channels, a Hann window. time is a multiple of
+    the window.
     """
     frames = circular_frames(x, window, window // OVERLAPS) * _taper(x, window)
-    return torch.fft.rfft(frames, n=2 * window, norm="ortho")
+    return torch.fft.rfft(frames, n=redundancy * window, norm="ortho")
 
 
-def synthesis(z: Tensor) -> Tensor:
-    """(..., frames, window + 1) complex -> (..., time) real: `analysis`' adjoint and a left inverse."""
-    window = z.shape[-1] - 1
-    frames = torch.fft.irfft(z, n=2 * window, norm="ortho")[..., :window]
+def synthesis(z: Tensor, redundancy: int = 2) -> Tensor:
+    """(..., frames, bins) complex -> (..., time) real: `analysis`' adjoint and a left inverse."""
+    channels = 2 * (z.shape[-1] - 1)
+    window = channels // redundancy
+    frames = torch.fft.irfft(z, n=channels, norm="ortho")[..., :window]
     return circular_overlap_add(frames * _taper(frames, window), window // OVERLAPS)
 
 
@@ -112,8 +111,9 @@ def shrunk(z: Tensor, threshold: Tensor, around: tuple[int, int]) -> Tensor:
 
 
 def wiener(power: Tensor, threshold: Tensor | float) -> Tensor:
-    """max(0, 1 - threshold² / power); 0 where there is no power."""
-    return (1 - threshold**2 / power.clamp(min=torch.finfo(power.dtype).tiny)).clamp_(min=0)
+    """max(0, 1 - threshold² / power); 0 where there is no power. Written over `power`."""
+    power.clamp_(min=torch.finfo(power.dtype).tiny).reciprocal_()
+    return power.mul_(-(threshold**2)).add_(1).clamp_(min=0)
 
 
 def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
@@ -132,10 +132,14 @@ def local_mean(x: Tensor, size: int, dim: int) -> Tensor:
     """The mean of an odd number of neighbours; the edges are mirrored and count twice."""
     half, length = size // 2, x.shape[dim]
     ends = x.narrow(dim, 0, half).flip(dim), x.narrow(dim, length - half, half).flip(dim)
-    wide = torch.cat((ends[0], x, ends[1]), dim)
-    total = wide.narrow(dim, 0, length).clone()
-    for place in range(1, size):
-        total += wide.narrow(dim, place, length)
+    sums = torch.cat((ends[0], x, ends[1]), dim)
+    total, reach = sums.narrow(dim, 0, length).clone(), 1
+    for bit in range(1, size.bit_length()):  # sums of 2, 4, ... neighbours
+        more = sums.shape[dim] - 2 ** (bit - 1)
+        sums = sums.narrow(dim, 0, more) + sums.narrow(dim, 2 ** (bit - 1), more)
+        if size & 2**bit:
+            total += sums.narrow(dim, reach, length)
+            reach += 2**bit
     return total.div_(size)
 
 
@@ -149,7 +153,6 @@ def _restored(
     clip: HardClip,
     settings: SocialSparsity,
     around: tuple[int, int],
-    start: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     low, high = (level.expand_as(observation) for level in clip.levels(observation))
     gain = level_gain(observation, settings.rms)
@@ -157,8 +160,7 @@ def _restored(
     def rows(x: Tensor) -> Tensor:
         return (x * gain).to(settings.dtype).reshape(-1, x.shape[-1])
 
-    begun = None if start is None else rows(start)
-    signal, steps = _descend(rows(observation), rows(low), rows(high), settings, around, begun)
+    signal, steps = _descend(rows(observation), rows(low), rows(high), settings, around)
     return (
         (signal.view_as(observation) / gain).to(observation.dtype),
         steps.view(*observation.shape[:-1], settings.thresholds),
@@ -181,7 +183,6 @@ def _descend(
     high: Tensor,
     settings: SocialSparsity,
     around: tuple[int, int],
-    start: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """(rows, time) to the restored rows and the steps at each threshold, (rows, thresholds).
 
@@ -195,16 +196,18 @@ def _descend(
     outcome, rows = torch.empty_like(y), torch.arange(len(y), device=y.device)
     stage, k = torch.zeros_like(rows), torch.zeros_like(rows)
 
-    x, signal = (torch.zeros_like(y), y) if start is None else (start, start)
-    z = analysis(pad(x, (0, more)), settings.window)
-    g = z
+    def spectra(x: Tensor) -> Tensor:
+        return analysis(pad(x, (0, more)), settings.window, settings.redundancy)
+
+    x, signal = torch.zeros_like(y), y
+    z = g = torch.zeros_like(spectra(y))
     while len(rows):
-        z = z + analysis(pad(misfit(x, y, low, high), (0, more)), settings.window)
+        z = spectra(misfit(x, y, low, high)).add_(z)
         g, last_g = shrunk(z, schedule[stage, None, None], around), g
-        signal, last_signal = synthesis(g)[..., :time], signal
+        signal, last_signal = synthesis(g, settings.redundancy)[..., :time], signal
         momentum = (k.to(y.dtype) / (k + 6))[:, None]
-        z = g + momentum[..., None] * (g - last_g)
-        x = signal + momentum * (signal - last_signal)  # synthesis(z), since it is linear
+        z = torch.addcmul(g, momentum[..., None].to(g.dtype), g - last_g)
+        x = torch.addcmul(signal, momentum, signal - last_signal)  # synthesis(z), since it is linear
 
         k = k + 1
         over = (k == settings.steps) | ((signal - last_signal).norm(dim=-1) < settings.tolerance)

@@ -1,12 +1,12 @@
-"""Declipping by a threshold that falls: A-SPADE's steps in one transform of the whole signal.
+"""Declipping by a threshold that falls in one transform of the whole signal.
 
-By turns the signal is moved to the nearest one whose spectrum is sparse and to the nearest one that agrees
-with the clipped samples, with a running sum of what the first move took away (alternating directions, as in
-Kitić, Bertin, Gribonval, "Sparsity and cosparsity for audio declipping", LVA/ICA 2015). Sparse means above a
-threshold that is the same for all frames, since clipped frames are the loud ones, and that falls by a constant
-factor; so no frame has to be sorted, and a shrinkage by neighbours (Siedenburg et al., ICASSP 2014) can stand
-for the selection. The transform is the leanest tight one, half-overlapping frames of √Hann without
-zero-padding: an eighth of the work of A-SPADE's frames for each step.
+By turns the signal goes to one whose spectrum is sparse and to the nearest one that agrees with the clipped
+samples, by Douglas and Rachford's splitting, of which A-SPADE's alternating directions are another form
+(Kitić, Bertin, Gribonval, "Sparsity and cosparsity for audio declipping", LVA/ICA 2015). Sparse means above a
+threshold, which is one for all frames, since clipped frames are the loud ones, and falls by a constant factor.
+So no bins have to be counted, and shrinkage by neighbours (Siedenburg, Kowalski, Dörfler, ICASSP 2014) can
+stand for the selection. The transform is the leanest tight one, half-overlapping frames of √Hann without
+zero-padding: a step costs an eighth of one in A-SPADE's published frames.
 """
 
 import math
@@ -96,7 +96,7 @@ def synthesis(z: Tensor, window: int) -> Tensor:
 
 
 def shares(power: Tensor, threshold: float, hard: bool) -> Tensor:
-    """What is kept of each bin, from 0 to 1: whether it is above the threshold, or the Wiener share above it."""
+    """What is kept of each bin: 0 or 1 as it is below or above the threshold, or the Wiener share."""
     if hard:
         return (power >= threshold**2).to(power.dtype)
     return wiener(power, threshold)
