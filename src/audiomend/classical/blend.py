@@ -11,12 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from audiomend.classical.thresholding import Thresholding, thresholded
+from audiomend.classical.thresholding import FINISH, SOFT, USUAL, Thresholding, thresholded
 from audiomend.operators.hard_clip import HardClip
 
-USUAL = Thresholding()
-SOFT = replace(USUAL, last=2e-2, around=(3, 1), hard=False)
-FINISH = replace(SOFT, first=6e-2, last=2e-3)  # for a good start
 SHORTER = 4  # times, the frames of `soft`
 
 

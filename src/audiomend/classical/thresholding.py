@@ -3,14 +3,14 @@
 By turns the signal goes to one whose spectrum is sparse and to the nearest one that agrees with the clipped
 samples, by Douglas and Rachford's splitting, of which A-SPADE's alternating directions are another form
 (Kitić, Bertin, Gribonval, "Sparsity and cosparsity for audio declipping", LVA/ICA 2015). Sparse means above a
-threshold, which is one for all frames, since clipped frames are the loud ones, and falls by a constant factor.
-So no bins have to be counted, and shrinkage by neighbours (Siedenburg, Kowalski, Dörfler, ICASSP 2014) can
+threshold, one for all frames, since clipped frames are the loud ones, that falls by a constant factor. So no
+bins have to be counted, and shrinkage by neighbours (Siedenburg, Kowalski, Dörfler, ICASSP 2014) can
 stand for the selection. The transform is the leanest tight one, half-overlapping frames of √Hann without
 zero-padding: a step costs an eighth of one in A-SPADE's published frames.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class Thresholding:
         steps: how many there are, evenly spaced in their logarithm.
         around: frames and bins whose mean power decides about each bin, odd numbers.
         hard: bins are kept whole or not at all; else shrunk as in empirical Wiener filtering.
-        rms: level the observation is brought to before; None leaves it.
+        rms: level that where it begins is brought to before; None leaves it.
     """
 
     window: int = 8192
@@ -45,6 +45,11 @@ class Thresholding:
 
     def schedule(self) -> Tensor:
         return torch.logspace(math.log10(self.first), math.log10(self.last), self.steps, dtype=torch.float64)
+
+
+USUAL = Thresholding()
+SOFT = Thresholding(last=2e-2, around=(3, 1), hard=False)
+FINISH = replace(SOFT, first=6e-2, last=2e-3)  # for a good start
 
 
 def thresholded(
@@ -61,24 +66,24 @@ def thresholded(
         (..., time) of its dtype, equal to it between the levels.
     """
     low, high = clip.levels(observation)
-    inf = observation.new_full((), math.inf)
-    lower = torch.where(observation <= low, -inf, observation)
-    upper = torch.where(observation >= high, inf, observation)
-    gain = level_gain(observation, settings.rms)
-    time, window = observation.shape[-1], settings.window
+    lower = torch.where(observation <= low, -math.inf, observation)
+    upper = torch.where(observation >= high, math.inf, observation)
+    return bounded(observation if start is None else start, lower, upper, settings)
+
+
+def bounded(x: Tensor, lower: Tensor, upper: Tensor, settings: Thresholding) -> Tensor:
+    """A sparse signal between bounds, equal where a sample is known: (..., time), from x on."""
+    gain = level_gain(x, settings.rms)
+    time, window = x.shape[-1], settings.window
     more = window + -time % window  # keeps the end apart from the beginning, which the transform joins
-
-    def padded(x: Tensor) -> Tensor:
-        return pad(x * gain, (0, more))
-
-    x, least, most = padded(observation if start is None else start), padded(lower), padded(upper)
-    taken = torch.zeros_like(analysis(x, window))
+    signal, least, most = (pad(part * gain, (0, more)) for part in (x, lower, upper))
+    taken = torch.zeros_like(analysis(signal, window))
     for threshold in settings.schedule().tolist():
-        taken += analysis(x, window)
+        taken += analysis(signal, window)
         share = shares(local_power(taken, settings.around), threshold, settings.hard)
-        x = synthesis(taken * (2 * share - 1), window).clamp_(least, most)
+        signal = synthesis(taken * (2 * share - 1), window).clamp_(least, most)
         taken *= 1 - share
-    return (x[..., :time] / gain).clamp(lower, upper)
+    return (signal[..., :time] / gain).clamp(lower, upper)
 
 
 def analysis(x: Tensor, window: int) -> Tensor:
