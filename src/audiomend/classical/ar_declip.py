@@ -24,7 +24,7 @@ class ArDeclip:
         order: of the model, from 1 to half a frame.
         frame: in samples, even; frames begin half a frame apart.
         iterations: at least 1.
-        start: steps of the thresholding inside each frame whose outcome is the start; 0 is the clipped signal.
+        start: steps of the thresholding in each frame that gives the start; 0 begins at the clipped signal.
         gradients: steps of conjugate gradients in each iteration; 0 solves the equations exactly.
         consistent: end with the nearest consistent signal, which is never farther from the true one.
     """
