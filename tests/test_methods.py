@@ -117,14 +117,16 @@ def excerpted(y: np.ndarray, method: Method, level: float = 0.3) -> np.ndarray:
     return out
 
 
-@FAST
-def test_excerpts_give_the_whole(method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "close"), [("a-spade", 1e-6), ("ar", 1e-6), ("ss-pew", 1e-3), ("blend", 2e-2)]
+)
+def test_excerpts_give_the_whole(method: str, close: float) -> None:
     _, y = clipped(seconds=4.0)
     whole = replace(METHODS["declip"][method], longest_s=100.0)
     expected, cut = excerpted(y, whole), excerpted(y, replace(whole, longest_s=1.5))
     lost = np.abs(y) == 0.3
     lost[:RATE] = lost[-RATE:] = False  # frames at the ends reach around into what is free
-    assert np.linalg.norm((cut - expected)[lost]) < 1e-3 * np.linalg.norm((expected - y)[lost])
+    assert np.linalg.norm((cut - expected)[lost]) < close * np.linalg.norm((expected - y)[lost])
 
 
 def words(rate: int, severity: float) -> str:
@@ -169,17 +171,17 @@ def test_a_method_sees_its_margin_at_the_common_level_and_only_damaged_channels(
 def test_heavy_clipping_is_declipped_more_slowly() -> None:
     methods = METHODS["declip"]
     light, heavy = (methods["a-spade"].words(44_100, share) for share in (0.6, 0.61))
-    assert light == "frames of 8192, k grows by 8 in 2 iterations"
-    assert heavy == "frames of 8192, k grows by 1 in 2 iterations"
+    assert light == "frames of 8192, k grows by 4 in 2 iterations"
+    assert heavy == "frames of 8192, k grows by 2 in 2 iterations, twice as many bins"
     qualities = ("fast", None, "best")
     words = [methods["blend"].at(q).words(44_100, share) for q in qualities for share in (0.6, 0.61)]
     assert words == [
-        "A-SPADE in frames of 2048, 90 steps of social sparsity",
-        "A-SPADE in frames of 2048 and 8192, 90 steps of social sparsity",
-        "A-SPADE in frames of 2048, 300 steps of social sparsity",
-        "A-SPADE in frames of 2048 and 8192, 90 steps of social sparsity",
-        "A-SPADE in frames of 2048 and 8192, 300 steps of social sparsity",
-        "A-SPADE in frames of 2048 and 8192, 90 steps of social sparsity",
+        "a threshold that falls in frames of 2048 and 8192, 100 steps in each",
+        "a threshold that falls in frames of 2048 and 8192, 300 steps in each",
+        "a threshold that falls in frames of 2048 and 8192, 300 steps in each",
+        "a threshold that falls in frames of 2048 and 8192, 600 steps in each",
+        "a threshold that falls in frames of 2048, 4096 and 8192, 600 steps in each",
+        "a threshold that falls in frames of 2048, 4096 and 8192, 1200 steps in each",
     ]
     x = chord()
     y = np.clip(x, -0.03, 0.03)

@@ -59,8 +59,10 @@ class SocialSparsity:
 
 
 PUBLISHED = SocialSparsity()
-DEFAULT = SocialSparsity(redundancy=1, thresholds=10, steps=100, apart=1, rms=0.15, dtype=torch.float32)
-DEFAULT_EW = replace(DEFAULT, thresholds=20)  # a finer descent, which shrinkage without neighbours needs
+DEFAULT = SocialSparsity(redundancy=1, thresholds=10, steps=200, apart=1, rms=0.15, dtype=torch.float32)
+DEFAULT_EW = replace(
+    DEFAULT, thresholds=20, steps=100
+)  # a finer descent, which shrinkage without neighbours needs
 
 
 def ss_ew(

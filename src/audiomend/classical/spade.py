@@ -56,15 +56,7 @@ class Spade:
 
 PUBLISHED = Spade()
 DEFAULT = Spade(redundancy=1, step=4, rms=0.15, dtype=torch.float32, untouched=False)
-
-
-def slowed(settings: Spade, times: int) -> Spade:
-    """k grows so many times more slowly, which heavy clipping needs: 2 to 4 dB at 1 dB, none from 5 dB on.
-
-    times: a power of 2, as the step is.
-    """
-    step = max(settings.step // times, 1)
-    return replace(settings, step=step, every=settings.every * times * step // settings.step)
+HEAVY = replace(DEFAULT, redundancy=2, step=2)  # where most samples are clipped: 2 to 3 dB at 1 dB
 
 
 @dataclass(frozen=True, eq=False)

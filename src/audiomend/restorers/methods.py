@@ -76,8 +76,8 @@ def frame_at(rate: int) -> int:
 
 def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
     def settings(rate: int, severity: float) -> spade.Spade:
-        usual = replace(spade.DEFAULT, window=frame_at(rate), rms=None)
-        return spade.slowed(usual, usual.step) if severity > HEAVY_SHARE else usual
+        usual = spade.HEAVY if severity > HEAVY_SHARE else spade.DEFAULT
+        return replace(usual, window=frame_at(rate), rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
         chosen = settings(excerpt.rate, excerpt.severity)
@@ -85,7 +85,8 @@ def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
 
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
-        return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations"
+        more = ", twice as many bins" if chosen.redundancy == 2 else ""
+        return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations{more}"
 
     return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
 
