@@ -17,7 +17,7 @@ from audiomend.classical.social_sparsity import (
     PUBLISHED,
     SocialSparsity,
     analysis,
-    local_mean,
+    local_sum,
     misfit,
     shrunk,
     ss_ew,
@@ -113,10 +113,10 @@ def test_shrinkage_by_hand(around: tuple[int, int]) -> None:
     assert not shrunk(torch.zeros_like(z), torch.tensor(0.1), around).any()
 
 
-def test_the_local_mean_mirrors_its_edges() -> None:
+def test_the_local_sum_mirrors_its_edges() -> None:
     x = torch.tensor([[1.0, 2, 4, 8]])
-    torch.testing.assert_close(local_mean(x, 3, 1), torch.tensor([[4.0, 7, 14, 20]]) / 3)
-    assert torch.equal(local_mean(x, 1, 1), x)
+    assert torch.equal(local_sum(x, 3, 1), torch.tensor([[4.0, 7, 14, 20]]))
+    assert torch.equal(local_sum(x.T, 7, 0), torch.tensor([[22.0, 26, 28, 29]]).T)
 
 
 def test_a_clipped_sample_is_fine_beyond_its_level_whatever_its_sign() -> None:

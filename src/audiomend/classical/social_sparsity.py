@@ -8,6 +8,7 @@ Ozerov, Rencker, "A survey and an extensive evaluation of popular audio declippi
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -92,7 +93,7 @@ def analysis(x: Tensor, window: int, redundancy: int = 2) -> Tensor:
     A tight Gabor frame: hop window / 4, redundancy * window channels, a Hann window. time is a multiple of
     the window.
     """
-    frames = circular_frames(x, window, window // OVERLAPS) * _taper(x, window)
+    frames = circular_frames(x, window, window // OVERLAPS) * _taper(window, x.dtype, x.device)
     return torch.fft.rfft(frames, n=redundancy * window, norm="ortho")
 
 
@@ -101,7 +102,7 @@ def synthesis(z: Tensor, redundancy: int = 2) -> Tensor:
     channels = 2 * (z.shape[-1] - 1)
     window = channels // redundancy
     frames = torch.fft.irfft(z, n=channels, norm="ortho")[..., :window]
-    return circular_overlap_add(frames * _taper(frames, window), window // OVERLAPS)
+    return circular_overlap_add(frames * _taper(window, frames.dtype, frames.device), window // OVERLAPS)
 
 
 def shrunk(z: Tensor, threshold: Tensor, around: tuple[int, int]) -> Tensor:
@@ -113,9 +114,8 @@ def shrunk(z: Tensor, threshold: Tensor, around: tuple[int, int]) -> Tensor:
 
 
 def wiener(power: Tensor, threshold: Tensor | float) -> Tensor:
-    """max(0, 1 - threshold² / power); 0 where there is no power. Written over `power`."""
-    power.clamp_(min=torch.finfo(power.dtype).tiny).reciprocal_()
-    return power.mul_(-(threshold**2)).add_(1).clamp_(min=0)
+    """max(0, 1 - threshold² / power); 0 where there is no power. The threshold is above 0."""
+    return (-(threshold**2) / power).add_(1).clamp_(min=0)
 
 
 def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
@@ -126,28 +126,30 @@ def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
     power = z.real.square().addcmul_(z.imag, z.imag)
     for dim, size in zip((-2, -1), around, strict=True):
         if size > 1:
-            power = local_mean(power, size, dim)
-    return power
+            power = local_sum(power, size, dim)
+    return power if around == ALONE else power.div_(around[0] * around[1])
 
 
-def local_mean(x: Tensor, size: int, dim: int) -> Tensor:
-    """The mean of an odd number of neighbours; the edges are mirrored and count twice."""
+def local_sum(x: Tensor, size: int, dim: int) -> Tensor:
+    """The sum of an odd number of neighbours; the edges are mirrored and count twice."""
     half, length = size // 2, x.shape[dim]
     ends = x.narrow(dim, 0, half).flip(dim), x.narrow(dim, length - half, half).flip(dim)
     sums = torch.cat((ends[0], x, ends[1]), dim)
-    total, reach = sums.narrow(dim, 0, length).clone(), 1
+    total, reach = sums.narrow(dim, 0, length), 1
     for bit in range(1, size.bit_length()):  # sums of 2, 4, ... neighbours
         more = sums.shape[dim] - 2 ** (bit - 1)
         sums = sums.narrow(dim, 0, more) + sums.narrow(dim, 2 ** (bit - 1), more)
         if size & 2**bit:
-            total += sums.narrow(dim, reach, length)
+            total = total + sums.narrow(dim, reach, length)
             reach += 2**bit
-    return total.div_(size)
+    return total
 
 
-def _taper(like: Tensor, window: int) -> Tensor:
-    hann = torch.hann_window(window, dtype=torch.float64, device=like.device)
-    return (hann / math.sqrt(HANN_POWER)).to(like.dtype)
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _taper(window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    hann = torch.hann_window(window, dtype=torch.float64, device=device)
+    return (hann / math.sqrt(HANN_POWER)).to(dtype)
 
 
 def _restored(
@@ -208,8 +210,8 @@ def _descend(
         g, last_g = shrunk(z, schedule[stage, None, None], around), g
         signal, last_signal = synthesis(g, settings.redundancy)[..., :time], signal
         momentum = (k.to(y.dtype) / (k + 6))[:, None]
-        z = torch.addcmul(g, momentum[..., None].to(g.dtype), g - last_g)
-        x = torch.addcmul(signal, momentum, signal - last_signal)  # synthesis(z), since it is linear
+        z = torch.lerp(last_g, g, 1 + momentum[..., None].to(g.dtype))  # beyond g
+        x = torch.lerp(last_signal, signal, 1 + momentum)  # synthesis(z), since it is linear
 
         k = k + 1
         over = (k == settings.steps) | ((signal - last_signal).norm(dim=-1) < settings.tolerance)

@@ -13,6 +13,7 @@ frames.
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -129,13 +130,15 @@ def analysis(x: Tensor, window: int) -> Tensor:
 
     A tight Gabor frame of least redundancy: hop window / 2, window channels, a window of √Hann.
     """
-    return torch.fft.rfft(circular_frames(x, window, window // 2) * _taper(x, window), norm="ortho")
+    return torch.fft.rfft(
+        circular_frames(x, window, window // 2) * _taper(window, x.dtype, x.device), norm="ortho"
+    )
 
 
 def synthesis(z: Tensor, window: int) -> Tensor:
     """(..., frames, window / 2 + 1) complex -> (..., time) real: `analysis`' adjoint and a left inverse."""
     frames = torch.fft.irfft(z, n=window, norm="ortho")
-    return circular_overlap_add(frames.mul_(_taper(frames, window)), window // 2)
+    return circular_overlap_add(frames.mul_(_taper(window, frames.dtype, frames.device)), window // 2)
 
 
 def shares(power: Tensor, threshold: Tensor | float, hard: bool) -> Tensor:
@@ -145,5 +148,7 @@ def shares(power: Tensor, threshold: Tensor | float, hard: bool) -> Tensor:
     return wiener(power, threshold)
 
 
-def _taper(like: Tensor, window: int) -> Tensor:
-    return torch.hann_window(window, dtype=torch.float64, device=like.device).sqrt().to(like.dtype)
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _taper(window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.hann_window(window, dtype=torch.float64, device=device).sqrt().to(dtype)
