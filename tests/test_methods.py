@@ -227,3 +227,13 @@ def test_replication_is_the_same_in_pieces() -> None:
 
     whole, cut = extended(method), extended(replace(method, longest_s=1.0))
     np.testing.assert_allclose(cut, whole, atol=1e-6 * np.abs(whole).max())
+
+
+def test_auto_replicates_at_any_quality() -> None:
+    y = dull(LowPass(1000.0, 8000), 0.5)
+    expected = audiomend.extend(y, 8000, cutoff_hz=1000.0, method="replication")
+    np.testing.assert_array_equal(audiomend.extend(y, 8000, cutoff_hz=1000.0, quality="fast"), expected)
+    with pytest.raises(
+        UsageError, match="The method replication evaluates no network, so it takes no quality"
+    ):
+        audiomend.extend(y, 8000, cutoff_hz=1000.0, method="replication", quality="fast")

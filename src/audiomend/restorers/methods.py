@@ -273,7 +273,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
     "inpaint": {"janssen": _janssen(), "a-spain": _a_spain(), "similarity": _similarity()},
     "declick": {"ar": _clicks()},
 }
-AUTO = {"declip": "blend", "declick": "ar"}  # what measured best (docs/choices.md); otherwise diffusion
+AUTO = {"declip": "blend", "declick": "ar", "extend": "replication"}  # what measured best (docs/choices.md)
 WITHOUT_PRIOR = ("declick",)
 
 
