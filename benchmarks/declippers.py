@@ -2,11 +2,11 @@
 
 Run: python benchmarks/declippers.py [--repeats 3] [--defaults CLIP.wav ...]
 
-The clip is that of the golden tests: 0.37 s of a piano, clipped to 10 dB. Plain and fast forms take turns with
-the same few steps, so that a machine whose speed drifts treats them alike, and must agree. Printed: CPU seconds
-of one thread (medians), their ratio, milliseconds of a step of one frame beside those of the published code,
-GFLOP per second by the FFTs' usual count, and the share of the FFTs, timed by themselves. `--defaults` prints how
-many times a clip's length each method takes at 10 and 5 dB.
+The clip is that of the golden tests: 0.37 s of a piano, clipped to 10 dB. Plain and fast forms take turns
+with the same few steps, so that a machine whose speed drifts treats them alike, and must agree. Printed: CPU
+seconds of one thread (medians), their ratio, milliseconds of a step of a frame beside those of the published
+code, GFLOP per second by the FFTs' usual count, and the share of the FFTs, timed by themselves. `--defaults`
+prints how many times a clip's length each method takes at 10 and 5 dB.
 """
 
 import argparse
@@ -99,6 +99,7 @@ def timed(form: Form) -> tuple[float, np.ndarray]:
 def fft_seconds(steps: int) -> float:
     """CPU seconds of the two FFTs of so many steps, sixteen frames at a time."""
     x = torch.randn(16, plain.WINDOW, dtype=torch.float64)
+    spade.synthesis(spade.analysis(x))
     seconds, _ = timed(lambda: [spade.synthesis(spade.analysis(x)) for _ in range(20)] and np.zeros(0))
     return seconds / (20 * 16) * steps
 
@@ -111,6 +112,7 @@ def compare(repeats: int) -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for pair in pairs(y, level):
         taken: dict[str, list[float]] = {"plain": [], "fast": []}
+        pair.fast()  # warm-up
         for _ in range(repeats):
             seconds, expected = timed(pair.plain)
             taken["plain"].append(seconds)
