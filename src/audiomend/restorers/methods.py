@@ -1,6 +1,6 @@
 """Methods that mend without a prior, by verb and name: functions of a damaged excerpt."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, log2
 from typing import cast
@@ -9,10 +9,21 @@ import torch
 from torch import Tensor
 
 from audiomend.audio.level import SIGMA_DATA
-from audiomend.classical import ar_declip, blend, janssen, similarity, social_sparsity, spade, spain
+from audiomend.classical import (
+    ar_declip,
+    blend,
+    janssen,
+    replication,
+    similarity,
+    social_sparsity,
+    spade,
+    spain,
+)
 from audiomend.operators import Operator
 from audiomend.operators.hard_clip import HardClip
+from audiomend.operators.low_pass import LowPass
 from audiomend.operators.mask import Mask
+from audiomend.restorers.damage import Replaced
 
 HEAVY_SHARE = 0.6  # of clipped samples: input SDRs of about 3 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
@@ -28,7 +39,7 @@ class Excerpt:
 
     Attributes:
         observation: (rows, n) float32, the channels that are damaged here.
-        operator: what happened to them, as `Damage.operator` gives it: a `HardClip`, a `Mask`.
+        operator: what happened to them, as `Damage.operator` gives it: a `HardClip`, a `Mask`, a `Replaced`.
         start: position in the file of the first sample.
         rate: in Hz.
         severity: of the whole damage, see `Damage.severity`.
@@ -76,8 +87,8 @@ def frame_at(rate: int) -> int:
 
 def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
     def settings(rate: int, severity: float) -> spade.Spade:
-        usual = replace(spade.DEFAULT, window=frame_at(rate), rms=None)
-        return spade.slowed(usual, usual.step) if severity > HEAVY_SHARE else usual
+        usual = spade.HEAVY if severity > HEAVY_SHARE else spade.DEFAULT
+        return replace(usual, window=frame_at(rate), rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
         chosen = settings(excerpt.rate, excerpt.severity)
@@ -85,7 +96,8 @@ def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
 
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
-        return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations"
+        more = ", twice as many bins" if chosen.redundancy == 2 else ""
+        return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations{more}"
 
     return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
 
@@ -127,7 +139,8 @@ def _autoregressive() -> Method:
 
 def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Method:
     def settings(rate: int, severity: float) -> blend.Blend:
-        return replace(heavy if severity > HEAVY_SHARE else light, window=frame_at(rate), rms=None)
+        chosen = heavy if severity > HEAVY_SHARE else light
+        return replace(chosen, window=frame_at(rate), rate=rate, rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
         chosen = settings(excerpt.rate, excerpt.severity)
@@ -135,12 +148,15 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
 
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
-        short = chosen.window // blend.SHORTER
-        frames = f"{short} and {chosen.window}" if chosen.long > 0 else f"{short}"
-        steps = chosen.descent.thresholds * chosen.descent.steps
-        return f"A-SPADE in frames of {frames}, {steps} steps of social sparsity"
+        frames = sorted({chosen.window // shorter for shorter, _ in chosen.hard + chosen.soft})
+        return f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
 
     return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _janssen() -> Method:
@@ -204,6 +220,20 @@ def _clicks() -> Method:
     return Method(_gaps(fill), words, _tenth, margin_s=0.1, longest_s=2.0)
 
 
+def _replication() -> Method:
+    def mend(excerpt: Excerpt) -> Tensor:
+        x, replaced = excerpt.observation, cast(Replaced, excerpt.operator)
+        cutoff_hz = cast(LowPass, replaced.filter).cutoff_hz
+        band = replication.replicated(x, excerpt.rate, cutoff_hz, excerpt.start)
+        return replaced.project(x + band, x)
+
+    def words(rate: int, severity: float) -> str:
+        del rate, severity
+        return "the upper half of the known band, whitened, on the envelope's line"
+
+    return Method(mend, words, _tenth, margin_s=0.5, longest_s=10.0)
+
+
 def _gaps(fill: Fill) -> Callable[[Excerpt], Tensor]:
     """Channels that miss the same samples are filled together."""
 
@@ -240,14 +270,15 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         "blend": _blend(
             blend.BALANCED,
             blend.HEAVY,
-            fast=_blend(blend.FAST, blend.HEAVY),
+            fast=_blend(blend.FAST, blend.HEAVY_FAST),
             best=_blend(blend.BEST, blend.HEAVY_BEST),
         ),
     },
+    "extend": {"replication": _replication()},
     "inpaint": {"janssen": _janssen(), "a-spain": _a_spain(), "similarity": _similarity()},
     "declick": {"ar": _clicks()},
 }
-AUTO = {"declip": "blend", "declick": "ar"}  # what measured best (docs/choices.md); otherwise diffusion
+AUTO = {"declip": "blend", "declick": "ar", "extend": "replication"}  # what measured best (docs/choices.md)
 WITHOUT_PRIOR = ("declick",)
 
 
