@@ -39,8 +39,6 @@ from audiomend.detect import (
     reverberation,
     tops,
 )
-from audiomend.detect.bent_tops import find_bent_tops
-from audiomend.detect.clipping import find_clipping
 from audiomend.detect.content import SURE_VOICE, find_content
 from audiomend.detect.finding import Finding
 from audiomend.detect.speech_snr import find_speech_snr
@@ -156,8 +154,8 @@ def clipped(clip: Clip, sdr_db: float) -> tuple[Array, float]:
     return np.clip(clip.audio[:1], -level, level), level
 
 
-def top_finding(x: Array, level: float) -> Result:
-    found = tops.tops(find_clipping(x), find_bent_tops(x))
+def top_finding(x: Array, rate: int, level: float) -> Result:
+    found = tops.find_tops(x, rate)
     levels = [abs(v) for t in found for v in (t.low, t.high) if np.isfinite(v)]
     return tops.finding(found), abs(np.mean(levels) / level - 1) if levels else np.nan
 
@@ -165,7 +163,7 @@ def top_finding(x: Array, level: float) -> Result:
 def hard(sdr_db: float, gain: float = 1.0) -> Case:
     def case(clip: Clip, random: np.random.Generator) -> Result:
         x, level = clipped(clip, sdr_db)
-        return top_finding((x * gain).astype(np.float32).astype(np.float64), level * gain)
+        return top_finding((x * gain).astype(np.float32).astype(np.float64), clip.rate, level * gain)
 
     return case
 
@@ -174,7 +172,7 @@ def coded(sdr_db: float) -> Case:
     def case(clip: Clip, random: np.random.Generator) -> Result:
         x, level = clipped(clip, sdr_db)
         y = mp3(0.7 * x, clip.rate, 128)
-        return top_finding(y, level * 0.7 * gain_of(x * 0.7, y))
+        return top_finding(y, clip.rate, level * 0.7 * gain_of(x * 0.7, y))
 
     return case
 
@@ -182,7 +180,16 @@ def coded(sdr_db: float) -> Case:
 def soft(drive: float) -> Case:
     def case(clip: Clip, random: np.random.Generator) -> Result:
         x = clip.audio[:1] / np.abs(clip.audio[0]).max()
-        return top_finding(np.tanh(drive * x), float("nan"))
+        return top_finding(np.tanh(drive * x), clip.rate, 1.0)
+
+    return case
+
+
+def coded_soft(drive: float) -> Case:
+    def case(clip: Clip, random: np.random.Generator) -> Result:
+        x = np.tanh(drive * clip.audio[:1] / np.abs(clip.audio[0]).max())
+        y = mp3(0.7 * x, clip.rate, 128)
+        return top_finding(y, clip.rate, 0.7 * gain_of(x * 0.7, y))
 
     return case
 
@@ -404,8 +411,11 @@ def cases(
         "clipped to 10 dB, then gain 0.37, float32": ("level, relative", hard(10, 0.37)),
         "clipped to 10 dB, then MP3, 128 kbit/s": ("level, relative", coded(10)),
         "clipped to 20 dB, then MP3, 128 kbit/s": ("level, relative", coded(20)),
-        "tanh(8 x), peak of x 1": ("–", soft(8)),
-        "tanh(4 x)": ("–", soft(4)),
+        "tanh(8 x), peak of x 1": ("level, relative", soft(8)),
+        "tanh(4 x)": ("level, relative", soft(4)),
+        "tanh(x)": ("level, relative", soft(1)),
+        "tanh(0.5 x)": ("level, relative", soft(0.5)),
+        "tanh(x), then MP3, 128 kbit/s": ("level, relative", coded_soft(1)),
         "offset of 0.02": ("offset, relative", with_offset(0.02)),
         "offset of 0.002": ("offset, relative", with_offset(0.002)),
         "10 clicks, 10 dB above the RMS": ("share missed", clicked(10)),

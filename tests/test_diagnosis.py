@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from audiomend.classical.curve import Bend, Fit
 from audiomend.detect import (
     bandwidth,
+    bends,
     channels,
     clicks,
     codec,
@@ -20,10 +22,11 @@ from audiomend.detect import (
     tops,
 )
 from audiomend.detect.bandwidth import BandwidthDetector
+from audiomend.detect.bends import SoftClipping, find_soft_clipping
 from audiomend.detect.bent_tops import BentTop, BentTopDetector, find_bent_tops
 from audiomend.detect.channels import ChannelDetector, find_channel_faults
 from audiomend.detect.clicks import Click
-from audiomend.detect.clipping import Clipping, find_clipping
+from audiomend.detect.clipping import Clipping
 from audiomend.detect.codec import Shelf, find_shelf, shelf_in
 from audiomend.detect.content import ContentDetector, find_content
 from audiomend.detect.diagnosis import Examination
@@ -36,7 +39,7 @@ from audiomend.detect.offset import OffsetDetector, find_offset
 from audiomend.detect.quantisation import QuantisationDetector, find_quantisation
 from audiomend.detect.reverberation import A, B, ReverberationDetector, find_reverberation
 from audiomend.detect.speech_snr import POLE, TABLE, SpeechSnr, SpeechSnrDetector, find_speech_snr
-from audiomend.detect.tops import Tops
+from audiomend.detect.tops import Tops, TopsDetector, find_tops
 
 RATE = 16_000
 
@@ -212,7 +215,6 @@ def test_a_pile_of_amplitudes_is_found_at_its_level(level):
     found = find_bent_tops(piled(level, 0.02, 0.05))[0]
     assert found.high == pytest.approx(level, rel=0.015)
     assert found.low == -math.inf
-    assert found.kind == "bent"
     # Density of the uniform part of positive amplitudes: 0.95 / 2 for each unit.
     assert found.density == pytest.approx(1 + 0.05 / (0.02 * level) / (0.95 / 2), rel=0.35)
     assert found.share == pytest.approx(0.05 + 0.95 * (1 - level) / 2, abs=0.02)
@@ -230,14 +232,6 @@ def test_a_pile_must_be_four_and_a_half_times_as_dense(ratio, found):
     assert top.confidence == pytest.approx(sureness(top.density, 1, 4.5, 9))
 
 
-def test_a_pile_that_ends_with_the_maximum_is_a_soft_curve():
-    x = np.tanh(5 * white(4))
-    found = find_bent_tops(x)[0]
-    assert found.kind == "soft"
-    assert found.high == pytest.approx(1, abs=0.02)
-    assert found.low == pytest.approx(-1, abs=0.02)
-
-
 @pytest.mark.parametrize("x", [white(4), sine(331.7), np.zeros((1, 50)), np.zeros((1, 0))])
 def test_what_was_not_clipped_has_no_pile(x):
     found = find_bent_tops(x)[0]
@@ -251,26 +245,57 @@ def test_the_crest_of_a_sinusoid_is_dense_but_no_pile():
     assert find_bent_tops(x)[0].density == pytest.approx(expected, rel=0.1)
 
 
-def test_flat_tops_go_before_bent_ones():
-    bent = BentTop(-0.5, 0.5, 0.1, "soft", 9, 1.0)
+def test_flat_tops_go_before_curves_and_these_before_piles():
+    bent = BentTop(-0.5, 0.5, 0.1, 9, 1.0)
     hard = Clipping(-0.4, math.inf, 20, 100, 0.875)
     none = Clipping(-math.inf, math.inf, 0, 100, 0.375)
-    nothing = BentTop(-math.inf, math.inf, 0, "bent", 1, 0.05)
-    assert tops.tops((hard, none, none), (bent, bent, nothing)) == (
-        Tops(-0.4, math.inf, 0.2, "hard", 0.75),
-        Tops(-0.5, 0.5, 0.1, "soft", 1.0),
-        Tops(-math.inf, math.inf, 0, "none", 0.25),
-    )
+    nothing = BentTop(-math.inf, math.inf, 0, 1, 0.05)
+    soft = SoftClipping(Bend("tanh", 0.7), 0.5)
+    doubtful = SoftClipping(Bend("tanh", 0.7), 0.49)
+    assert tops.tops(hard, bent, soft) == Tops(-0.4, math.inf, 0.2, "hard", 0.75)
+    assert tops.tops(none, bent, soft) == Tops(-0.7, 0.7, 0.0, "soft", 0.5, Bend("tanh", 0.7))
+    assert tops.tops(none, bent, doubtful) == Tops(-0.5, 0.5, 0.1, "bent", 1.0)
+    assert tops.tops(none, nothing, doubtful) == Tops(-math.inf, math.inf, 0, "none", 0.49)
+    assert tops.tops(none, nothing) == Tops(-math.inf, math.inf, 0, "none", 0.25)
 
 
 def test_hard_clipping_is_found_after_a_gain_and_bent_by_noise():
     x = np.clip(white(4), -1.2, 1.2)
-    assert tops.tops(find_clipping(0.3 * x), find_bent_tops(0.3 * x))[0].kind == "hard"
-    disturbed = x + 0.01 * white(4, seed=1)
-    found = tops.tops(find_clipping(disturbed), find_bent_tops(disturbed))[0]
+    assert find_tops(0.3 * x, RATE)[0].kind == "hard"
+    found = find_tops(x + 0.01 * white(4, seed=1), RATE)[0]
     assert found.kind == "bent"
     assert (found.low, found.high) == (pytest.approx(-1.2, rel=0.02), pytest.approx(1.2, rel=0.02))
     assert found.share == pytest.approx((np.abs(x) >= 1.2).mean(), rel=0.1)
+
+
+def chords(seconds=2.0):
+    """Three sinusoids that swell, and a little noise."""
+    swell = 1 + 0.5 * sine(0.7, seconds)
+    return 0.2 * swell * sum(sine(hz, seconds) for hz in (200, 331, 770)) + 1e-4 * white(seconds)
+
+
+def test_soft_clipping_is_found_by_its_curve_in_the_channel_that_has_it():
+    x = np.vstack([chords(), 0.4 * np.tanh(chords() / 0.4)])
+    straight, bent = find_tops(x, RATE)
+    assert straight.kind == "none"
+    assert (bent.kind, bent.bend.curve) == ("soft", "tanh")
+    assert bent.high == -bent.low == bent.bend.level == pytest.approx(0.4, rel=0.01)
+    assert tops.finding((straight, bent)).summary == "soft, a curve (tanh) towards 0.4 of full scale"
+    assert tops.finding((straight, bent)).facts["curve"] == [None, "tanh"]
+
+
+@pytest.mark.parametrize(
+    ("entropy", "displaced", "confidence"),
+    [(-0.002, 0, 0), (-0.006, -0.009, 0.5), (-0.02, -0.029, 1), (-0.02, -0.0301, 0.45), (-0.004, 0, 0.25)],
+)
+def test_a_curve_is_sure_if_it_makes_the_sound_likelier_and_is_in_time(entropy, displaced, confidence):
+    found = bends._verdict(Fit(Bend("tanh", 1.0), entropy, displaced))
+    assert found.confidence == pytest.approx(confidence)
+
+
+def test_no_curve_is_found_in_less_than_half_a_second():
+    assert find_soft_clipping(0.4 * np.tanh(chords()[:, :9215] / 0.4), RATE) == (SoftClipping(None, 0.0),)
+    assert find_soft_clipping(0.4 * np.tanh(chords()[:, :9216] / 0.4), RATE)[0].confidence == 1
 
 
 # --- codec --------------------------------------------------------------------------------------------
@@ -671,6 +696,7 @@ DETECTORS = {
     "channels": lambda: ChannelDetector(2),
     "quantisation": QuantisationDetector,
     "bent tops": lambda: BentTopDetector(2),
+    "tops": lambda: TopsDetector(2, RATE),
     "dropouts": lambda: DropoutDetector(2, RATE),
     "hum": lambda: HumDetector(2, RATE),
     "noise": lambda: NoiseDetector(2, RATE),
@@ -688,7 +714,7 @@ def flat(value):
         return [number for one in value for number in flat(one)]
     if hasattr(value, "__dataclass_fields__"):
         return [number for name in value.__dataclass_fields__ for number in flat(getattr(value, name))]
-    return [0.0 if isinstance(value, str) else float(value)]
+    return [0.0 if value is None or isinstance(value, str) else float(value)]
 
 
 @pytest.mark.parametrize("name", DETECTORS)

@@ -38,7 +38,13 @@ SIZE = Input("old.wav", "ab12", RATE, 2, 4 * RATE)
 PLAN = MendingPlan(
     SIZE,
     (
-        Stage("declip", Declip((-0.5, None), (0.5, 0.25), "bent", "ar"), True, 0.9, "bent, at 0.5"),
+        Stage(
+            "declip",
+            Declip((-0.5, None), (0.5, 0.25), "bent", "ar", ("straight", "tanh")),
+            True,
+            0.9,
+            "bent, at 0.5",
+        ),
         Stage("offset", RemoveOffset((0.01, 0.0))),
         Stage("declick", Declick((Span(1, 0.25, 0.2505),))),
         Stage("gaps", FillGaps((Span(0, 1.0, 1.1), Span(1, 3.0, 4.0)))),
@@ -124,6 +130,8 @@ def edited(**changes):
         ({"stages__0__wet": 1}, "stages\\[0\\] has wet"),
         ({"stages__0__reason": None}, "reason is None; it is text"),
         ({"stages__0__settings__kind": "loud"}, "it is one of hard, bent, soft"),
+        ({"stages__0__settings__curve": ["tanh"]}, "curve has 1 entries; the input has 2 channels"),
+        ({"stages__0__settings__curve": ["tanh", "sinh"]}, "it is one of tanh, arctan, root, knee, cubic"),
         ({"stages__0__settings__low": [-0.5]}, "low has 1 entries; the input has 2 channels"),
         ({"stages__0__settings__low__0": "x"}, "low\\[0\\] is 'x'; it is a number"),
         ({"stages__0__settings": {"low": [0, 0]}}, "settings has no high"),

@@ -8,11 +8,12 @@ import pytest
 import soundfile
 
 from audiomend.audio.blocks import Spill
+from audiomend.audio.reader import Overlaid
 from audiomend.errors import Cancelled, UsageError
 from audiomend.restorers.frame import Options
 from audiomend.restorers.memory import ArrayReader
-from audiomend.restorers.plan import Declick, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
-from audiomend.restorers.restoration import Overlaid, Restored, RestoreRequest, restore_file
+from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
+from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
 
 RATE = 8000
 
@@ -98,6 +99,18 @@ def test_clicks_are_not_sought_at_the_edges_of_gaps_and_of_what_was_changed(tmp_
     assert len(alone.done[0].intervals) > 1  # the gap's edges, too
     _, told = restored(tmp_path, x, gap, look)
     assert [start for start, _ in told.done[1].intervals] == [pytest.approx(6000, abs=60)]
+
+
+def test_curves_of_a_plan_are_inverted(tmp_path: Path) -> None:
+    x = 0.35 * np.sin(2 * np.pi * np.array([[200.0], [300.0]]) * np.arange(4000) / RATE)
+    y = np.stack([x[0], 0.4 * np.tanh(x[1] / 0.4)])
+    stage = Stage("declip", Declip((None, -0.4), (None, 0.4), "soft", curve=("straight", "tanh")))
+    mended, told = restored(tmp_path, y, stage)
+    np.testing.assert_array_equal(mended[0], y[0])
+    np.testing.assert_allclose(mended[1], x[1], atol=1e-12)
+    assert (told.done[0].method, told.done[0].settings) == ("inverse curve", "tanh towards 0.4")
+    flat = Stage("declip", Declip((None, -0.4), (None, 0.4), "soft", curve=("straight", "straight")))
+    assert restored(tmp_path, y, flat)[1].changed == 0
 
 
 def test_nothing_to_do_is_nothing_done(tmp_path: Path) -> None:

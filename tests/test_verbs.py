@@ -76,6 +76,35 @@ def test_extend_replaces_only_the_band_above() -> None:
     assert 20 * np.log10(np.linalg.norm(difference) / np.linalg.norm(np.fft.rfft(x))) < -50
 
 
+def swelling(rate: int = RATE) -> np.ndarray:
+    t = np.arange(2 * rate) / rate
+    x = sum(np.sin(2 * np.pi * hz * t + hz) for hz in (200, 331, 770)) * np.sin(np.pi * t / 2)
+    return 0.15 * x + 1e-4 * np.random.default_rng(0).standard_normal(len(t))
+
+
+def test_soft_clipping_is_inverted_and_its_flat_tops_are_mended() -> None:
+    x = swelling()
+    gentle = audiomend.declip(0.4 * np.tanh(x / 0.4), RATE)
+    assert np.abs(gentle - x).max() < 0.01
+    hard = 0.05 * np.tanh(x / 0.05)
+    mended = audiomend.declip(hard, RATE, model="wiener", steps=3)
+    flat = np.abs(hard) > 0.05 * 0.9984  # where the slope of the inverse is 300
+    assert 0.05 < flat.mean() < 0.5
+    np.testing.assert_allclose(mended[~flat], x[~flat], atol=0.01)
+    assert np.square(mended - x)[flat].sum() < 0.2 * np.square(hard - x)[flat].sum()
+    assert (np.abs(mended[flat]) >= 0.05 * np.arctanh(0.998)).all()
+
+
+def test_soft_clipping_is_mended_in_its_channel_and_region_by_its_share() -> None:
+    x = np.stack([swelling(), 0.4 * np.tanh(swelling() / 0.4)])
+    whole = audiomend.declip(x, RATE)
+    np.testing.assert_array_equal(whole[0], x[0])
+    half = audiomend.declip(x, RATE, strength=0.5, regions=[(0.5, 1.0)])
+    np.testing.assert_array_equal(half[:, :4000], x[:, :4000])
+    np.testing.assert_array_equal(half[:, 8000:], x[:, 8000:])
+    np.testing.assert_allclose(half[:, 4000:8000], (x + whole)[:, 4000:8000] / 2, rtol=1e-12)
+
+
 @pytest.mark.parametrize("verb", ["declip", "inpaint", "extend"])
 @pytest.mark.parametrize(
     "x", [np.zeros(500), np.zeros((3, 1)), np.full((2, 900), 0.0)], ids=["zeros", "one", "two"]

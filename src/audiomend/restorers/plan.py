@@ -20,6 +20,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from audiomend.audio.atomic import PartFile, write_error
 from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE
+from audiomend.classical.curve import Name
 from audiomend.detect.clicks import Click
 from audiomend.detect.diagnosis import Diagnosis
 from audiomend.detect.dropouts import Dropout
@@ -48,12 +49,14 @@ class Declip:
         low, high: clip level of each channel, full scale 1; None for a polarity that is not clipped.
         kind: hard, with samples at the level; bent, tops that were filtered or coded since; soft, a curve.
         method: as `declip --method`.
+        curve: that each channel went through, towards its levels, if soft; straight for one that did not.
     """
 
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
     kind: Literal["hard", "bent", "soft"] = "hard"
     method: str = "auto"
+    curve: tuple[Literal[Name, "straight"], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,12 +189,20 @@ def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
             tuple(tops.low if tops.low > -inf else None for tops in diagnosis.clipping),
             tuple(tops.high if tops.high < inf else None for tops in diagnosis.clipping),
             "hard" if "hard" in kinds else "bent" if "bent" in kinds else "soft",
+            curve=_curves(diagnosis),
         ),
         "offset": RemoveOffset(tuple(o.level if o.confidence >= FOUND else 0.0 for o in diagnosis.offset)),
         "declick": Declick(_spans(diagnosis.clicks, diagnosis.rate)),
         "gaps": FillGaps(_spans((*diagnosis.gaps, *_in_every_channel(diagnosis)), diagnosis.rate)),
         "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
     }
+
+
+def _curves(diagnosis: Diagnosis) -> tuple[Literal[Name, "straight"], ...]:
+    """That of each channel, where none was clipped otherwise."""
+    if not all(tops.kind in ("soft", "none") for tops in diagnosis.clipping):
+        return ()
+    return tuple("straight" if tops.bend is None else tops.bend.curve for tops in diagnosis.clipping)
 
 
 def _in_every_channel(diagnosis: Diagnosis) -> list[Dropout]:
@@ -296,9 +307,9 @@ def _stage(entry: Any, where: str, size: Input) -> Stage:
 
 
 def _check_channels(settings: Settings, where: str, size: Input) -> None:
-    for name in ("low", "high", "levels"):
+    for name in ("low", "high", "levels", "curve"):
         entries = getattr(settings, name, None)
-        if entries is not None and len(entries) != size.channels:
+        if entries is not None and (entries or name != "curve") and len(entries) != size.channels:
             raise UsageError(
                 f"The plan's {where}.{name} has {len(entries)} entries;"
                 f" the input has {size.channels} channels."

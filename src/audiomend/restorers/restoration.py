@@ -20,12 +20,13 @@ from audiomend.audio.blocks import MERGED_S, Assembly, Runs, Spill, assemble
 from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, check_output
-from audiomend.audio.reader import SoundReader, by_position
+from audiomend.audio.reader import Overlaid, SoundReader, blocks, by_position
+from audiomend.classical.curve import Bend
 from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, finding
 from audiomend.detect.diagnosis import Diagnosis, Examination
 from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.operators.low_pass import LowPass
-from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
+from audiomend.restorers.damage import Bent, Clipped, Damage, Dull, Gaps
 from audiomend.restorers.files import residue_target, wide_enough
 from audiomend.restorers.frame import Options, Progress, prepare, run
 from audiomend.restorers.locate import clicked
@@ -46,7 +47,6 @@ from audiomend.restorers.plan import (
 from audiomend.restorers.regions import Interval, merge, parse_intervals
 
 Array = NDArray[Any]
-BLOCK_VALUES = 1 << 18  # samples read at a time
 
 _Touched = Callable[[int, int, int], bool]
 """Whether samples [start, stop) of a channel were changed by a stage, or lie in a gap."""
@@ -138,19 +138,6 @@ class Restored:
     seconds: float
     input_sha256: str
     output_sha256: str
-
-
-class Overlaid:
-    """A `SoundReader` through the changes of a stage."""
-
-    def __init__(self, source: SoundReader, changes: Spill) -> None:
-        self.rate, self.channels, self.frames = source.rate, source.channels, source.frames
-        self._source, self._changes = source, changes
-
-    def read(self, start: int, stop: int) -> Array:
-        """(channels, stop - start) float64."""
-        changes = self._changes.read(start, stop)
-        return np.where(np.isnan(changes), self._source.read(start, stop), changes)
 
 
 def restore_file(
@@ -258,7 +245,7 @@ def _compare(before: SoundReader, after: SoundReader, changes: Spill | None = No
     """
     runs = Runs(round(MERGED_S * before.rate))
     error = energy = 0.0
-    for start, stop in _blocks(before):
+    for start, stop in blocks(before):
         old, new = before.read(start, stop), after.read(start, stop)
         runs.add(start, (new != old).T)
         if changes is not None:
@@ -295,7 +282,7 @@ def _subtract(
     del touched
     assert isinstance(stage.settings, RemoveOffset)
     levels = options.strength * np.array(stage.settings.levels)[:, None]
-    for start, stop in _blocks(source):
+    for start, stop in blocks(source):
         changed = np.broadcast_to(levels != 0, (source.channels, stop - start)) & _inside(
             options, start, stop
         )
@@ -313,7 +300,7 @@ def _inside(options: Options, start: int, stop: int) -> NDArray[np.bool_]:
 
 
 def _mend(
-    damage_of: Callable[[Any, SoundReader, _Touched], Damage | None],
+    damage_of: Callable[[Any, SoundReader, _Touched], Damage | Bent | None],
     stage: Stage,
     source: SoundReader,
     options: Options,
@@ -323,7 +310,7 @@ def _mend(
 ) -> tuple[str, str]:
     """As the verb of the damage does."""
     damage, level = damage_of(stage.settings, source, touched), ActiveLevel(source.rate)
-    for start, stop in _blocks(source):
+    for start, stop in blocks(source):
         level.add(source.read(start, stop))
     if damage is None or level.rms == 0 or options.strength == 0:
         return "", ""
@@ -335,12 +322,18 @@ def _mend(
     return job.method, job.settings
 
 
-def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage | None:
+def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage | Bent | None:
     del touched
+    if settings.kind == "soft" and settings.curve:
+        levels = zip(settings.curve, settings.high, strict=True)
+        bends = tuple(
+            None if curve == "straight" or level is None else Bend(curve, level) for curve, level in levels
+        )
+        return Bent(bends) if any(bends) else None
     low = np.array([[-inf if level is None else level] for level in settings.low])
     high = np.array([[inf if level is None else level] for level in settings.high])
     beyond = 0
-    for start, stop in _blocks(source):
+    for start, stop in blocks(source):
         samples = source.read(start, stop)
         beyond += int(((samples <= low) | (samples >= high)).sum())
     share = beyond / (source.frames * source.channels)
@@ -352,7 +345,7 @@ def _clicked(settings: Declick, source: SoundReader, touched: _Touched) -> Damag
     detector = ClickDetector(source.channels, source.rate)
     clicks = [Click(span.channel, *_frames(span, source), confidence=1.0) for span in settings.clicks]
     if not clicks:
-        for start, stop in _blocks(source):
+        for start, stop in blocks(source):
             detector.add(source.read(start, stop))
         near = round(BESIDE_S * source.rate)
         every = detector.result()
@@ -389,8 +382,3 @@ _MENDING: Mapping[str, _Mending] = {
     "gaps": partial(_mend, _holed),
     "band": partial(_mend, _dull),
 }
-
-
-def _blocks(source: SoundReader) -> list[Interval]:
-    step = max(1, BLOCK_VALUES // source.channels)
-    return [(start, min(start + step, source.frames)) for start in range(0, source.frames, step)]
