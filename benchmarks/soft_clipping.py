@@ -3,8 +3,8 @@
 Run: python benchmarks/soft_clipping.py --data DIR [--set test] [--clips 24]
 
 DIR holds train/ and test/ with recordings. From the middle of each 3 s of one channel are bent to a
-signal-to-distortion ratio, by a curve that the program knows or does not, and rounded to 16 bits as in a file.
-In the row of infinite SDR nothing was bent, and nothing must change.
+signal-to-distortion ratio, by a curve that the program knows or does not, and rounded to 16 bits. In the row
+of infinite SDR nothing was bent, and nothing must change.
 """
 
 import argparse

@@ -48,7 +48,10 @@ def declip(
     threads: int | None = None,
     walk: Mapping[str, object] | None = None,
 ) -> Samples:
-    """Restore the peaks that hard clipping cut off. Samples that are not clipped stay as they are.
+    """Restore the peaks that clipping cut off. Samples that are not clipped stay as they are.
+
+    Where there is no hard clipping but a curve that bent the sound, as valves and tapes do, it is found and
+    inverted; the method then mends the tops where it is flat.
 
     Args:
         audio: (time,) or (channels, time), floats (full scale 1) or signed integers; integers cannot hold
