@@ -360,7 +360,7 @@ def in_room(rooms: list[tuple[str, float, Array]], longer: float, shorter: float
         wet = fftconvolve(dry, response[None], axes=1)[:, : dry.shape[1]]
         found = reverberation.find_reverberation(wet, 16_000)
         speech, snr_db = find_content(wet, 16_000).speech, find_speech_snr(wet).db
-        return reverberation.finding(found, speech, snr_db), abs(found.t60_s / t60_s - 1)
+        return reverberation.finding(found, speech, snr_db, is_clipped=False), abs(found.t60_s / t60_s - 1)
 
     return case
 

@@ -750,7 +750,7 @@ def test_findings_say_what_was_measured():
         codec.finding(Shelf(16_400, 24, 0.75)),
         hum.finding(hum.Hum(50.02, (1, 2, 3), -40, 20, 15, 0.6)),
         noise.finding(noise.Noise(20, -40, 0.1, "white", 0.9, 0.75), None),
-        reverberation.finding(reverberation.Reverberation(0.8, 0.8), 0.71, 30.0),
+        reverberation.finding(reverberation.Reverberation(0.8, 0.8), 0.71, 30.0, is_clipped=False),
         quantisation.finding(quantisation.Quantisation(2.0**-7, 35, 0.75)),
         channels.finding(find_channel_faults(np.vstack([sine(100), -sine(100)]))),
     ]
@@ -773,6 +773,18 @@ def test_findings_say_what_was_measured():
     assert [(p.channel, p.start, p.stop) for p in found[3].places] == [(0, 100, 1700)]
 
 
+def test_clipped_sounds_have_no_room_and_gaps_make_none():
+    room = reverberation.Reverberation(0.8, 0.8)
+    clipped = reverberation.finding(room, 0.9, 30.0, is_clipped=True)
+    assert (clipped.confidence, clipped.summary) == (0, "not told from the clipping")
+    voice = coloured(1, 6) * np.exp(-10 * (np.arange(6 * RATE) % 4000) / RATE)
+    holed = voice.copy()
+    for start in (20_000, 50_000, 80_000):
+        holed[:, start : start + 8000] = 0
+    whole = find_reverberation(voice, RATE).t60_s
+    assert find_reverberation(holed, RATE).t60_s == pytest.approx(whole, rel=0.1)
+
+
 def test_the_edges_of_clipped_tops_are_no_clicks():
     assert clicks.finding((Click(0, 5, 7, 0.99),) * 9, 2.0, is_clipped=True).confidence == 0
 
@@ -793,11 +805,14 @@ def test_the_ends_of_gaps_are_no_clicks():
 @pytest.mark.parametrize(("t60_s", "snr_db", "found"), [(0.7, 14, False), (0.7, 16, True), (0.8, 14, True)])
 def test_a_small_room_is_not_told_from_noise(t60_s, snr_db, found):
     room = reverberation.Reverberation(t60_s, 0.7)
-    assert reverberation.finding(room, 0.9, snr_db).is_found == found
+    assert reverberation.finding(room, 0.9, snr_db, is_clipped=False).is_found == found
 
 
 def test_a_room_is_told_of_voices_only():
-    assert reverberation.finding(reverberation.Reverberation(2.0, 1.0), 0.69, 30.0).confidence == 0
+    assert (
+        reverberation.finding(reverberation.Reverberation(2.0, 1.0), 0.69, 30.0, is_clipped=False).confidence
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("hz", "fall_db", "confidence"), [(5000, 20, 0.5), (5000, 30, 0.75), (7700, 40, 0)])

@@ -13,7 +13,7 @@ from audiomend.errors import Cancelled, UsageError
 from audiomend.restorers.frame import Options
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
-from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
+from audiomend.restorers.restoration import Restored, RestoreRequest, clicks_over, restore_file
 
 RATE = 8000
 
@@ -111,6 +111,45 @@ def test_curves_of_a_plan_are_inverted(tmp_path: Path) -> None:
     assert (told.done[0].method, told.done[0].settings) == ("inverse curve", "tanh towards 0.4")
     flat = Stage("declip", Declip((None, -0.4), (None, 0.4), "soft", curve=("straight", "straight")))
     assert restored(tmp_path, y, flat)[1].changed == 0
+
+
+def beeps() -> np.ndarray:
+    """Two sinusoids that swell: (2, 8000)."""
+    time = np.arange(8000) / RATE
+    return (
+        0.4
+        * np.sin(2 * np.pi * np.array([[200.0], [331.0]]) * time)
+        * (1 + 0.5 * np.sin(2 * np.pi * 3 * time))
+    )
+
+
+def test_clicks_upon_clipped_tops_are_taken_out_first(tmp_path: Path) -> None:
+    x = beeps()
+    y = np.clip(x, -0.3, 0.3)
+    y[0, [1000, 1001, 1002]] = [0.9, -0.8, 0.6]
+    stage = Stage("declip", Declip((-0.3, -0.3), (0.3, 0.3)))
+    mended, told = restored(tmp_path, y, stage)
+    plain, _ = restored(tmp_path, np.clip(x, -0.3, 0.3), stage)
+    np.testing.assert_array_equal(mended[1], plain[1])
+    assert np.abs(mended[0, 990:1010]).max() < 0.61
+    assert np.square(mended - x).sum() < 1.5 * np.square(plain - x).sum()
+    assert told.done[0].method == "ar at 1 click, diffusion"
+    half, _ = restored(tmp_path, y, stage, strength=0.5)
+    np.testing.assert_allclose(half, (y + mended) / 2, atol=1e-12)
+
+
+def test_clicks_are_told_from_the_edges_of_tops() -> None:
+    y = np.clip(beeps(), -0.3, 0.3)
+    settings = Declip((-0.3, -0.3), (0.3, 0.3))
+    assert clicks_over(settings, ArrayReader(y, RATE)) == []
+    y[0, 1000] = 0.302  # within the level's tolerance
+    assert clicks_over(settings, ArrayReader(y, RATE)) == []
+    y[0, 1000] = 0.304
+    assert (0, 1000) in {(k.channel, k.start) for k in clicks_over(settings, ArrayReader(y, RATE))}
+    y[1, 2000] = -0.7
+    assert (1, 2000) in {(k.channel, k.start) for k in clicks_over(settings, ArrayReader(y, RATE))}
+    below = Declip((-0.3, None), (None, None))
+    assert clicks_over(below, ArrayReader(y, RATE)) == []
 
 
 def test_nothing_to_do_is_nothing_done(tmp_path: Path) -> None:

@@ -80,15 +80,21 @@ class Diagnosis:
             codec.finding(self.shelf),
             hum.finding(self.hum),
             noise.finding(self.noise, self.voice if self._is_plain_voice else None),
-            reverberation.finding(self.room, self.content.speech, self.voice.db),
+            reverberation.finding(self.room, self.content.speech, self.voice.db, is_clipped=self.is_clipped),
             quantisation.finding(self.quantisation),
             channels.finding(self.faults),
         )
 
     @property
+    def is_clipped(self) -> bool:
+        """Whether a channel is."""
+        return any(channel.kind != "none" for channel in self.clipping)
+
+    @property
     def _is_plain_voice(self) -> bool:
         """Whether its amplitudes tell the noise: a room makes them as Gaussian as noise does."""
-        return self.content.speech >= SURE_VOICE and self.room.t60_s < reverberation.CLEAR_S
+        is_dry = self.room.t60_s < reverberation.CLEAR_S
+        return self.content.speech >= SURE_VOICE and is_dry and not self.is_clipped
 
     @property
     def seconds(self) -> float:

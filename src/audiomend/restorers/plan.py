@@ -192,8 +192,8 @@ def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
             curve=_curves(diagnosis),
         ),
         "offset": RemoveOffset(tuple(o.level if o.confidence >= FOUND else 0.0 for o in diagnosis.offset)),
-        "declick": Declick(_spans(diagnosis.clicks, diagnosis.rate)),
-        "gaps": FillGaps(_spans((*diagnosis.gaps, *_in_every_channel(diagnosis)), diagnosis.rate)),
+        "declick": Declick(spans(diagnosis.clicks, diagnosis.rate)),
+        "gaps": FillGaps(spans((*diagnosis.gaps, *_in_every_channel(diagnosis)), diagnosis.rate)),
         "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
     }
 
@@ -215,7 +215,8 @@ def _in_every_channel(diagnosis: Diagnosis) -> list[Dropout]:
     ]
 
 
-def _spans(places: Iterable[Gap | Dropout | Click], rate: int) -> tuple[Span, ...]:
+def spans(places: Iterable[Gap | Dropout | Click], rate: int) -> tuple[Span, ...]:
+    """The places, in order."""
     ordered = sorted((place.channel, place.start, place.stop) for place in places)
     return tuple(Span(channel, start / rate, stop / rate) for channel, start, stop in ordered)
 

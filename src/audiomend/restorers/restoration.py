@@ -22,13 +22,14 @@ from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, check_output
 from audiomend.audio.reader import Overlaid, SoundReader, blocks, by_position
 from audiomend.classical.curve import Bend
-from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, finding
+from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks, finding
 from audiomend.detect.diagnosis import Diagnosis, Examination
+from audiomend.detect.finding import plural
 from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Bent, Clipped, Damage, Dull, Gaps
 from audiomend.restorers.files import residue_target, wide_enough
-from audiomend.restorers.frame import Options, Progress, prepare, run
+from audiomend.restorers.frame import Options, Progress, Sink, prepare, run
 from audiomend.restorers.locate import clicked
 from audiomend.restorers.methods import WITHOUT_PRIOR
 from audiomend.restorers.plan import (
@@ -43,10 +44,14 @@ from audiomend.restorers.plan import (
     Span,
     Stage,
     plan_of,
+    spans,
 )
 from audiomend.restorers.regions import Interval, merge, parse_intervals
 
 Array = NDArray[Any]
+OVERSHOT = 1.01  # times a clip level: what was cut there and not disturbed since stays below
+APART = 2  # samples between a click and a flat top
+SEEN_S = 0.1  # on either side of where clicks are sought
 
 _Touched = Callable[[int, int, int], bool]
 """Whether samples [start, stop) of a channel were changed by a stage, or lie in a gap."""
@@ -176,12 +181,12 @@ def restore_file(
             now, done, spills = reader, list[Done](), list[Spill]()
             gaps = _gaps_of(wanted, reader)
             for stage in wanted:
-                changes = stack.enter_context(_spill(sound))
+                changes = stack.enter_context(Spill(sound.channels, wide_enough(sound)))
                 told = None if progress is None else partial(progress, stage)
                 done.append(_do(stage, now, options, changes, told, partial(_touched, spills, gaps)))
                 spills.append(changes)
                 now = Overlaid(now, changes)
-            changes = stack.enter_context(_spill(sound))
+            changes = stack.enter_context(Spill(sound.channels, wide_enough(sound)))
             _, residue_db = _compare(reader, now, changes)
             written = assemble(sound, counted, changes, target, clip_mode=request.clip_mode, residue=residue)
         return Restored(
@@ -210,10 +215,6 @@ def _check_plan(plan: MendingPlan, digest: str, sound: Sound, counted: Survey) -
             f"The plan was made for another file, {made.path or 'a pipe'} ({made.frames:,} frames of"
             f" {made.channels} channels at {made.rate:,} Hz); `audiomend inspect` makes one of {sound.name}."
         )
-
-
-def _spill(sound: Sound) -> Spill:
-    return Spill(sound.channels, wide_enough(sound))
 
 
 # --- One stage ----------------------------------------------------------------------------------------------
@@ -304,7 +305,7 @@ def _mend(
     stage: Stage,
     source: SoundReader,
     options: Options,
-    sink: Spill,
+    sink: Sink,
     progress: Progress | None,
     touched: _Touched,
 ) -> tuple[str, str]:
@@ -322,6 +323,75 @@ def _mend(
     return job.method, job.settings
 
 
+def _declip(
+    stage: Stage,
+    source: SoundReader,
+    options: Options,
+    sink: Spill,
+    progress: Progress | None,
+    touched: _Touched,
+) -> tuple[str, str]:
+    """The clipped peaks, after the clicks that came upon them later: what overshoots a level is no peak."""
+    settings = stage.settings
+    assert isinstance(settings, Declip)
+    clicks = clicks_over(settings, source) if settings.kind == "hard" else []
+    if not clicks or options.strength == 0:
+        return _mend(_clipped, stage, source, options, sink, progress, touched)
+    whole = replace(options, strength=1.0)  # of the sum there is a share
+    first = Stage("declick", Declick(spans(clicks, source.rate)))
+    with contextlib.ExitStack() as stack:
+        filled, peaks = (stack.enter_context(Spill(source.channels, np.float64)) for _ in range(2))
+        method, _ = _mend(_clicked, first, source, whole, _Clamped(filled, settings), None, touched)
+        cleaned = Overlaid(source, filled)
+        words = _mend(_clipped, stage, cleaned, whole, peaks, progress, touched)
+        mended = Overlaid(cleaned, peaks)
+        for start, stop in blocks(source):
+            before, after = source.read(start, stop), mended.read(start, stop)
+            sink.add(start, before + options.strength * (after - before), after != before)
+    return f"{method} at {plural(len(clicks), 'click')}, {words[0]}", words[1]
+
+
+def clicks_over(settings: Declip, source: SoundReader) -> list[Click]:
+    """The clicks of a hard-clipped signal, if any of them goes beyond a clip level.
+
+    The edges of its flat tops look like clicks, but a click does not hold samples at the level.
+    """
+    low, high = _levels(settings)
+    margin = round(SEEN_S * source.rate)
+    found, overshoots = [list[Interval]() for _ in range(source.channels)], 0
+    for start, stop in blocks(source):
+        first, last = max(start - margin, 0), min(stop + margin, source.frames)
+        samples = source.read(first, last)
+        over = (samples > OVERSHOT * high) | (samples < OVERSHOT * low)
+        flat = ((samples >= high / OVERSHOT) | (samples <= low / OVERSHOT)) & ~over
+        overshoots += int(over.sum())
+        places = [Click(row, k, k + 1, 1.0) for row, k in np.argwhere(over).tolist()]
+        for click in [*find_clicks(samples, source.rate), *places]:
+            near = slice(max(click.start - APART, 0), click.stop + APART)
+            is_over = over[click.channel, click.start : click.stop].any()
+            if (is_over or not flat[click.channel, near].any()) and start <= click.start + first < stop:
+                found[click.channel].append((click.start + first, click.stop + first))
+    if not overshoots:
+        return []
+    return [Click(row, *run, confidence=1.0) for row, runs in enumerate(found) for run in merge(runs)]
+
+
+class _Clamped:
+    """Hands on samples that do not pass clip levels, since it is not known yet that they should."""
+
+    def __init__(self, sink: Spill, settings: Declip) -> None:
+        self._sink, (self._low, self._high) = sink, _levels(settings)
+
+    def add(self, start: int, samples: Array, changed: Array) -> None:
+        self._sink.add(start, np.clip(samples, self._low, self._high), changed)
+
+
+def _levels(settings: Declip) -> tuple[Array, Array]:
+    """(channels, 1) each; -inf and inf for a polarity that is not clipped."""
+    low = [[-inf if level is None else level] for level in settings.low]
+    return np.array(low), np.array([[inf if level is None else level] for level in settings.high])
+
+
 def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage | Bent | None:
     del touched
     if settings.kind == "soft" and settings.curve:
@@ -330,8 +400,7 @@ def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage
             None if curve == "straight" or level is None else Bend(curve, level) for curve, level in levels
         )
         return Bent(bends) if any(bends) else None
-    low = np.array([[-inf if level is None else level] for level in settings.low])
-    high = np.array([[inf if level is None else level] for level in settings.high])
+    low, high = _levels(settings)
     beyond = 0
     for start, stop in blocks(source):
         samples = source.read(start, stop)
@@ -376,7 +445,7 @@ def _dull(settings: ExtendBand, source: SoundReader, touched: _Touched) -> Damag
 
 _Mending = Callable[[Stage, SoundReader, Options, Spill, Progress | None, _Touched], tuple[str, str]]
 _MENDING: Mapping[str, _Mending] = {
-    "declip": partial(_mend, _clipped),
+    "declip": _declip,
     "offset": _subtract,
     "declick": partial(_mend, _clicked),
     "gaps": partial(_mend, _holed),
