@@ -1,6 +1,6 @@
-"""`restore`: what is wrong with a file is found, and mended stage by stage, each on what the one before left.
+"""`restore`: what is wrong with a sound is found and mended stage by stage, each on what the one before left.
 
-A stage sees the file through the changes of the earlier ones, so nothing but changed samples is kept, and
+A stage sees the sound through the changes of the earlier ones, so nothing but changed samples is kept, and
 what no stage touches comes out to the bit.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomend.audio.blocks import MERGED_S, Assembly, Runs, Spill, assemble
-from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
+from audiomend.audio.file import PIPE, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, check_output
 from audiomend.audio.reader import Overlaid, SoundReader, blocks, by_position
@@ -84,13 +84,29 @@ class RestoreRequest:
     force: bool = False
 
     def __post_init__(self) -> None:
-        for name in (*self.only, *self.skip):
-            if name not in MENDED:
-                raise unknown("stage", name, MENDED)
+        _check_stages((*self.only, *self.skip))
 
-    def takes(self, stage: Stage) -> bool:
-        """Whether a stage of the plan is to be done."""
-        return stage.enabled and stage.stage not in self.skip and (not self.only or stage.stage in self.only)
+
+def stages_of(plan: MendingPlan, only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Stage]:
+    """The stages of a plan that are to be done.
+
+    only, skip: names of stages, instead of all that are enabled.
+
+    Raises:
+        UsageError: a name that there is not.
+    """
+    _check_stages((*only, *skip))
+    return [
+        stage
+        for stage in plan.stages
+        if stage.enabled and stage.stage not in skip and (not only or stage.stage in only)
+    ]
+
+
+def _check_stages(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in MENDED:
+            raise unknown("stage", name, MENDED)
 
 
 @dataclass(frozen=True)
@@ -115,8 +131,8 @@ class Done:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Restored:
+@dataclass(frozen=True, kw_only=True)
+class Restoration:
     """What was found and done.
 
     Attributes:
@@ -124,23 +140,34 @@ class Restored:
         plan: that was followed.
         done: the stages that were done, in order.
         left: the stages of the plan that were not: switched off, or not there yet.
-        survey, assembly, rate, channels, intervals, changed, seconds, input_sha256, output_sha256: as in
-            `files.Outcome`.
+        intervals: frames that hold changed samples, half-open, in order; those less than 10 ms apart are one.
+        changed: samples that did, over all channels.
         residue_db: energy of input minus output over that of the input; -inf if nothing changed.
+        seconds: wall time of the work.
     """
 
     diagnosis: Diagnosis
     plan: MendingPlan
     done: tuple[Done, ...]
     left: tuple[Stage, ...]
-    survey: Survey
-    assembly: Assembly
-    rate: int
-    channels: int
     intervals: tuple[Interval, ...]
     changed: int
     residue_db: float
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored(Restoration):
+    """What was found and done in a file.
+
+    Attributes:
+        survey, assembly, rate, channels, input_sha256, output_sha256: as in `files.Outcome`.
+    """
+
+    survey: Survey
+    assembly: Assembly
+    rate: int
+    channels: int
     input_sha256: str
     output_sha256: str
 
@@ -169,30 +196,22 @@ def restore_file(
         counted = survey(sound, [examination])
         diagnosis = examination.diagnosis()
         plan = plan_of(diagnosis, request.source, digest) if request.plan is None else request.plan
-        _check_plan(plan, digest, sound, counted)
+        check_plan(plan, sound.name, (sound.rate, sound.channels, counted.frames), digest)
         regions = tuple(parse_intervals(request.regions, sound.rate, counted.frames))
         options = replace(request.options, regions=regions)
-        wanted = [stage for stage in plan.stages if request.takes(stage)]
+        wanted = stages_of(plan, request.only, request.skip)
         announce(diagnosis, plan, wanted)
         with (
             by_position(sound, counted.frames) as reader,
             contextlib.ExitStack() as stack,
         ):
-            now, done, spills = reader, list[Done](), list[Spill]()
-            gaps = _gaps_of(wanted, reader)
-            for stage in wanted:
-                changes = stack.enter_context(Spill(sound.channels, wide_enough(sound)))
-                told = None if progress is None else partial(progress, stage)
-                done.append(_do(stage, now, options, changes, told, partial(_touched, spills, gaps)))
-                spills.append(changes)
-                now = Overlaid(now, changes)
             changes = stack.enter_context(Spill(sound.channels, wide_enough(sound)))
-            _, residue_db = _compare(reader, now, changes)
+            done, _, residue_db = mend_stages(reader, wanted, options, changes, progress, wide_enough(sound))
             written = assemble(sound, counted, changes, target, clip_mode=request.clip_mode, residue=residue)
         return Restored(
             diagnosis=diagnosis,
             plan=plan,
-            done=tuple(done),
+            done=done,
             left=tuple(stage for stage in plan.stages if stage not in wanted),
             survey=counted,
             assembly=written,
@@ -207,13 +226,45 @@ def restore_file(
         )
 
 
-def _check_plan(plan: MendingPlan, digest: str, sound: Sound, counted: Survey) -> None:
-    """A plan belongs to its file: places and levels of another one would do harm."""
-    made, here = plan.input, (sound.rate, sound.channels, counted.frames)
-    if (made.rate, made.channels, made.frames) != here or (digest and made.sha256 not in ("", digest)):
+def mend_stages(
+    source: SoundReader,
+    stages: Sequence[Stage],
+    options: Options,
+    sink: Sink,
+    progress: Callable[[Stage, float], object] | None = None,
+    dtype: type[np.float32] | type[np.float64] = np.float64,
+) -> tuple[tuple[Done, ...], Runs, float]:
+    """Do the stages one after the other; every changed sample goes to the sink.
+
+    dtype: of what is kept between the stages.
+
+    Returns:
+        what each did, where samples changed, and the energy of all changes over that of the source, in dB.
+    """
+    now, done, spills, gaps = source, list[Done](), list[Spill](), _gaps_of(stages, source)
+    with contextlib.ExitStack() as stack:
+        for stage in stages:
+            changes = stack.enter_context(Spill(source.channels, dtype))
+            told = None if progress is None else partial(progress, stage)
+            done.append(_do(stage, now, options, changes, told, partial(_touched, spills, gaps)))
+            spills.append(changes)
+            now = Overlaid(now, changes)
+        return tuple(done), *_compare(source, now, sink)
+
+
+def check_plan(plan: MendingPlan, name: str, size: tuple[int, int, int], digest: str = "") -> None:
+    """A plan belongs to its sound: places and levels of another one would do harm.
+
+    size: rate, channels and frames of the sound.
+
+    Raises:
+        UsageError: it was made for another one.
+    """
+    made = plan.input
+    if (made.rate, made.channels, made.frames) != size or (digest and made.sha256 not in ("", digest)):
         raise UsageError(
             f"The plan was made for another file, {made.path or 'a pipe'} ({made.frames:,} frames of"
-            f" {made.channels} channels at {made.rate:,} Hz); `audiomend inspect` makes one of {sound.name}."
+            f" {made.channels} channels at {made.rate:,} Hz); `audiomend inspect` makes one of {name}."
         )
 
 
@@ -239,7 +290,7 @@ def _do(
     return Done(stage, method, settings, runs.samples, tuple(runs.intervals), level_db, seconds)
 
 
-def _compare(before: SoundReader, after: SoundReader, changes: Spill | None = None) -> tuple[Runs, float]:
+def _compare(before: SoundReader, after: SoundReader, changes: Sink | None = None) -> tuple[Runs, float]:
     """Where two signals differ, and the energy of their difference over that of the first, in dB.
 
     changes: takes all that differs.
