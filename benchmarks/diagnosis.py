@@ -235,7 +235,7 @@ def clicked(above_db: float) -> Case:
             x[0, place : place + width] += clip.rms * 10 ** (above_db / 20) * random.standard_normal(width)
         found = clicks.find_clicks(x, clip.rate)
         hit = [any(c.start - 3 <= place + 20 and place <= c.stop + 3 for c in found) for place in places]
-        return clicks.finding(found, CLIP_S, is_clipped=False), 1 - float(np.mean(hit))
+        return clicks.finding(found, CLIP_S, clip.rate, is_clipped=False), 1 - float(np.mean(hit))
 
     return case
 

@@ -743,7 +743,7 @@ def test_findings_say_what_was_measured():
     found = [
         tops.finding((Tops(-0.5, 0.6, 0.2, "hard", 1.0), Tops(-math.inf, math.inf, 0, "none", 0.1))),
         offset.finding(find_offset(sine(100) + 0.1, RATE)),
-        clicks.finding((Click(0, 5, 7, 0.9), Click(1, 8, 9, 0.85)), 2.0, is_clipped=False),
+        clicks.finding((Click(0, 5, 7, 0.9), Click(1, 8, 9, 0.85)), 2.0, 44_100, is_clipped=False),
         gaps.finding((gaps.Gap(0, 100, 1700, 0.9),), RATE),
         dropouts.finding(find_dropouts(dropped(-30), RATE), RATE),
         bandwidth.finding(bandwidth.Bandwidth(5000, "edge", 30, 1.0), RATE),
@@ -786,7 +786,7 @@ def test_clipped_sounds_have_no_room_and_gaps_make_none():
 
 
 def test_the_edges_of_clipped_tops_are_no_clicks():
-    assert clicks.finding((Click(0, 5, 7, 0.99),) * 9, 2.0, is_clipped=True).confidence == 0
+    assert clicks.finding((Click(0, 5, 7, 0.99),) * 9, 2.0, 44_100, is_clipped=True).confidence == 0
 
 
 def test_the_ends_of_gaps_are_no_clicks():

@@ -121,9 +121,8 @@ def test_restore_gives_back_the_same_kind_and_a_report(dtype: type, channels: in
     np.testing.assert_array_equal(x, before)
     assert isinstance(y, np.ndarray)
     assert (y.shape, y.dtype) == (x.shape, x.dtype)
-    assert [done.stage.stage for done in told.done] == ["declip", "gaps"]
+    assert [done.stage.stage for done in told.done if done.changed] == ["declip", "gaps"]
     assert {f.damage for f in told.diagnosis.findings if f.is_found} >= {"clipping", "gaps"}
-    assert all(done.changed > 0 for done in told.done)
     assert y[..., 4000:4080].any()
     lost = (x >= x.max()) | (x <= x.min())
     lost[..., 4000:4080] = True
@@ -147,7 +146,7 @@ def test_restore_does_the_stages_of_its_plan_that_are_asked_for() -> None:
     x = damaged()
     fast = {"model": "wiener", "quality": "fast"}
     gap, told = audiomend.restore(x, RATE, only=["gaps"], **fast)
-    assert [stage.stage for stage in told.left] == ["declip"]
+    assert [stage.stage for stage in told.left] == ["declip", "band"]
     outside = np.r_[0:4000, 4080:RATE]
     np.testing.assert_array_equal(gap[outside], x[outside])
     same, _ = audiomend.restore(x, RATE, skip=["declip"], plan=told.plan, **fast)
@@ -156,15 +155,13 @@ def test_restore_does_the_stages_of_its_plan_that_are_asked_for() -> None:
     np.testing.assert_array_equal(outer[4000:], x[4000:])
     assert told.changed > 0
     assert audiomend.restore(x, RATE, strength=0.0, **fast)[1].changed == 0
-    with pytest.raises(
-        UsageError, match=r"made for another file"
-    ):
+    with pytest.raises(UsageError, match=r"made for another file"):
         audiomend.restore(x[:-1], RATE, plan=told.plan)
     with pytest.raises(UsageError, match="The stage bend is unknown"):
         audiomend.restore(x, RATE, only=["bend"])
     shares: list[tuple[str, float]] = []
     audiomend.restore(x, RATE, progress=lambda stage, share: shares.append((stage.stage, share)), **fast)
-    assert {name for name, share in shares if share == 1} == {"declip", "gaps"}
+    assert {name for name, share in shares if share == 1} == {"declip", "gaps", "band"}
     with pytest.raises(Cancelled):
         audiomend.restore(x, RATE, progress=lambda stage, share: False, **fast)
 

@@ -30,7 +30,8 @@ Floats = NDArray[np.float64]
 Name = Literal["tanh", "arctan", "root", "knee", "cubic"]
 
 FRAME = 2048  # samples of a spectrum
-FRAMES = 48  # that are looked at, the ones with the largest peaks
+FRAMES = 48  # that are looked at, the loudest
+CALM = 1.5  # times the median of their peaks: clicks that came upon the curve since go beyond it
 FEWEST = 8  # with less than that nothing is told
 FLOOR = 2.0**-30 / 12  # power of rounding to 16 bits, full scale 1: no valley is deeper
 NEAREST, FARTHEST = 1e-5, 5.0  # a level is sought so far above the peak, relative to it
@@ -127,9 +128,9 @@ class Fit:
 
 
 def loudest(frames: Floats) -> Floats:
-    """Those FRAMES of (n, FRAME) samples that have the largest peaks, in the order of these."""
-    peaks = np.abs(frames).max(axis=1, initial=0)
-    return frames[np.argsort(-peaks, kind="stable")[:FRAMES]]
+    """Those FRAMES of (n, FRAME) samples that have the most energy, in the order of it."""
+    energy = np.square(frames).sum(axis=1)
+    return frames[np.argsort(-energy, kind="stable")[:FRAMES]]
 
 
 def fitted(frames: Floats, sample_rate: float) -> Fit | None:
@@ -137,8 +138,15 @@ def fitted(frames: Floats, sample_rate: float) -> Fit | None:
 
     The fit says how much likelier: from what on it is true is for the caller to say.
     """
-    if len(frames) < FEWEST or not frames.any():
-        return None
+    peaks = np.abs(frames).max(axis=1, initial=0)
+    calm = frames[peaks <= CALM * np.median(peaks)] if len(frames) else frames
+    chosen = [frames] if len(calm) == len(frames) else [frames, calm]
+    fits = [_fit(some, sample_rate) for some in chosen if len(some) >= FEWEST and some.any()]
+    found = [fit for fit in fits if fit is not None]
+    return max(found, key=lambda fit: fit.displaced - fit.entropy, default=None)
+
+
+def _fit(frames: Floats, sample_rate: float) -> Fit | None:
     if _glance(frames[::3]) > PROMISING:
         return None
     entropy, bend = min((_best(frames, name) for name in CURVES), key=lambda one: one[0])

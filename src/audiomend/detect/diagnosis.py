@@ -73,7 +73,7 @@ class Diagnosis:
         return (
             tops.finding(self.clipping),
             offset.finding(self.offset),
-            clicks.finding(self.clicks, self.seconds, any(t.kind == "hard" for t in self.clipping)),
+            clicks.finding(self.clicks, self.seconds, self.rate, is_clipped=self._has_flat_tops),
             gaps.finding(self.gaps, self.rate),
             dropouts.finding(self.dropouts, self.rate),
             bandwidth.finding(self.bandwidth, self.rate),
@@ -89,6 +89,10 @@ class Diagnosis:
     def is_clipped(self) -> bool:
         """Whether a channel is."""
         return any(channel.kind != "none" for channel in self.clipping)
+
+    @property
+    def _has_flat_tops(self) -> bool:
+        return any(channel.kind == "hard" for channel in self.clipping)
 
     @property
     def _is_plain_voice(self) -> bool:

@@ -21,7 +21,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 from audiomend.audio.atomic import PartFile, write_error
 from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE
 from audiomend.classical.curve import Name
-from audiomend.detect.clicks import Click
+from audiomend.detect.clicks import NARROW_HZ, Click
 from audiomend.detect.diagnosis import Diagnosis
 from audiomend.detect.dropouts import Dropout
 from audiomend.detect.finding import FOUND
@@ -84,9 +84,9 @@ class FillGaps:
 
 @dataclass(frozen=True)
 class ExtendBand:
-    """Invent what lies above a frequency in Hz."""
+    """Invent what lies above a frequency in Hz; without one, above the edge that is found then, if any."""
 
-    cutoff_hz: float
+    cutoff_hz: float | None = None
     method: str = "auto"
 
 
@@ -108,8 +108,10 @@ ORDER: dict[str, type[Settings]] = {
 }
 
 MENDED = tuple(name for name, settings in ORDER.items() if settings is not NotThereYet)
+MENDED_CLICK = 0.65  # confidence from which a click is taken out unasked, where the rate is not narrow
 SURE = {"declick": 0.9}  # confidence from which a stage is done unasked, if not FOUND: drums and voices click
 
+LATER = "sought once peaks are restored"
 DAMAGES = {
     "declip": ("clipping",),
     "offset": ("DC offset",),
@@ -172,7 +174,9 @@ def plan_of(diagnosis: Diagnosis, path: str = "", sha256: str = "") -> MendingPl
             enabled = settings.get(name) not in (None, FillGaps(())) and confidence >= SURE.get(name, FOUND)
             stages.append(Stage(name, settings.get(name, NotThereYet()), enabled, confidence, reason))
         elif name == "declick" and diagnosis.clicks and is_clipped:  # not told from the edges of tops
-            stages.append(Stage(name, Declick(), confidence=FOUND, reason="sought once peaks are restored"))
+            stages.append(Stage(name, Declick(), confidence=FOUND, reason=LATER))
+        elif name == "band" and is_clipped:  # whose overtones fill it
+            stages.append(Stage(name, ExtendBand(), confidence=FOUND, reason=LATER))
     size = Input(path, sha256, diagnosis.rate, diagnosis.channels, diagnosis.frames)
     return MendingPlan(size, _ordered(stages))
 
@@ -192,7 +196,7 @@ def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
             curve=_curves(diagnosis),
         ),
         "offset": RemoveOffset(tuple(o.level if o.confidence >= FOUND else 0.0 for o in diagnosis.offset)),
-        "declick": Declick(spans(diagnosis.clicks, diagnosis.rate)),
+        "declick": Declick(spans(clicks_to_mend(diagnosis.clicks, diagnosis.rate), diagnosis.rate)),
         "gaps": FillGaps(spans((*diagnosis.gaps, *_in_every_channel(diagnosis)), diagnosis.rate)),
         "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
     }
@@ -203,6 +207,11 @@ def _curves(diagnosis: Diagnosis) -> tuple[Literal[Name, "straight"], ...]:
     if not all(tops.kind in ("soft", "none") for tops in diagnosis.clipping):
         return ()
     return tuple("straight" if tops.bend is None else tops.bend.curve for tops in diagnosis.clipping)
+
+
+def clicks_to_mend(clicks: Iterable[Click], rate: int) -> list[Click]:
+    """Those that are worth the risk: the beats of drums and machines stand out, too."""
+    return [one for one in clicks if rate < NARROW_HZ or one.confidence >= MENDED_CLICK]
 
 
 def _in_every_channel(diagnosis: Diagnosis) -> list[Dropout]:

@@ -22,6 +22,8 @@ from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, check_output
 from audiomend.audio.reader import Overlaid, SoundReader, blocks, by_position
 from audiomend.classical.curve import Bend
+from audiomend.detect.bandwidth import BandwidthDetector
+from audiomend.detect.bandwidth import finding as bandwidth_finding
 from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks, finding
 from audiomend.detect.diagnosis import Diagnosis, Examination
 from audiomend.detect.finding import plural
@@ -33,6 +35,7 @@ from audiomend.restorers.frame import Options, Progress, Sink, prepare, run
 from audiomend.restorers.locate import clicked
 from audiomend.restorers.methods import WITHOUT_PRIOR
 from audiomend.restorers.plan import (
+    LATER,
     MENDED,
     SURE,
     Declick,
@@ -43,6 +46,7 @@ from audiomend.restorers.plan import (
     RemoveOffset,
     Span,
     Stage,
+    clicks_to_mend,
     plan_of,
     spans,
 )
@@ -96,11 +100,13 @@ def stages_of(plan: MendingPlan, only: Sequence[str] = (), skip: Sequence[str] =
         UsageError: a name that there is not.
     """
     _check_stages((*only, *skip))
-    return [
+    wanted = [
         stage
         for stage in plan.stages
         if stage.enabled and stage.stage not in skip and (not only or stage.stage in only)
     ]
+    is_declipped = any(isinstance(stage.settings, Declip) for stage in wanted)
+    return [stage for stage in wanted if is_declipped or stage.reason != LATER]
 
 
 def _check_stages(names: Sequence[str]) -> None:
@@ -385,7 +391,7 @@ def _declip(
     """The clipped peaks, after the clicks that came upon them later: what overshoots a level is no peak."""
     settings = stage.settings
     assert isinstance(settings, Declip)
-    clicks = clicks_over(settings, source) if settings.kind == "hard" else []
+    clicks = clicks_over(settings, source) if settings.kind == "hard" or settings.curve else []
     if not clicks or options.strength == 0:
         return _mend(_clipped, stage, source, options, sink, progress, touched)
     whole = replace(options, strength=1.0)  # of the sum there is a share
@@ -403,9 +409,9 @@ def _declip(
 
 
 def clicks_over(settings: Declip, source: SoundReader) -> list[Click]:
-    """The clicks of a hard-clipped signal, if any of them goes beyond a clip level.
+    """The clicks of a signal, if any of them goes beyond the level that it was clipped at or bent towards.
 
-    The edges of its flat tops look like clicks, but a click does not hold samples at the level.
+    The edges of flat tops look like clicks, but a click does not hold samples at the level.
     """
     low, high = _levels(settings)
     margin = round(SEEN_S * source.rate)
@@ -468,9 +474,10 @@ def _clicked(settings: Declick, source: SoundReader, touched: _Touched) -> Damag
         for start, stop in blocks(source):
             detector.add(source.read(start, stop))
         near = round(BESIDE_S * source.rate)
-        every = detector.result()
+        every = clicks_to_mend(detector.result(), source.rate)
         clicks = [k for k in every if not touched(k.channel, k.start - near, k.stop + near)]
-        if finding(tuple(clicks), source.frames / source.rate, is_clipped=False).confidence < SURE["declick"]:
+        told = finding(tuple(clicks), source.frames / source.rate, source.rate, is_clipped=False)
+        if told.confidence < SURE["declick"]:
             return None
     return clicked(clicks, source.rate, source.channels) if clicks else None
 
@@ -491,7 +498,17 @@ def _frames(span: Span, source: SoundReader) -> Interval:
 
 def _dull(settings: ExtendBand, source: SoundReader, touched: _Touched) -> Damage | None:
     del touched
-    return Dull(LowPass(settings.cutoff_hz, source.rate), bandwidth_hz=source.rate / 2)
+    cutoff_hz = _edge(source) if settings.cutoff_hz is None else settings.cutoff_hz
+    return None if cutoff_hz is None else Dull(LowPass(cutoff_hz, source.rate), bandwidth_hz=source.rate / 2)
+
+
+def _edge(source: SoundReader) -> float | None:
+    """Where the sound ends now, if it does before it should."""
+    detector = BandwidthDetector(source.channels, source.rate)
+    for start, stop in blocks(source):
+        detector.add(source.read(start, stop))
+    found = detector.result()
+    return found.cutoff_hz if bandwidth_finding(found, source.rate).is_found else None
 
 
 _Mending = Callable[[Stage, SoundReader, Options, Spill, Progress | None, _Touched], tuple[str, str]]
