@@ -7,7 +7,7 @@ are, then damaged in known ways, every third of them, and examined by the detect
 manifest says of a recording (where its band ends, that it is lossy, that it hums) is no false alarm.
 
 With --other only the false alarms, on clips from other recordings or other places in them: those on which no
-threshold was chosen.
+threshold was chosen. With --cases only the rows whose names begin like one of these.
 """
 
 import argparse
@@ -452,9 +452,11 @@ def cases(
     }
 
 
-def damage_table(all_clips: list[Clip], data: Path) -> None:
+def damage_table(all_clips: list[Clip], data: Path, beginnings: tuple[str, ...]) -> None:
     print("| damage | clips | found | error of | median | 90 % |\n| --- | --- | --- | --- | --- | --- |")
     for number, (name, (what, case)) in enumerate(cases(read_rooms(data), read_noises(data)).items()):
+        if not name.startswith(beginnings):
+            continue
         random = np.random.default_rng(number)
         chosen = all_clips if "MP3, " in name[:5] else all_clips[::DAMAGED]  # lossless ones are few
         results = [result for clip in chosen if (result := case(clip, random)) is not None]
@@ -469,12 +471,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--other", action="store_true", help="clips on which nothing was chosen")
+    parser.add_argument("--cases", nargs="*", help="beginnings of names")
     arguments = parser.parse_args()
     found = [clip for clip in clips(arguments.data, arguments.other) if clip.rms > 0]
-    clean_table(found)
-    if arguments.other:
-        return
-    damage_table(found, arguments.data)
+    if arguments.cases is None:
+        clean_table(found)
+    if not arguments.other:
+        damage_table(found, arguments.data, tuple(arguments.cases or [""]))
 
 
 if __name__ == "__main__":
