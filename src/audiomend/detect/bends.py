@@ -1,8 +1,8 @@
 """Soft clipping: whether a curve bent a sound, and which (`classical.curve` says how that shows).
 
-In 600 clips of 5 s of music, voices and piano notes as they are, none was found. What some curve made likelier
-by 0.006 nats a sample was single low piano notes, whose strings bend the sound themselves, but not in time: what
-the curve adds fits better at another moment.
+In 600 clips of 5 s of music, voices and piano notes as they are, none was found. What some curve made
+likelier by 0.006 nats a sample was single low notes of a piano: their strings bend the sound, but not in
+time, as what the curve adds fits better at another moment.
 """
 
 from dataclasses import dataclass
