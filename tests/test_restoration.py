@@ -13,7 +13,7 @@ from audiomend.errors import Cancelled, UsageError
 from audiomend.restorers.frame import Options
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
-from audiomend.restorers.restoration import Restored, RestoreRequest, clicks_over, restore_file
+from audiomend.restorers.restoration import Restored, RestoreRequest, _Clamped, clicks_over, restore_file
 
 RATE = 8000
 
@@ -41,7 +41,7 @@ def restored(tmp_path: Path, x: np.ndarray, *stages: Stage, **options: object) -
     request = RestoreRequest(
         str(source),
         str(output),
-        Options(model="wiener", quality="fast", **options),  # type: ignore[arg-type]
+        Options(**{"model": "wiener", "quality": "fast", **options}),  # type: ignore[arg-type]
         plan(source, *stages),
         force=True,
     )
@@ -136,6 +136,20 @@ def test_clicks_upon_clipped_tops_are_taken_out_first(tmp_path: Path) -> None:
     assert told.done[0].method == "ar at 1 click, diffusion"
     half, _ = restored(tmp_path, y, stage, strength=0.5)
     np.testing.assert_allclose(half, (y + mended) / 2, atol=1e-12)
+
+
+def test_what_is_put_in_place_of_a_click_does_not_pass_the_levels() -> None:
+    samples = np.array([[-0.5, -0.2, 0.2, 0.5], [-0.5, -0.2, 0.2, 0.5]])
+    with Spill(2, np.float64) as spill:
+        clamped = _Clamped(spill, Declip((-0.3, None), (None, 0.4)))
+        clamped.add(10, samples, np.ones(samples.shape, np.bool_))
+        assert spill.read(10, 14).tolist() == [[-0.3, -0.2, 0.2, 0.5], [-0.5, -0.2, 0.2, 0.4]]
+
+
+def test_the_longest_gap_decides_which_methods_can_be(tmp_path: Path) -> None:
+    gaps = FillGaps((Span(0, 0.1, 0.11), Span(0, 0.5, 0.7), Span(1, 0.3, 0.31)), "janssen")
+    with pytest.raises(UsageError, match=r"one here lasts 0\.200 s"):
+        restored(tmp_path, beeps(), Stage("gaps", gaps), quality=None, model=None)
 
 
 def test_clicks_are_told_from_the_edges_of_tops() -> None:
