@@ -7,10 +7,12 @@ import pytest
 import torch
 
 import audiomend
+from audiomend.classical.replication import replicated
 from audiomend.errors import Cancelled, UsageError
 from audiomend.operators.hard_clip import HardClip
+from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.classical import parts, restored
-from audiomend.restorers.damage import Clipped, Gaps
+from audiomend.restorers.damage import Clipped, Dull, Gaps
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.methods import METHODS, Excerpt, Method, frame_at
 
@@ -194,3 +196,44 @@ def test_heavy_clipping_is_declipped_more_slowly() -> None:
 
 def test_frames_last_about_as_long_at_every_rate() -> None:
     assert [frame_at(rate) for rate in (16_000, 44_100, 48_000, 96_000)] == [4096, 8192, 8192, 16_384]
+
+
+def dull(low: LowPass, seconds: float) -> np.ndarray:
+    """Noise with nothing above the cut-off."""
+    noise = 0.1 * np.random.default_rng(3).standard_normal(round(seconds * low.sample_rate))
+    return low.forward(torch.from_numpy(noise)).numpy()
+
+
+def test_replication_adds_the_copied_band_above_the_cut_off() -> None:
+    low = LowPass(1000.0, 8000)
+    y = dull(low, 1.0)
+    z = audiomend.extend(y, 8000, cutoff_hz=low.cutoff_hz, method="replication")
+    x = torch.from_numpy(y)
+    copied = low.replace_band(x + replicated(x, 8000, low.cutoff_hz), x).numpy()
+    assert np.linalg.norm(z - copied) < 1e-5 * np.linalg.norm(copied - y)
+    assert np.linalg.norm(copied - y) > 0.02 * np.linalg.norm(y)
+
+
+def test_replication_is_the_same_in_pieces() -> None:
+    low = LowPass(1000.0, 8000)
+    source, damage = ArrayReader(dull(low, 5.0)[None], 8000), Dull(low)
+    method = METHODS["extend"]["replication"]
+
+    def extended(method: Method) -> np.ndarray:
+        work = parts(source, damage, method)
+        return np.concatenate(
+            [piece[0] for _, piece in restored(source, damage, method, 0.4, work, lambda _: None)]
+        )
+
+    whole, cut = extended(method), extended(replace(method, longest_s=1.0))
+    np.testing.assert_allclose(cut, whole, atol=1e-6 * np.abs(whole).max())
+
+
+def test_auto_replicates_at_any_quality() -> None:
+    y = dull(LowPass(1000.0, 8000), 0.5)
+    expected = audiomend.extend(y, 8000, cutoff_hz=1000.0, method="replication")
+    np.testing.assert_array_equal(audiomend.extend(y, 8000, cutoff_hz=1000.0, quality="fast"), expected)
+    with pytest.raises(
+        UsageError, match="The method replication evaluates no network, so it takes no quality"
+    ):
+        audiomend.extend(y, 8000, cutoff_hz=1000.0, method="replication", quality="fast")

@@ -37,6 +37,7 @@ SET = {
     "$NAMES": "",
     "$STEPS": "",
     "$MORE": "",
+    "$PIANO": "--data DIR",
 }  # the pages' variables
 PROGRAM = [sys.executable, "-m", "audiomend.cli.main"]
 
@@ -132,7 +133,7 @@ def test_choices_are_those_of_the_library() -> None:
     hints = get_type_hints(options.Settings, include_extras=True)
     assert choices(options.DeclipMethod) == names("declip")
     assert choices(options.InpaintMethod) == names("inpaint")
-    assert choices(options.Method) == names("extend")
+    assert choices(options.ExtendMethod) == names("extend")
     assert choices(hints["quality"]) == tuple(QUALITY_STEPS)
     assert choices(hints["precision"]) == PRECISIONS
     assert choices(hints["clip_mode"]) == CLIP_MODES

@@ -16,9 +16,9 @@ from audiomend.cli.options import (
     WITHOUT_PRIOR,
     Bands,
     DeclipMethod,
+    ExtendMethod,
     Gap,
     InpaintMethod,
-    Method,
     Names,
     Settings,
     takes,
@@ -110,7 +110,7 @@ def extend(
     names: Names,
     *,
     settings: Settings,
-    method: Method = "auto",
+    method: ExtendMethod = "auto",
     cutoff_hz: Annotated[
         float | None,
         typer.Option(

@@ -61,7 +61,7 @@ _METHOD = typer.Option(
     help="What mends. auto takes what measured best; diffusion is the prior, the others need none.",
     rich_help_panel=HOW,
 )
-Method = Annotated[Literal["auto", "diffusion"], _METHOD]
+ExtendMethod = Annotated[Literal["auto", "diffusion", "replication"], _METHOD]
 InpaintMethod = Annotated[Literal["auto", "diffusion", "janssen", "a-spain", "similarity"], _METHOD]
 DeclipMethod = Annotated[
     Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar", "blend"], _METHOD

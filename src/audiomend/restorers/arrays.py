@@ -216,7 +216,7 @@ def extend(
 
     Args:
         cutoff_hz: where the sound ends; None finds its edge.
-        method: auto or diffusion.
+        method: auto or diffusion is the prior, from a copied band; replication is that copy by itself.
 
     The other arguments, the result and the errors are those of `declip`.
     """

@@ -264,10 +264,10 @@ class Boxes:
         emptied = BandGap(self.band, self._weight(start - margin, stop + margin)).forward(x)
         return emptied[..., margin : margin + stop - start]
 
-    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "_Replaced":
+    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "Replaced":
         del gain
         weights = torch.stack([self._weight(start, start + length) for start in starts])
-        return _Replaced(BandGap(self.band, weights[:, None].expand(-1, rows.shape[1], -1)[rows]))
+        return Replaced(BandGap(self.band, weights[:, None].expand(-1, rows.shape[1], -1)[rows]))
 
     def _weight(self, start: int, stop: int) -> Tensor:
         """(stop - start,) float64, 1 in the stretches with fades inside their ends."""
@@ -303,13 +303,13 @@ class Dull:
         band = replicated(x, self.low_pass.sample_rate, self.low_pass.cutoff_hz, start - margin)
         return (x + band)[..., margin : margin + stop - start]
 
-    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "_Replaced":
+    def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "Replaced":
         del starts, length, rows, gain
-        return _Replaced(self.low_pass)
+        return Replaced(self.low_pass)
 
 
 @dataclass(frozen=True)
-class _Replaced:
+class Replaced:
     """A filter with its band replaced instead of inverted: the file's own filter is only guessed.
 
     So it counts as the projection that it nearly is, its own pseudo-inverse.

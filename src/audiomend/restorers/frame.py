@@ -471,7 +471,8 @@ def prepare(source: SoundReader, damage: Damage | Bent, gain: float, options: Op
     if name == "diffusion":
         return prepare_walk(source, damage, gain, options)
     method = METHODS[verb][name]
-    refused = options.walked if method.qualities or options.quality is None else ("quality", *options.walked)
+    named = options.method != "auto" and options.quality is not None and not method.qualities
+    refused = ("quality", *options.walked) if named else options.walked
     if refused:
         raise UsageError(
             f"The method {name} evaluates no network, so it takes no {refused[0]}; diffusion does."
@@ -482,8 +483,8 @@ def prepare(source: SoundReader, damage: Damage | Bent, gain: float, options: Op
             f" {damage.severity:.3f} s, for which there are similarity and diffusion."
         )
     damage = Within(damage, options.regions) if options.regions else damage
-    chosen = method.at(options.quality)
-    return ClassicalJob(source, damage, gain, options, name, chosen, parts(source, damage, chosen))
+    by = method.at(options.quality)
+    return ClassicalJob(source, damage, gain, options, name, by, parts(source, damage, by))
 
 
 def prepare_bent(source: SoundReader, damage: Bent, options: Options) -> Job:

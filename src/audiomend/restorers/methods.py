@@ -9,10 +9,21 @@ import torch
 from torch import Tensor
 
 from audiomend.audio.level import SIGMA_DATA
-from audiomend.classical import ar_declip, blend, janssen, similarity, social_sparsity, spade, spain
+from audiomend.classical import (
+    ar_declip,
+    blend,
+    janssen,
+    replication,
+    similarity,
+    social_sparsity,
+    spade,
+    spain,
+)
 from audiomend.operators import Operator
 from audiomend.operators.hard_clip import HardClip
+from audiomend.operators.low_pass import LowPass
 from audiomend.operators.mask import Mask
+from audiomend.restorers.damage import Replaced
 
 HEAVY_SHARE = 0.6  # of clipped samples: input SDRs of about 3 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
@@ -28,7 +39,7 @@ class Excerpt:
 
     Attributes:
         observation: (rows, n) float32, the channels that are damaged here.
-        operator: what happened to them, as `Damage.operator` gives it: a `HardClip`, a `Mask`.
+        operator: what happened to them, as `Damage.operator` gives it: a `HardClip`, a `Mask`, a `Replaced`.
         start: position in the file of the first sample.
         rate: in Hz.
         severity: of the whole damage, see `Damage.severity`.
@@ -204,6 +215,20 @@ def _clicks() -> Method:
     return Method(_gaps(fill), words, _tenth, margin_s=0.1, longest_s=2.0)
 
 
+def _replication() -> Method:
+    def mend(excerpt: Excerpt) -> Tensor:
+        x, replaced = excerpt.observation, cast(Replaced, excerpt.operator)
+        cutoff_hz = cast(LowPass, replaced.filter).cutoff_hz
+        band = replication.replicated(x, excerpt.rate, cutoff_hz, excerpt.start)
+        return replaced.project(x + band, x)
+
+    def words(rate: int, severity: float) -> str:
+        del rate, severity
+        return "the upper half of the known band, whitened, on the envelope's line"
+
+    return Method(mend, words, _tenth, margin_s=0.5, longest_s=10.0)
+
+
 def _gaps(fill: Fill) -> Callable[[Excerpt], Tensor]:
     """Channels that miss the same samples are filled together."""
 
@@ -244,10 +269,11 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             best=_blend(blend.BEST, blend.HEAVY_BEST),
         ),
     },
+    "extend": {"replication": _replication()},
     "inpaint": {"janssen": _janssen(), "a-spain": _a_spain(), "similarity": _similarity()},
     "declick": {"ar": _clicks()},
 }
-AUTO = {"declip": "blend", "declick": "ar"}  # what measured best (docs/choices.md); otherwise diffusion
+AUTO = {"declip": "blend", "declick": "ar", "extend": "replication"}  # what measured best (docs/choices.md)
 WITHOUT_PRIOR = ("declick",)
 
 
