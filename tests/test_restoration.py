@@ -8,8 +8,10 @@ import pytest
 import soundfile
 
 from audiomend.audio.blocks import Spill
+from audiomend.audio.file import open_sound
 from audiomend.audio.reader import Overlaid
 from audiomend.errors import Cancelled, UsageError
+from audiomend.restorers.files import wide_enough
 from audiomend.restorers.frame import Options
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
@@ -211,3 +213,13 @@ def test_it_says_what_it_will_do_before_it_does(tmp_path: Path) -> None:
 
     restore_file(RestoreRequest(str(source), str(output), plan=asked), announce)
     assert told == [(5000, asked, [OFFSET], False)]
+
+
+@pytest.mark.parametrize(
+    ("subtype", "wide"),
+    [("PCM_16", False), ("PCM_24", False), ("FLOAT", False), ("DOUBLE", True), ("PCM_32", True)],
+)
+def test_mended_samples_are_as_fine_as_those_of_the_file(tmp_path: Path, subtype: str, wide: bool) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros(100), RATE, subtype)
+    with open_sound(str(tmp_path / "in.wav")) as sound:
+        assert wide_enough(sound) is (np.float64 if wide else np.float32)
