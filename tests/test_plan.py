@@ -314,6 +314,8 @@ def test_a_curve_stands_in_the_plan_where_nothing_is_clipped_otherwise():
 
     assert declip(soft, right) == Declip((-0.7, None), (0.7, None), "soft", curve=("root", "straight"))
     assert declip(soft, hard) == Declip((-0.7, -0.4), (0.7, 0.4), "hard")
+    assert declip(replace(hard, kind="bent"), hard).kind == "hard"
+    assert declip(replace(hard, kind="bent"), soft) == Declip((-0.4, -0.7), (0.4, 0.7), "bent")
 
 
 def test_clipping_hides_where_the_band_ends():

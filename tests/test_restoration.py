@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiomend.audio import reader
 from audiomend.audio.blocks import Spill
 from audiomend.audio.file import open_sound
 from audiomend.audio.reader import Overlaid
@@ -223,3 +224,13 @@ def test_mended_samples_are_as_fine_as_those_of_the_file(tmp_path: Path, subtype
     soundfile.write(tmp_path / "in.wav", np.zeros(100), RATE, subtype)
     with open_sound(str(tmp_path / "in.wav")) as sound:
         assert wide_enough(sound) is (np.float64 if wide else np.float32)
+
+
+def test_clicks_at_the_edge_of_a_block_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "BLOCK_VALUES", 30_000)
+    draw = np.random.default_rng(0)
+    x = 0.2 * np.sin(2 * np.pi * 200 * np.arange(90_000) / 44_100) + 1e-4 * draw.standard_normal(90_000)
+    x[[30_005, 59_990]] += 0.05
+    x[70_000] = 0.9
+    found = clicks_over(Declip((-0.3,), (0.3,)), ArrayReader(x[None], 44_100))
+    assert [click.start for click in found] == [30_005, 59_990, 70_000]
