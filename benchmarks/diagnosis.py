@@ -413,9 +413,6 @@ def cases(
         "clipped to 20 dB, then MP3, 128 kbit/s": ("level, relative", coded(20)),
         "tanh(8 x), peak of x 1": ("level, relative", soft(8)),
         "tanh(4 x)": ("level, relative", soft(4)),
-        "tanh(x)": ("level, relative", soft(1)),
-        "tanh(0.5 x)": ("level, relative", soft(0.5)),
-        "tanh(x), then MP3, 128 kbit/s": ("level, relative", coded_soft(1)),
         "offset of 0.02": ("offset, relative", with_offset(0.02)),
         "offset of 0.002": ("offset, relative", with_offset(0.002)),
         "10 clicks, 10 dB above the RMS": ("share missed", clicked(10)),
@@ -449,6 +446,9 @@ def cases(
         "a dead channel": ("share missed", miswired("dead")),
         "swapped polarity": ("share missed", miswired("swapped")),
         "twice the same channel": ("share missed", miswired("identical")),
+        "tanh(x)": ("level, relative", soft(1)),
+        "tanh(0.5 x)": ("level, relative", soft(0.5)),
+        "tanh(x), then MP3, 128 kbit/s": ("level, relative", coded_soft(1)),
     }
 
 
