@@ -1,15 +1,18 @@
 """Autoregressive restorers: exact on predictable signals, equal to published code, silent elsewhere."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from audiomend.classical.ar_declip import PUBLISHED, ArDeclip, declipped
-from audiomend.classical.autoregression import burg, least_residual, lpc
+from audiomend.classical.ar_declip import DEFAULT, PUBLISHED, SHORTER, ArDeclip, declipped
+from audiomend.classical.autoregression import LONG, approached, burg, least_residual, lpc
 from audiomend.classical.janssen import Janssen, interpolated
+from audiomend.classical.thresholding import SOFT, USUAL, thresholded
 from audiomend.errors import UsageError
+from audiomend.operators.hard_clip import HardClip
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "autoregressive.npz"
 
@@ -94,6 +97,51 @@ def test_rows_that_miss_different_numbers_equal_the_dense_least_squares():
         torch.testing.assert_close(restored[i, m], solution, rtol=1e-9, atol=1e-11)
 
 
+def test_long_gaps_equal_the_dense_solution_alone_and_beside_others():
+    time = LONG + 300
+    x = noise(4, time)
+    missing = torch.zeros(4, time, dtype=torch.bool)
+    missing[:, 100 : 100 + LONG] = True
+    missing[1, 20] = True  # not one gap any more
+    missing[2, 100] = False  # shorter
+    missing[3, :100] = True  # from the first sample on
+    a = torch.cat([torch.ones(4, 1), 0.3 * noise(4, 6, seed=5)], dim=-1).double()
+    restored = least_residual(x, missing, a)
+    for row in range(4):
+        b = torch.nn.functional.conv1d(a[row][None, None], a[row][None, None], padding=6)[0, 0]
+        lags = torch.arange(time)[:, None] - torch.arange(time)
+        matrix = torch.where(lags.abs() <= 6, b[(lags + 6).clamp(0, 12)], 0)
+        m = missing[row]
+        expected = torch.linalg.solve(matrix[m][:, m], -matrix[m][:, ~m] @ x[row, ~m])
+        torch.testing.assert_close(restored[row, m], expected, rtol=1e-8, atol=1e-10)
+        assert torch.equal(restored[row, ~m], x[row, ~m])
+
+
+def test_conjugate_gradients_approach_the_least_residual():
+    x, missing = noise(3, 120), noise(3, 120, seed=7) > 0.5
+    missing[2, 40:60] = True
+    a = torch.cat([torch.ones(3, 1), 0.4 * noise(3, 5, seed=5)], dim=-1).double()
+    exact = least_residual(x, missing, a)
+    errors = [(approached(x, missing, a, steps) - exact).norm() / (x - exact).norm() for steps in (0, 8, 25)]
+    assert errors[0] == 1
+    assert errors[1] < 0.03
+    assert errors[2] < 1e-6
+    near = approached(x, missing, a, 60)  # it stays where it is
+    torch.testing.assert_close(near, exact, rtol=0, atol=1e-9)
+    assert torch.equal(near[~missing], x[~missing])
+
+
+def test_the_model_itself_makes_the_gradients_short():
+    """Poles near the circle: without the inverse of the spectrum, some 20 steps would get nowhere."""
+    a = burg(sinusoids(2000)[None] + 1e-3 * noise(1, 2000), 12, torch.tensor([2000]))
+    x = sinusoids(400)[None]
+    missing = torch.zeros_like(x, dtype=torch.bool)
+    missing[0, 100:300:2] = True
+    damaged = torch.where(missing, 0.9 * x, x)
+    exact = least_residual(damaged, missing, a)
+    assert (approached(damaged, missing, a, 20) - exact).norm() < 0.05 * (damaged - exact).norm()
+
+
 @pytest.mark.parametrize(
     ("key", "settings"),
     [("gaps_lpc512", Janssen(order=512, burg=False)), ("gaps_burg1024", Janssen())],
@@ -117,6 +165,35 @@ def test_clipping_equals_that_of_the_published_code():
     restored = declipped(clipped, -theta, theta, PUBLISHED)[: frames - 8192][at].numpy()
     expected = golden["clipped16"][: int(at.sum())] / golden["scale"]
     assert np.abs(restored - expected).max() < 3.2e-5
+
+
+def test_the_default_is_as_good_and_its_settings_are_those_that_were_chosen():
+    assert ArDeclip(512, 8192, 2, 75, 100, True) == DEFAULT
+    assert ArDeclip(512, 8192, 5, 0, 0, False) == PUBLISHED
+    assert SHORTER == 4
+    golden = np.load(GOLDEN)
+    theta = float(golden["theta"])
+    x = torch.tensor(golden["clean16"][:16384] / 32768)
+    clipped = x.clamp(-theta, theta)
+    published = torch.tensor(golden["clipped16"] / golden["scale"])
+    at = (x.abs() > theta).nonzero()[:, 0]
+    error = (declipped(clipped, -theta, theta) - x)[at].norm()
+    assert error < 10 ** (0.5 / 20) * (published[: len(at)] - x[at]).norm()
+
+
+def test_the_start_is_a_threshold_that_falls_in_each_frame():
+    long = sinusoids(600).clamp(-0.5, 0.4)
+    first = int((long[256:] == 0.4).nonzero()[0])
+    frame, clip = long[first : first + 512], HardClip(-0.5, 0.4)  # clipped in its middle
+    kinds = (replace(kind, window=128, steps=20, rising=0.0) for kind in (USUAL, SOFT))
+    start = torch.stack([thresholded(frame.float(), clip, kind) for kind in kinds]).mean(0).double()
+    missing = (frame == 0.4) | (frame == -0.5)
+    expected = least_residual(start[None], missing[None], lpc(start[None], 16))[0]
+    settings = ArDeclip(order=16, frame=512, iterations=1, start=20, gradients=0)
+    whole = torch.nn.functional.pad(frame, (256, 256))  # there is one frame alone where another's middle is
+    mended = declipped(whole, -0.5, 0.4, settings)
+    assert expected[256] > 0.4
+    torch.testing.assert_close(mended[512], expected[256], rtol=0, atol=1e-6)
 
 
 def test_known_samples_stay_and_clipped_ones_are_consistent():

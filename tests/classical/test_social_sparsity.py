@@ -13,12 +13,11 @@ from audiomend.classical.social_sparsity import (
     ALONE,
     AROUND,
     DEFAULT,
+    DEFAULT_EW,
     PUBLISHED,
-    WARM,
-    WARM_FINE,
     SocialSparsity,
     analysis,
-    local_mean,
+    local_sum,
     misfit,
     shrunk,
     ss_ew,
@@ -64,27 +63,24 @@ def plain(
     high: float,
     around: tuple[int, int],
     settings: SocialSparsity,
-    start: Tensor | None = None,
 ) -> tuple[Tensor, list[int]]:
     """One row, with two syntheses an iteration, as printed; the shrinkage is tested by itself."""
     time, more = len(y), -len(y) % (2 * settings.window)
-    g = z = torch.zeros_like(analysis(torch.nn.functional.pad(y, (0, more)), settings.window))
+    r = settings.redundancy
+    g = z = torch.zeros_like(analysis(torch.nn.functional.pad(y, (0, more)), settings.window, r))
     previous, counts = y, []
-    if start is not None:
-        g = z = analysis(torch.nn.functional.pad(start, (0, more)), settings.window)
-        previous = start
     for i in range(settings.thresholds):
-        threshold = 10 ** (-1 - 3 * i / (settings.thresholds - 1))
+        threshold = 10 ** (-1 - 3 * i / (settings.thresholds - 1)) * math.sqrt(2 / r)
         for k in range(1, settings.steps + 1):
-            x = synthesis(z)[:time]
+            x = synthesis(z, r)[:time]
             residual = y - x
             residual[(y >= high) & (x.abs() > high)] = 0
             residual[(y <= low) & (x.abs() > -low)] = 0
-            step = analysis(torch.nn.functional.pad(residual, (0, more)), settings.window)
+            step = analysis(torch.nn.functional.pad(residual, (0, more)), settings.window, r)
             last, g = g, shrunk(z + step, torch.tensor(threshold, dtype=y.dtype), around)
             z = g + (k - 1) / (k + 5) * (g - last)
-            change = (synthesis(g)[:time] - previous).norm()
-            previous = synthesis(g)[:time]
+            change = (synthesis(g, r)[:time] - previous).norm()
+            previous = synthesis(g, r)[:time]
             if change < settings.tolerance:
                 break
         counts.append(k)
@@ -102,8 +98,10 @@ def test_the_transform_is_tight_and_synthesis_its_adjoint() -> None:
 def test_a_frame_is_the_windowed_signal_around_its_centre() -> None:
     x = noise(256)
     hann = torch.hann_window(64, dtype=torch.float64)
-    expected = torch.fft.rfft(x[32:96] * hann, n=128) / math.sqrt(1.5 * 128)
-    torch.testing.assert_close(analysis(x, 64)[4], expected)
+    for redundancy, size in ((1, 64), (2, 128)):
+        expected = torch.fft.rfft(x[32:96] * hann, n=size) / math.sqrt(1.5 * size)
+        torch.testing.assert_close(analysis(x, 64, redundancy)[4], expected)
+        torch.testing.assert_close(synthesis(analysis(x, 64, redundancy), redundancy), x)
 
 
 @pytest.mark.parametrize("around", [ALONE, AROUND, (3, 5)])
@@ -115,10 +113,10 @@ def test_shrinkage_by_hand(around: tuple[int, int]) -> None:
     assert not shrunk(torch.zeros_like(z), torch.tensor(0.1), around).any()
 
 
-def test_the_local_mean_mirrors_its_edges() -> None:
+def test_the_local_sum_mirrors_its_edges() -> None:
     x = torch.tensor([[1.0, 2, 4, 8]])
-    torch.testing.assert_close(local_mean(x, 3, 1), torch.tensor([[4.0, 7, 14, 20]]) / 3)
-    assert torch.equal(local_mean(x, 1, 1), x)
+    assert torch.equal(local_sum(x, 3, 1), torch.tensor([[4.0, 7, 14, 20]]))
+    assert torch.equal(local_sum(x.T, 7, 0), torch.tensor([[22.0, 26, 28, 29]]).T)
 
 
 def test_a_clipped_sample_is_fine_beyond_its_level_whatever_its_sign() -> None:
@@ -128,24 +126,15 @@ def test_a_clipped_sample_is_fine_beyond_its_level_whatever_its_sign() -> None:
     torch.testing.assert_close(misfit(x, y, torch.tensor(-0.4), torch.tensor(0.5)), expected)
 
 
+@pytest.mark.parametrize("redundancy", [2, 1])
 @pytest.mark.parametrize(("form", "around"), [(ss_ew, ALONE), (ss_pew, AROUND)])
-def test_the_descent_is_the_plain_form(form, around: tuple[int, int]) -> None:
-    y = tones(300).clamp(-0.9, 0.7)
-    signal, steps = form(y, HardClip(-0.9, 0.7), SMALL)
-    expected, counts = plain(y, -0.9, 0.7, around, SMALL)
+def test_the_descent_is_the_plain_form(form, around: tuple[int, int], redundancy: int) -> None:
+    y, settings = tones(300).clamp(-0.9, 0.7), replace(SMALL, redundancy=redundancy)
+    signal, steps = form(y, HardClip(-0.9, 0.7), settings)
+    expected, counts = plain(y, -0.9, 0.7, around, settings)
     assert steps.tolist() == counts
     assert len(set(counts)) > 2
     torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
-
-
-def test_a_warm_descent_is_the_plain_form_from_its_start() -> None:
-    x = tones(300)
-    y, start = x.clamp(-0.9, 0.7), 0.9 * x
-    signal, steps = ss_pew(y, HardClip(-0.9, 0.7), SMALL, start)
-    expected, counts = plain(y, -0.9, 0.7, AROUND, SMALL, start)
-    assert steps.tolist() == counts
-    torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
-    assert (signal - ss_pew(y, HardClip(-0.9, 0.7), SMALL)[0]).norm() > 1e-3
 
 
 def test_the_end_is_kept_apart_from_the_beginning() -> None:
@@ -155,12 +144,6 @@ def test_the_end_is_kept_apart_from_the_beginning() -> None:
         settings = replace(SMALL, apart=apart, steps=1, thresholds=1, tolerance=0.0)
         first, second = (ss_ew(x, HardClip(-9.0, 9.0), settings)[0][:8] for x in (y, louder))
         assert torch.allclose(first, second, rtol=0, atol=1e-6) is close
-
-
-def test_warm_settings_are_those_that_were_chosen() -> None:
-    assert replace(DEFAULT, first=0.01, last=0.001, thresholds=3, steps=30) == WARM
-    assert replace(DEFAULT, first=0.01, last=0.0001, thresholds=6, steps=50) == WARM_FINE
-    assert DEFAULT.apart == 1
 
 
 @FORMS
@@ -198,10 +181,14 @@ def test_the_default_does_not_depend_on_the_level(form) -> None:
     assert not silence.any()
 
 
-def test_published_settings_are_those_of_the_survey() -> None:
-    assert SocialSparsity(8192, 1e-1, 1e-4, 20, 500, 1e-4, 0, None, torch.float64) == PUBLISHED
+def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
+    assert SocialSparsity(8192, 2, 1e-1, 1e-4, 20, 500, 1e-4, 0, None, torch.float64) == PUBLISHED
+    assert SocialSparsity(8192, 1, 1e-1, 1e-4, 10, 200, 1e-4, 1, 0.15, torch.float32) == DEFAULT
+    assert replace(DEFAULT, thresholds=20, steps=100) == DEFAULT_EW
     thresholds = [10 ** (-1 - 3 * i / 19) for i in range(20)]
     assert PUBLISHED.schedule().tolist() == pytest.approx(thresholds)
+    wider = replace(PUBLISHED, redundancy=1).schedule()  # half as many coefficients for as much energy
+    torch.testing.assert_close(wider, PUBLISHED.schedule() * math.sqrt(2))
 
 
 @pytest.mark.nightly

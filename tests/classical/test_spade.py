@@ -12,13 +12,13 @@ from torch import Tensor
 
 from audiomend.classical.spade import (
     DEFAULT,
+    HEAVY,
     PUBLISHED,
     Spade,
     a_spade,
     analysis,
     hard_threshold,
     s_spade,
-    slowed,
     spectral_norm,
     synthesis,
 )
@@ -58,16 +58,16 @@ def plain(y: Tensor, low: float, high: float, a_form: bool, settings: Spade) -> 
 def plain_frame(
     y: NDArray[np.float64], top: NDArray[np.bool_], bottom: NDArray[np.bool_], a_form: bool, settings: Spade
 ) -> tuple[NDArray[np.float64], int]:
-    w = len(y)
+    w, size = len(y), settings.redundancy * len(y)
 
     def forward(x: NDArray[np.float64]) -> NDArray[np.complex128]:
-        return np.fft.fft(x, 2 * w) / math.sqrt(2 * w)
+        return np.fft.fft(x, size) / math.sqrt(size)
 
     def backward(z: NDArray[np.complex128]) -> NDArray[np.float64]:
-        return (np.fft.ifft(z) * math.sqrt(2 * w)).real[:w]
+        return (np.fft.ifft(z) * math.sqrt(size)).real[:w]
 
     def threshold(z: NDArray[np.complex128], k: int) -> NDArray[np.complex128]:
-        magnitude = abs(z[: w + 1])
+        magnitude = abs(z[: size // 2 + 1])
         magnitude[0] /= 2
         kept = np.argsort(-magnitude, kind="stable")[:k]
         out = np.zeros_like(z)
@@ -108,6 +108,8 @@ def test_synthesis_is_the_inverse_and_the_adjoint_of_analysis_which_keeps_energy
     torch.testing.assert_close(spectral_norm(analysis(x)), x.norm(dim=-1))
     whole = torch.fft.fft(torch.nn.functional.pad(x, (0, 64)), norm="ortho")
     torch.testing.assert_close(analysis(x), whole[:, :65])
+    torch.testing.assert_close(analysis(x, 1), torch.fft.fft(x, norm="ortho")[:, :33])
+    torch.testing.assert_close(synthesis(analysis(x, 1), 1), x)
     difference = analysis(x) - z
     inner = (x.square().sum(-1) + spectral_norm(z) ** 2 - spectral_norm(difference) ** 2) / 2
     torch.testing.assert_close((x * synthesis(z)).sum(-1), inner)
@@ -134,9 +136,9 @@ def test_of_equal_bins_the_lower_are_kept_and_bin_0_counts_half() -> None:
 
 
 @FORMS
-@pytest.mark.parametrize(("step", "every"), [(1, 2), (2, 3)])
-def test_all_frames_at_once_are_the_plain_form(form, step: int, every: int) -> None:
-    settings = replace(SMALL, step=step, every=every)
+@pytest.mark.parametrize(("step", "every", "redundancy"), [(1, 2, 2), (2, 3, 2), (1, 2, 1)])
+def test_all_frames_at_once_are_the_plain_form(form, step: int, every: int, redundancy: int) -> None:
+    settings = replace(SMALL, step=step, every=every, redundancy=redundancy)
     y, clip = tones(240).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
     signal, iterations = form(y, clip, settings)
     expected, counts = plain(y, -0.9, 0.7, form is a_spade, settings)
@@ -199,16 +201,12 @@ def test_the_default_does_not_depend_on_the_level_and_skips_what_is_whole(form) 
     assert not counts.any()
 
 
-@pytest.mark.parametrize(("times", "step", "every"), [(1, 8, 2), (2, 4, 2), (8, 1, 2), (16, 1, 4)])
-def test_slowed_k_grows_more_slowly(times: int, step: int, every: int) -> None:
-    slow = slowed(DEFAULT, times)
-    assert slow == replace(DEFAULT, step=step, every=every)
-    assert slow.every / slow.step == times * DEFAULT.every / DEFAULT.step
-
-
-def test_published_settings_are_those_of_the_survey() -> None:
-    assert Spade(8192, 1, 2, 0.1, None, torch.float64, True) == PUBLISHED
+def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
+    assert Spade(8192, 2, 1, 2, 0.1, None, torch.float64, True) == PUBLISHED
     assert PUBLISHED.most_iterations == 16386
+    assert Spade(8192, 1, 4, 2, 0.1, 0.15, torch.float32, False) == DEFAULT
+    assert DEFAULT.most_iterations == 2049  # 4097 * 2 / 4, rounded up
+    assert replace(DEFAULT, redundancy=2, step=2) == HEAVY
 
 
 @pytest.mark.nightly

@@ -6,12 +6,18 @@ missing samples that make the energy of the residual a * x least, in turn. The s
 the ends of its segment, so that both steps are Toeplitz, and zeros appended to a segment change nothing.
 """
 
+import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from scipy.fft import next_fast_len
+from scipy.linalg import solve_toeplitz
 from torch import Tensor
 
-MATRIX_ELEMENTS = 1 << 24  # of the normal matrices held at a time, unless a single one is larger
+CONDITION = 1e-9  # least share of the greatest power that is inverted
+LONG = 1024  # samples of a gap from which on Levinson's recursion is faster by far
+MATRIX_ELEMENTS = 1 << 22  # of the normal matrices held at a time, unless a single one is larger
 
 
 def lpc(x: Tensor, order: int, white: float | Tensor = 0.0) -> Tensor:
@@ -68,8 +74,9 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     """x with the missing samples that make the energy of a * x least, the sum going over the whole line.
 
     They solve B_mm x_m = -B_mo x_o with B[i, j] = b[|i - j|] and b the autocorrelation of a (Janssen et
-    al. 1986). The right side is the known part filtered twice, by two FFTs. Rows are solved together with
-    those that miss about as many samples, each matrix filled up with ones on its diagonal.
+    al. 1986). The right side is the known part filtered twice, by two FFTs. For a long gap B_mm is Toeplitz:
+    Levinson's recursion. Other rows are solved together with those that miss about as many samples, each
+    matrix filled up with ones on its diagonal.
 
     Args:
         x: (rows, time) real.
@@ -83,26 +90,91 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     size = time + order
     power = torch.fft.rfft(a, size).abs().square()
     known = torch.where(missing, 0, x)
-    filtered = torch.fft.irfft(power * torch.fft.rfft(known, size), size)[:, :time]
+    right = -torch.fft.irfft(power * torch.fft.rfft(known, size), size)[:, :time]
     b = x.new_zeros(x.shape[0], time)
     b[:, : order + 1] = _autocorrelation(a)[:, :time]
 
-    out = x.clone()
-    for rows, count in _alike(missing.sum(dim=-1)):
-        # The places of the missing samples come first, in their order, then places that stand for none.
-        places = missing[rows].to(torch.int8).argsort(dim=-1, descending=True, stable=True)[:, :count]
-        real = missing[rows].gather(-1, places)
-        lags = (places[:, :, None] - places[:, None, :]).abs_().flatten(1)
-        matrix = b[rows].gather(-1, lags).view(-1, count, count)
-        matrix *= real[:, :, None] & real[:, None, :]
-        matrix.diagonal(dim1=-2, dim2=-1).add_((~real).to(x.dtype))
-        factor, failed = torch.linalg.cholesky_ex(matrix)
-        right = torch.where(real, -filtered[rows].gather(-1, places), 0)
-        values = torch.cholesky_solve(right[..., None], factor)[..., 0]
-        kept = x[rows].gather(-1, places)
-        solved = real & (failed == 0)[:, None] & values.isfinite()
-        out[rows] = x[rows].scatter(-1, places, torch.where(solved, values, kept))
+    out, counts = x.clone(), missing.sum(dim=-1)
+    for row in ((counts >= LONG) & (_runs(missing) == 1)).nonzero()[:, 0].tolist():
+        gap = missing[row]
+        out[row, gap] = _toeplitz(b[row, : int(counts[row])], right[row, gap], x[row, gap])
+        counts[row] = 0
+    for rows, count in _alike(counts):
+        out[rows] = _filled(x[rows], missing[rows], b[rows], right[rows], count)
     return out
+
+
+def _filled(x: Tensor, missing: Tensor, b: Tensor, right: Tensor, count: int) -> Tensor:
+    """(rows, time), at most `count` samples of each missing."""
+    time = x.shape[-1]
+    # The places of the missing samples come first, in their order, then places that stand for none.
+    places = missing.to(torch.int8).argsort(dim=-1, descending=True, stable=True)[:, :count]
+    real = missing.gather(-1, places)
+    lines = torch.cat((b.flip(-1), b[:, 1:]), dim=-1).unfold(
+        -1, time, 1
+    )  # [row, i, time - 1 - j] = b[|i - j|]
+    row = torch.arange(len(x), device=x.device)[:, None, None]
+    matrix = lines[row, places[:, :, None], time - 1 - places[:, None, :]]
+    matrix *= real[:, :, None]
+    matrix *= real[:, None, :]
+    matrix.diagonal(dim1=-2, dim2=-1).add_((~real).to(x.dtype))
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    side = torch.where(real, right.gather(-1, places), 0)
+    values = torch.cholesky_solve(side[..., None], factor)[..., 0]
+    solved = real & (failed == 0)[:, None] & values.isfinite()
+    return x.scatter(-1, places, torch.where(solved, values, x.gather(-1, places)))
+
+
+def _toeplitz(b: Tensor, right: Tensor, x: Tensor) -> Tensor:
+    """The solution of a Toeplitz matrix with the first row b; x where it is singular."""
+    try:
+        values = torch.from_numpy(solve_toeplitz(b.numpy(force=True), right.numpy(force=True))).to(x)
+    except np.linalg.LinAlgError:
+        return x
+    return torch.where(values.isfinite(), values, x)
+
+
+def _runs(missing: Tensor) -> Tensor:
+    """(rows,) how many gaps there are."""
+    return missing[:, 0] + (missing[:, 1:] & ~missing[:, :-1]).sum(dim=-1)
+
+
+def approached(x: Tensor, missing: Tensor, a: Tensor, steps: int) -> Tensor:
+    """`least_residual` by conjugate gradients that begin at x: near it in 100 steps from a good start.
+
+    Both the matrix and what comes near its inverse, the autocorrelation of the modelled process, are
+    Toeplitz: two FFTs of all rows for each product.
+
+    Args, Returns: as `least_residual`; all missing samples of x are a start.
+    """
+    time = x.shape[-1]
+    size = next_fast_len(time + a.shape[-1] - 1, real=True)
+    power = torch.fft.rfft(a, size).abs().square()
+    inverse = 1 / (power + CONDITION * power.amax(dim=-1, keepdim=True))
+    free = missing.to(x.dtype)
+
+    def filtered(v: Tensor, response: Tensor) -> Tensor:
+        return torch.fft.irfft(response * torch.fft.rfft(v, size), size)[:, :time] * free
+
+    def dot(u: Tensor, v: Tensor) -> Tensor:
+        return (u * v).sum(dim=-1, keepdim=True)
+
+    residual = -filtered(x, power)
+    direction = downhill = filtered(residual, inverse)
+    energy = dot(residual, downhill)
+    for _ in range(steps):
+        change = filtered(direction, power)
+        stride = _ratio(energy, dot(direction, change))
+        x = x + stride * direction
+        residual = residual - stride * change
+        downhill = filtered(residual, inverse)
+        energy, last = dot(residual, downhill), energy
+        direction = downhill + _ratio(energy, last) * direction
+    return x
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    return a / torch.where(b > 0, b, math.inf)  # a row that is done stays
 
 
 def _autocorrelation(a: Tensor) -> Tensor:

@@ -8,11 +8,13 @@ Ozerov, Rencker, "A survey and an extensive evaluation of popular audio declippi
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from audiomend.classical.level import level_gain
 from audiomend.operators.hard_clip import HardClip
 from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
@@ -27,8 +29,9 @@ class SocialSparsity:
     """How the descent runs; as it stands, as published for 44.1 kHz.
 
     Attributes:
-        window: frame length in samples, a multiple of 4; the transform has twice as many channels.
-        first, last: greatest and least threshold.
+        window: frame length in samples, a multiple of 4.
+        redundancy: channels of the transform for each sample of a frame. With 1, frames are not padded.
+        first, last: greatest and least threshold, for a redundancy of 2.
         thresholds: how many there are, evenly spaced in their logarithm.
         steps: most steps at each.
         tolerance: a threshold is done when the 2-norm of the signal's change is below this.
@@ -39,6 +42,7 @@ class SocialSparsity:
     """
 
     window: int = 8192
+    redundancy: int = 2
     first: float = 1e-1
     last: float = 1e-4
     thresholds: int = 20
@@ -49,15 +53,17 @@ class SocialSparsity:
     dtype: torch.dtype = torch.float64
 
     def schedule(self) -> Tensor:
+        """(thresholds,) those of a signal spread over as many coefficients as there are."""
         ends = math.log10(self.first), math.log10(self.last)
-        return torch.logspace(*ends, self.thresholds, dtype=torch.float64).to(self.dtype)
+        usual = torch.logspace(*ends, self.thresholds, dtype=torch.float64)
+        return (usual * math.sqrt(2 / self.redundancy)).to(self.dtype)
 
 
 PUBLISHED = SocialSparsity()
-DEFAULT = SocialSparsity(thresholds=10, steps=100, apart=1, rms=0.15, dtype=torch.float32)
-DEFAULT_EW = replace(DEFAULT, thresholds=20)  # a finer descent, which shrinkage without neighbours needs
-WARM = replace(DEFAULT, first=1e-2, last=1e-3, thresholds=3, steps=30)  # for a good start
-WARM_FINE = replace(DEFAULT, first=1e-2, thresholds=6, steps=50)
+DEFAULT = SocialSparsity(redundancy=1, thresholds=10, steps=200, apart=1, rms=0.15, dtype=torch.float32)
+DEFAULT_EW = replace(
+    DEFAULT, thresholds=20, steps=100
+)  # a finer descent, which shrinkage without neighbours needs
 
 
 def ss_ew(
@@ -76,60 +82,74 @@ def ss_ew(
     return _restored(observation, clip, settings, ALONE)
 
 
-def ss_pew(
-    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT, start: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise.
+def ss_pew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
+    """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise."""
+    return _restored(observation, clip, settings, AROUND)
 
-    start: (..., time) the signal that the descent begins at; None is silence, as published.
+
+def analysis(x: Tensor, window: int, redundancy: int = 2) -> Tensor:
+    """(..., time) real, circular -> (..., frames, redundancy * window / 2 + 1) complex.
+
+    A tight Gabor frame: hop window / 4, redundancy * window channels, a Hann window. time is a multiple of
+    the window.
     """
-    return _restored(observation, clip, settings, AROUND, start)
+    frames = circular_frames(x, window, window // OVERLAPS) * _taper(window, x.dtype, x.device)
+    return torch.fft.rfft(frames, n=redundancy * window, norm="ortho")
 
 
-def analysis(x: Tensor, window: int) -> Tensor:
-    """(..., time) real, circular, time a multiple of 2 window -> (..., frames, window + 1) complex.
-
-    A tight Gabor frame: hop window / 4, 2 window channels, a Hann window.
-    """
-    frames = circular_frames(x, window, window // OVERLAPS) * _taper(x, window)
-    return torch.fft.rfft(frames, n=2 * window, norm="ortho")
-
-
-def synthesis(z: Tensor) -> Tensor:
-    """(..., frames, window + 1) complex -> (..., time) real: `analysis`' adjoint and a left inverse."""
-    window = z.shape[-1] - 1
-    frames = torch.fft.irfft(z, n=2 * window, norm="ortho")[..., :window]
-    return circular_overlap_add(frames * _taper(frames, window), window // OVERLAPS)
+def synthesis(z: Tensor, redundancy: int = 2) -> Tensor:
+    """(..., frames, bins) complex -> (..., time) real: `analysis`' adjoint and a left inverse."""
+    channels = 2 * (z.shape[-1] - 1)
+    window = channels // redundancy
+    frames = torch.fft.irfft(z, n=channels, norm="ortho")[..., :window]
+    return circular_overlap_add(frames * _taper(window, frames.dtype, frames.device), window // OVERLAPS)
 
 
 def shrunk(z: Tensor, threshold: Tensor, around: tuple[int, int]) -> Tensor:
-    """z max(0, 1 - threshold² / p), p the mean power over (frames, bins) around each bin, mirrored at edges.
+    """z max(0, 1 - threshold² / p), p the `local_power` around each bin; (1, 1) is empirical Wiener.
 
-    Args:
-        z: (..., frames, bins) complex.
-        threshold: broadcast against it.
-        around: odd numbers, at most the numbers of frames and bins; (1, 1) is empirical Wiener.
+    z: (..., frames, bins) complex; threshold broadcasts against it.
+    """
+    return z * wiener(local_power(z, around), threshold)
+
+
+def wiener(power: Tensor, threshold: Tensor | float) -> Tensor:
+    """max(0, 1 - threshold² / power); 0 where there is no power. The threshold is above 0."""
+    return (-(threshold**2) / power).add_(1).clamp_(min=0)
+
+
+def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
+    """Mean of |z|² over (frames, bins) around each bin of (..., frames, bins), mirrored at the edges.
+
+    around: odd numbers, at most the numbers of frames and bins.
     """
     power = z.real.square().addcmul_(z.imag, z.imag)
-    if around != ALONE:
-        power = local_mean(local_mean(power, around[0], -2), around[1], -1)
-    return z * (1 - threshold.square() / power.clamp(min=torch.finfo(power.dtype).tiny)).clamp_(min=0)
+    for dim, size in zip((-2, -1), around, strict=True):
+        if size > 1:
+            power = local_sum(power, size, dim)
+    return power if around == ALONE else power.div_(around[0] * around[1])
 
 
-def local_mean(x: Tensor, size: int, dim: int) -> Tensor:
-    """The mean of an odd number of neighbours; the edges are mirrored and count twice."""
+def local_sum(x: Tensor, size: int, dim: int) -> Tensor:
+    """The sum of an odd number of neighbours; the edges are mirrored and count twice."""
     half, length = size // 2, x.shape[dim]
     ends = x.narrow(dim, 0, half).flip(dim), x.narrow(dim, length - half, half).flip(dim)
-    wide = torch.cat((ends[0], x, ends[1]), dim)
-    total = wide.narrow(dim, 0, length).clone()
-    for place in range(1, size):
-        total += wide.narrow(dim, place, length)
-    return total.div_(size)
+    sums = torch.cat((ends[0], x, ends[1]), dim)
+    total, reach = sums.narrow(dim, 0, length), 1
+    for bit in range(1, size.bit_length()):  # sums of 2, 4, ... neighbours
+        more = sums.shape[dim] - 2 ** (bit - 1)
+        sums = sums.narrow(dim, 0, more) + sums.narrow(dim, 2 ** (bit - 1), more)
+        if size & 2**bit:
+            total = total + sums.narrow(dim, reach, length)
+            reach += 2**bit
+    return total
 
 
-def _taper(like: Tensor, window: int) -> Tensor:
-    hann = torch.hann_window(window, dtype=torch.float64, device=like.device)
-    return (hann / math.sqrt(HANN_POWER)).to(like.dtype)
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _taper(window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    hann = torch.hann_window(window, dtype=torch.float64, device=device)
+    return (hann / math.sqrt(HANN_POWER)).to(dtype)
 
 
 def _restored(
@@ -137,28 +157,18 @@ def _restored(
     clip: HardClip,
     settings: SocialSparsity,
     around: tuple[int, int],
-    start: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     low, high = (level.expand_as(observation) for level in clip.levels(observation))
-    gain = _gain(observation, settings)
+    gain = level_gain(observation, settings.rms)
 
     def rows(x: Tensor) -> Tensor:
         return (x * gain).to(settings.dtype).reshape(-1, x.shape[-1])
 
-    begun = None if start is None else rows(start)
-    signal, steps = _descend(rows(observation), rows(low), rows(high), settings, around, begun)
+    signal, steps = _descend(rows(observation), rows(low), rows(high), settings, around)
     return (
         (signal.view_as(observation) / gain).to(observation.dtype),
         steps.view(*observation.shape[:-1], settings.thresholds),
     )
-
-
-def _gain(observation: Tensor, settings: SocialSparsity) -> Tensor:
-    """(..., 1) what brings each row to the settings' level; 1 for silence."""
-    if settings.rms is None:
-        return observation.new_ones(())
-    rms = observation.square().mean(-1, keepdim=True).sqrt()
-    return torch.where(rms > 0, settings.rms / rms, 1)
 
 
 def misfit(x: Tensor, y: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -177,7 +187,6 @@ def _descend(
     high: Tensor,
     settings: SocialSparsity,
     around: tuple[int, int],
-    start: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """(rows, time) to the restored rows and the steps at each threshold, (rows, thresholds).
 
@@ -191,16 +200,18 @@ def _descend(
     outcome, rows = torch.empty_like(y), torch.arange(len(y), device=y.device)
     stage, k = torch.zeros_like(rows), torch.zeros_like(rows)
 
-    x, signal = (torch.zeros_like(y), y) if start is None else (start, start)
-    z = analysis(pad(x, (0, more)), settings.window)
-    g = z
+    def spectra(x: Tensor) -> Tensor:
+        return analysis(pad(x, (0, more)), settings.window, settings.redundancy)
+
+    x, signal = torch.zeros_like(y), y
+    z = g = torch.zeros_like(spectra(y))
     while len(rows):
-        z = z + analysis(pad(misfit(x, y, low, high), (0, more)), settings.window)
+        z = spectra(misfit(x, y, low, high)).add_(z)
         g, last_g = shrunk(z, schedule[stage, None, None], around), g
-        signal, last_signal = synthesis(g)[..., :time], signal
+        signal, last_signal = synthesis(g, settings.redundancy)[..., :time], signal
         momentum = (k.to(y.dtype) / (k + 6))[:, None]
-        z = g + momentum[..., None] * (g - last_g)
-        x = signal + momentum * (signal - last_signal)  # synthesis(z), since it is linear
+        z = torch.lerp(last_g, g, 1 + momentum[..., None].to(g.dtype))  # beyond g
+        x = torch.lerp(last_signal, signal, 1 + momentum)  # synthesis(z), since it is linear
 
         k = k + 1
         over = (k == settings.steps) | ((signal - last_signal).norm(dim=-1) < settings.tolerance)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from audiomend.classical.level import level_gain
 from audiomend.operators.hard_clip import HardClip
 from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
@@ -31,6 +32,7 @@ class Spade:
 
     Attributes:
         window: frame length in samples, a multiple of 4.
+        redundancy: bins for each sample of a frame. With 1, frames are not padded.
         step, every: k begins at `step` and grows by it after each `every` iterations.
         tolerance: a frame is done when the 2-norm of the difference is at most this.
         rms: level the observation is brought to before, since tolerance is absolute; None leaves it.
@@ -39,6 +41,7 @@ class Spade:
     """
 
     window: int = 8192
+    redundancy: int = 2
     step: int = 1
     every: int = 2
     tolerance: float = 0.1
@@ -48,20 +51,12 @@ class Spade:
 
     @property
     def most_iterations(self) -> int:
-        return math.ceil((self.window + 1) * self.every / self.step)
+        return math.ceil((self.redundancy * self.window // 2 + 1) * self.every / self.step)
 
 
 PUBLISHED = Spade()
-DEFAULT = Spade(step=8, rms=0.15, dtype=torch.float32, untouched=False)
-
-
-def slowed(settings: Spade, times: int) -> Spade:
-    """k grows so many times more slowly, which heavy clipping needs: 2 to 4 dB at 1 dB, none from 5 dB on.
-
-    times: a power of 2, as the step is.
-    """
-    step = max(settings.step // times, 1)
-    return replace(settings, step=step, every=settings.every * times * step // settings.step)
+DEFAULT = Spade(redundancy=1, step=4, rms=0.15, dtype=torch.float32, untouched=False)
+HEAVY = replace(DEFAULT, redundancy=2, step=2)  # where most samples are clipped: 2 to 3 dB at 1 dB
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,27 +83,40 @@ def a_spade(observation: Tensor, clip: HardClip, settings: Spade = DEFAULT) -> t
         The restored signal, (..., time) of the observation's dtype, equal to it between the levels; and
         (..., frames) how many iterations each frame took.
     """
-    return _restored(observation, clip, settings, A_FORM)
+    return _restored(observation, clip, settings, a_form(settings.redundancy))
 
 
 def s_spade(observation: Tensor, clip: HardClip, settings: Spade = DEFAULT) -> tuple[Tensor, Tensor]:
     """S-SPADE (Záviška et al. 2019, algorithm 3); arguments and outcome as those of `a_spade`."""
 
     def sparse(x: Tensor, k: int) -> Tensor:
-        return synthesis(hard_threshold(analysis(x), k))
+        bins = hard_threshold(analysis(x, settings.redundancy), k)
+        return synthesis(bins, settings.redundancy)
 
     return _restored(observation, clip, settings, Form(_same, _same, sparse, _norm))
 
 
-def analysis(frames: Tensor) -> Tensor:
-    """(..., window) real -> (..., window + 1) complex: half of the unitary spectrum of twice the length."""
-    return torch.fft.rfft(frames, n=2 * frames.shape[-1], norm="ortho")
+def a_form(redundancy: int) -> Form:
+    """Points are compared as spectra."""
+
+    def lift(x: Tensor) -> Tensor:
+        return analysis(x, redundancy)
+
+    def drop(z: Tensor) -> Tensor:
+        return synthesis(z, redundancy)
+
+    return Form(lift, drop, hard_threshold, spectral_norm)
 
 
-def synthesis(spectrum: Tensor) -> Tensor:
-    """(..., window + 1) complex -> (..., window) real: the adjoint of `analysis`, and a left inverse."""
-    window = spectrum.shape[-1] - 1
-    return torch.fft.irfft(spectrum, n=2 * window, norm="ortho")[..., :window]
+def analysis(frames: Tensor, redundancy: int = 2) -> Tensor:
+    """(..., window) real -> (..., redundancy * window / 2 + 1) complex: half of the unitary spectrum."""
+    return torch.fft.rfft(frames, n=redundancy * frames.shape[-1], norm="ortho")
+
+
+def synthesis(spectrum: Tensor, redundancy: int = 2) -> Tensor:
+    """(..., bins) complex -> (..., window) real: the adjoint of `analysis`, and a left inverse."""
+    length = 2 * (spectrum.shape[-1] - 1)
+    return torch.fft.irfft(spectrum, n=length, norm="ortho")[..., : length // redundancy]
 
 
 def hard_threshold(spectrum: Tensor, k: int) -> Tensor:
@@ -123,11 +131,11 @@ def hard_threshold(spectrum: Tensor, k: int) -> Tensor:
     power[:, 0] /= 4
     least = _kth_largest(power, k)
     keep = power >= least
-    if int(keep.sum()) != k * len(keep):
+    if int(keep.count_nonzero()) != k * len(keep):
         above = power > least
         equal = keep & ~above
         keep = above | (equal & (equal.cumsum(-1) <= k - above.sum(-1, keepdim=True)))
-    return spectrum * keep
+    return spectrum * keep.to(power.dtype)
 
 
 def spectral_norm(spectrum: Tensor) -> Tensor:
@@ -153,16 +161,13 @@ def _same(x: Tensor) -> Tensor:
     return x
 
 
-A_FORM = Form(analysis, synthesis, hard_threshold, spectral_norm)
-
-
 def _restored(observation: Tensor, clip: HardClip, settings: Spade, form: Form) -> tuple[Tensor, Tensor]:
     low, high = clip.levels(observation)
     inf = observation.new_full((), math.inf)
     lower = torch.where(observation <= low, -inf, observation)
     upper = torch.where(observation >= high, inf, observation)
 
-    gain = _gain(observation, settings)
+    gain = level_gain(observation, settings.rms)
     hop = settings.window // OVERLAPS
     window = torch.hann_window(settings.window, dtype=torch.float64).to(settings.dtype).to(observation.device)
 
@@ -184,14 +189,6 @@ def _restored(observation: Tensor, clip: HardClip, settings: Spade, form: Form) 
     return signal.clamp(lower, upper), iterations.view(shape)
 
 
-def _gain(observation: Tensor, settings: Spade) -> Tensor:
-    """(..., 1) what brings each row to the settings' level; 1 for silence."""
-    if settings.rms is None:
-        return observation.new_ones(())
-    rms = observation.square().mean(-1, keepdim=True).sqrt()
-    return torch.where(rms > 0, settings.rms / rms, 1)
-
-
 def solve(y: Tensor, lower: Tensor, upper: Tensor, settings: Spade, form: Form) -> tuple[Tensor, Tensor]:
     """SPADE of windowed frames: the best iterate of each, and its iterations (rows,).
 
@@ -201,28 +198,32 @@ def solve(y: Tensor, lower: Tensor, upper: Tensor, settings: Spade, form: Form) 
         y: (rows, window) where they start.
         lower, upper: (rows, window) bounds of each sample, equal where it is known.
     """
-    best, iterations = y.clone(), torch.full((len(y),), settings.most_iterations, device=y.device)
-    x, z = y, form.lift(y)
+    restored = torch.empty_like(y)
+    iterations = torch.full((len(y),), settings.most_iterations, device=y.device)
+    rows = torch.arange(len(y), device=y.device)
+    best = x = y
+    z = form.lift(y)
     u = torch.zeros_like(z)
     nearest = torch.full((len(y),), math.inf, dtype=y.dtype, device=y.device)
-    rows = torch.arange(len(y), device=y.device)
     k = settings.step
     for iteration in range(settings.most_iterations):
         sparse = form.sparse(z + u, k)
-        u -= sparse
         distance = form.norm(z - sparse)
         better = distance <= nearest
-        best[rows[better]] = x[better]
+        best = x if better.all() else torch.where(better[:, None], x, best)
         nearest = torch.minimum(distance, nearest)
+        u -= sparse
         done = distance <= settings.tolerance
         if done.any():
-            iterations[rows[done]] = iteration
-            if done.all():
+            restored[rows[done]], iterations[rows[done]] = best[done], iteration
+            state = (u, best, nearest, lower, upper, rows)
+            u, best, nearest, lower, upper, rows = (part[~done] for part in state)
+            if len(rows) == 0:
                 break
-            u, nearest, lower, upper, rows = (part[~done] for part in (u, nearest, lower, upper, rows))
-        x = form.drop(-u).clamp(lower, upper)
+        x = (-form.drop(u)).clamp_(lower, upper)
         z = form.lift(x)
         u += z
         if (iteration + 2) % settings.every == 0:  # counted from 1, after the step
             k += settings.step
-    return best, iterations
+    restored[rows] = best
+    return restored, iterations

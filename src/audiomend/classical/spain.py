@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from audiomend.classical.runs import runs
-from audiomend.classical.spade import A_FORM, HANN_POWER, OVERLAPS, Spade, solve
+from audiomend.classical.spade import HANN_POWER, OVERLAPS, Spade, a_form, solve
 from audiomend.errors import UsageError
 
 
@@ -77,8 +77,8 @@ def _gap(signal: Tensor, known: Tensor, start: int, end: int, settings: Spain) -
     y = (frames * gain * window).to(settings.dtype).flatten(0, 1)
     free = free.repeat(channels, 1)
     lower, upper = (torch.where(free, bound, y) for bound in (-math.inf, math.inf))
-    spade = Spade(w, settings.step, every=1, tolerance=settings.tolerance)
-    restored, _ = solve(y, lower, upper, spade, A_FORM)
+    spade = Spade(w, step=settings.step, every=1, tolerance=settings.tolerance)
+    restored, _ = solve(y, lower, upper, spade, a_form(spade.redundancy))
 
     restored = restored.double().view(channels, -1, w) * (window / HANN_POWER) / gain
     out = signal.new_zeros(channels, len(firsts) * hop + w)

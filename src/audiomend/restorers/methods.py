@@ -1,6 +1,6 @@
 """Methods that mend without a prior, by verb and name: functions of a damaged excerpt."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, log2
 from typing import cast
@@ -87,8 +87,8 @@ def frame_at(rate: int) -> int:
 
 def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
     def settings(rate: int, severity: float) -> spade.Spade:
-        usual = replace(spade.DEFAULT, window=frame_at(rate), rms=None)
-        return spade.slowed(usual, usual.step) if severity > HEAVY_SHARE else usual
+        usual = spade.HEAVY if severity > HEAVY_SHARE else spade.DEFAULT
+        return replace(usual, window=frame_at(rate), rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
         chosen = settings(excerpt.rate, excerpt.severity)
@@ -96,7 +96,8 @@ def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
 
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
-        return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations"
+        more = ", twice as many bins" if chosen.redundancy == 2 else ""
+        return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations{more}"
 
     return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
 
@@ -138,7 +139,8 @@ def _autoregressive() -> Method:
 
 def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Method:
     def settings(rate: int, severity: float) -> blend.Blend:
-        return replace(heavy if severity > HEAVY_SHARE else light, window=frame_at(rate), rms=None)
+        chosen = heavy if severity > HEAVY_SHARE else light
+        return replace(chosen, window=frame_at(rate), rate=rate, rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
         chosen = settings(excerpt.rate, excerpt.severity)
@@ -146,12 +148,15 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
 
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
-        short = chosen.window // blend.SHORTER
-        frames = f"{short} and {chosen.window}" if chosen.long > 0 else f"{short}"
-        steps = chosen.descent.thresholds * chosen.descent.steps
-        return f"A-SPADE in frames of {frames}, {steps} steps of social sparsity"
+        frames = sorted({chosen.window // shorter for shorter, _ in chosen.hard + chosen.soft})
+        return f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
 
     return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _janssen() -> Method:
@@ -265,7 +270,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         "blend": _blend(
             blend.BALANCED,
             blend.HEAVY,
-            fast=_blend(blend.FAST, blend.HEAVY),
+            fast=_blend(blend.FAST, blend.HEAVY_FAST),
             best=_blend(blend.BEST, blend.HEAVY_BEST),
         ),
     },
