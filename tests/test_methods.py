@@ -7,6 +7,8 @@ import pytest
 import torch
 
 import audiomend
+from audiomend.audio.level import SIGMA_DATA
+from audiomend.classical import blend
 from audiomend.classical.replication import replicated
 from audiomend.errors import Cancelled, UsageError
 from audiomend.operators.hard_clip import HardClip
@@ -178,12 +180,8 @@ def test_heavy_clipping_is_declipped_more_slowly() -> None:
     qualities = ("fast", None, "best")
     words = [methods["blend"].at(q).words(44_100, share) for q in qualities for share in (0.6, 0.61)]
     assert words == [
-        "a threshold that falls in frames of 2048 and 8192, 100 steps in each",
-        "a threshold that falls in frames of 2048 and 8192, 300 steps in each",
-        "a threshold that falls in frames of 2048 and 8192, 300 steps in each",
-        "a threshold that falls in frames of 2048 and 8192, 600 steps in each",
-        "a threshold that falls in frames of 2048, 4096 and 8192, 600 steps in each",
-        "a threshold that falls in frames of 2048, 4096 and 8192, 1200 steps in each",
+        f"a threshold that falls in frames of 2048 and 8192, {steps} steps in each"
+        for steps in (100, 200, 300, 600, 600, 1200)
     ]
     x = chord()
     y = np.clip(x, -0.03, 0.03)
@@ -198,6 +196,16 @@ def test_heavy_clipping_is_declipped_more_slowly() -> None:
 
 def test_frames_last_about_as_long_at_every_rate() -> None:
     assert [frame_at(rate) for rate in (16_000, 44_100, 48_000, 96_000)] == [4096, 8192, 8192, 16_384]
+
+
+def test_the_blend_knows_the_rate() -> None:
+    _, y = clipped(seconds=0.5)
+    level = torch.tensor([[0.3]])
+    excerpt = Excerpt(torch.from_numpy(y[None]).float(), HardClip(-level, level), 0, RATE, 0.5)
+    fast = replace(blend.FAST, window=frame_at(RATE), rate=RATE, rms=None)
+    gain = 0.15 / SIGMA_DATA  # what its thresholds are for
+    expected = blend.blended(excerpt.observation * gain, HardClip(-level * gain, level * gain), fast) / gain
+    torch.testing.assert_close(METHODS["declip"]["blend"].at("fast").mend(excerpt), expected)
 
 
 def dull(low: LowPass, seconds: float) -> np.ndarray:

@@ -186,7 +186,7 @@ def test_the_start_is_a_threshold_that_falls_in_each_frame():
     long = sinusoids(600).clamp(-0.5, 0.4)
     first = int((long[256:] == 0.4).nonzero()[0])
     frame, clip = long[first : first + 512], HardClip(-0.5, 0.4)  # clipped in its middle
-    kinds = (replace(kind, window=128, steps=20) for kind in (USUAL, SOFT))
+    kinds = (replace(kind, window=128, steps=20, rising=0.0) for kind in (USUAL, SOFT))
     start = torch.stack([thresholded(frame.float(), clip, kind) for kind in kinds]).mean(0).double()
     missing = (frame == 0.4) | (frame == -0.5)
     expected = least_residual(start[None], missing[None], lpc(start[None], 16))[0]

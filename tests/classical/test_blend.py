@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from audiomend.classical.blend import BALANCED, BEST, FAST, HEAVY, HEAVY_BEST, HEAVY_FAST, Blend, blended
-from audiomend.classical.thresholding import FINISH, SOFT, USUAL, thresholded
+from audiomend.classical.thresholding import (
+    DESCENT,
+    FINISH,
+    SOFT,
+    USUAL,
+    Thresholding,
+    descended,
+    thresholded,
+)
 from audiomend.operators.hard_clip import HardClip
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "declip_piano.npz"
@@ -21,29 +29,33 @@ def tones(time: int = 600) -> torch.Tensor:
     return torch.stack([first, (place * 0.52 + 1).sin() + 0.4 * (place * 1.13).sin()])
 
 
-SETTINGS = {  # weights of hard thresholds in short, middling and long frames, of shrinkage, of the finish
-    "fast": (FAST, (0.25, 0, 0.1, 0.25, 0.4), 100, 60),
-    "balanced": (BALANCED, (0.25, 0, 0.1, 0.25, 0.4), 300, 90),
-    "best": (BEST, (0.2, 0.2, 0.08, 0.25, 0.27), 600, 180),
-    "heavy fast": (HEAVY_FAST, (0.1, 0, 0.3, 0, 0.6), 300, 60),
-    "heavy": (HEAVY, (0.1, 0, 0.3, 0, 0.6), 600, 90),
-    "heavy best": (HEAVY_BEST, (0.1, 0.15, 0.2, 0, 0.55), 1200, 90),
+SETTINGS = {  # weights of hard thresholds in frames of 32 and 128, of shrinkage in these, finish and descent
+    "fast": (FAST, (0.22, 0.08, 0.18, 0, 0.52, 0), 100, 60),
+    "balanced": (BALANCED, (0.22, 0.08, 0.18, 0, 0.52, 0), 300, 90),
+    "best": (BEST, (0.22, 0.06, 0.14, 0, 0.43, 0.15), 600, 180),
+    "heavy fast": (HEAVY_FAST, (0.1, 0.2, 0, 0.27, 0.43, 0), 200, 60),
+    "heavy": (HEAVY, (0.1, 0.2, 0, 0.27, 0.43, 0), 600, 90),
+    "heavy best": (HEAVY_BEST, (0.08, 0.17, 0, 0.25, 0.3, 0.2), 1200, 90),
 }
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     settings, weights, steps, finish_steps = SETTINGS[name]
-    assert (settings.window, settings.rms) == (8192, 0.15)
+    assert (settings.window, settings.rate, settings.rms) == (8192, 44_100, 0.15)
     assert (settings.steps, settings.finish_steps) == (steps, finish_steps)
     assert sum(weights) == pytest.approx(1)
-    few = replace(settings, window=128, steps=steps // 10, finish_steps=finish_steps // 10)
+    few = replace(settings, window=128, rate=800.0, steps=steps // 10, finish_steps=finish_steps // 10)
     y = CLIP.forward(tones())
-    hard = [thresholded(y, CLIP, replace(USUAL, window=w, steps=few.steps)) for w in (32, 64, 128)]
-    start = torch.stack([part for part, weight in zip(hard, weights, strict=False) if weight]).mean(0)
-    finish = thresholded(y, CLIP, replace(FINISH, window=128, steps=few.finish_steps), start)
-    soft = thresholded(y, CLIP, replace(SOFT, window=32, steps=few.steps))
-    expected = (torch.tensor(weights)[:, None, None] * torch.stack([*hard, soft, finish])).sum(0)
+
+    def at(kind: Thresholding, window: int, steps: int = few.steps) -> Thresholding:
+        return replace(kind, window=window, rate=800.0, steps=steps)
+
+    first = [thresholded(y, CLIP, at(kind, window)) for kind in (USUAL, SOFT) for window in (32, 128)]
+    start = torch.stack([part for part, weight in zip(first, weights, strict=False) if weight]).mean(0)
+    finish = thresholded(y, CLIP, at(FINISH, 128, few.finish_steps), start)
+    descent = descended(y, CLIP, at(DESCENT, 128))
+    expected = (torch.tensor(weights)[:, None, None] * torch.stack([*first, finish, descent])).sum(0)
     torch.testing.assert_close(blended(y, CLIP, few), expected, rtol=0, atol=1e-6)
 
 
@@ -59,7 +71,7 @@ def test_known_samples_stay_to_the_bit_and_clipped_ones_are_consistent() -> None
 
 def test_it_does_not_depend_on_the_level_unless_that_is_left() -> None:
     y = CLIP.forward(tones())
-    settings = Blend(((4, 0.5),), 0.2, 0.3, steps=20, finish_steps=20, window=128)
+    settings = Blend(((4, 0.5),), ((4, 0.2),), 0.2, 0.1, steps=20, finish_steps=20, window=128)
     quiet = blended(y / 64, HardClip(CLIP.low / 64, CLIP.high / 64), settings)
     torch.testing.assert_close(quiet * 64, blended(y, CLIP, settings), rtol=0, atol=1e-5)
     assert (blended(y, CLIP, replace(settings, rms=None)) - blended(y, CLIP, settings)).norm() > 1e-2

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiomend.classical.thresholding import (
+    DESCENT,
     FINISH,
     SOFT,
     USUAL,
     Thresholding,
     analysis,
     bounded,
+    descended,
     shares,
     synthesis,
     thresholded,
@@ -47,23 +49,60 @@ def plain(
     at = [(n * w // 2 + np.arange(w) - w // 2) % size for n in range(2 * size // w)]
     v = np.zeros((len(at), w), dtype=complex)
     for i in range(settings.steps):
-        threshold = settings.first * (settings.last / settings.first) ** (i / (settings.steps - 1))
         v = v + [np.fft.fft(signal[place] * hann, norm="ortho") for place in at]
-        power = np.abs(v[:, : w // 2 + 1]) ** 2
-        for axis, n in enumerate(around):
-            sides = [(n // 2, n // 2) if axis == a else (0, 0) for a in range(2)]
-            wide = np.pad(power, sides, mode="symmetric")
-            power = sum(np.take(wide, range(k, k + power.shape[axis]), axis) for k in range(n)) / n
-        share = np.where(power >= threshold**2, 1.0, 0.0)
-        if not settings.hard:
-            share *= 1 - threshold**2 / np.maximum(power, threshold**2)
-        share = np.concatenate((share, share[:, -2:0:-1]), axis=1)
-        kept = share * v
+        kept = plain_share(v, i, settings, around) * v
         signal = np.zeros(size)
         for place, spectrum in zip(at, 2 * kept - v, strict=True):
             signal[place] += np.fft.ifft(spectrum, norm="ortho").real * hann
         signal, v = np.clip(signal, low, high), v - kept
     return signal[:time]
+
+
+def plain_share(
+    v: NDArray[np.complex128], i: int, settings: Thresholding, around: tuple[int, int]
+) -> NDArray[np.float64]:
+    """What step i keeps of two-sided spectra (frames, window)."""
+    half = settings.window // 2
+    threshold = settings.first * (settings.last / settings.first) ** (i / (settings.steps - 1))
+    khz = np.arange(half + 1) * settings.rate / settings.window / 1000
+    threshold = threshold * (np.sqrt(khz**2 + 1) / 2) ** settings.rising
+    power = np.abs(v[:, : half + 1]) ** 2
+    for axis, n in enumerate(around):
+        sides = [(n // 2, n // 2) if axis == a else (0, 0) for a in range(2)]
+        wide = np.pad(power, sides, mode="symmetric")
+        length = power.shape[axis]
+        power = np.mean([np.take(wide, range(k, k + length), axis) for k in range(n)], axis=0)
+    share = np.where(power >= threshold**2, 1.0, 0.0)
+    if not settings.hard:
+        share *= 1 - threshold**2 / np.maximum(power, threshold**2)
+    return np.concatenate((share, share[:, -2:0:-1]), axis=1)
+
+
+def plain_descent(
+    y: NDArray[np.float64], low: float, high: float, settings: Thresholding
+) -> NDArray[np.float64]:
+    """Frame by frame, with two-sided spectra; the momentum is that of SocialSparsity, at most 0.9."""
+    w, time = settings.window, len(y)
+    size = time + w + -time % w
+    hann = np.sqrt(0.5 + 0.5 * np.cos(2 * np.pi * (np.arange(w) - w // 2) / w))
+    at = [(n * w // 2 + np.arange(w) - w // 2) % size for n in range(2 * size // w)]
+
+    def signal_of(z: NDArray[np.complex128]) -> NDArray[np.float64]:
+        signal = np.zeros(size)
+        for place, spectrum in zip(at, z, strict=True):
+            signal[place] += np.fft.ifft(spectrum, norm="ortho").real * hann
+        return signal[:time]
+
+    z = kept = np.zeros((len(at), w), dtype=complex)
+    for i in range(settings.steps):
+        x = signal_of(z)
+        missing = np.pad(y - x, (0, size - time))
+        missing[:time][(y >= high) & (np.abs(x) > high) | (y <= low) & (np.abs(x) > -low)] = 0
+        z = z + [np.fft.fft(missing[place] * hann, norm="ortho") for place in at]
+        new = plain_share(z, i, settings, settings.around) * z
+        z, kept = new + min(i / (i + 6), 0.9) * (new - kept), new
+    found = signal_of(kept)
+    return np.where(y >= high, np.maximum(found, high), np.where(y <= low, np.minimum(found, low), y))
 
 
 def bounds(y: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
@@ -95,7 +134,7 @@ def test_shares_are_whole_or_those_of_wiener() -> None:
 def test_it_is_the_plain_form(hard: bool, around: tuple[int, int]) -> None:
     y = tones(150).clamp(-0.9, 0.7)
     lower, upper = bounds(y, -0.9, 0.7)
-    settings = replace(SMALL, hard=hard, around=around)
+    settings = replace(SMALL, hard=hard, around=around, rising=0.4, rate=9000.0)
     signal = bounded(y, lower, upper, settings)
     torch.testing.assert_close(signal.numpy(), plain(y, lower, upper, settings, around), rtol=0, atol=1e-10)
     assert (signal - y)[y == 0.7].norm() > 0.1
@@ -105,6 +144,23 @@ def test_it_is_the_plain_form(hard: bool, around: tuple[int, int]) -> None:
         other.numpy(), plain(start, lower, upper, settings, around), rtol=0, atol=1e-10
     )
     assert (signal - other).norm() > 1e-3
+
+
+@pytest.mark.parametrize("steps", [2, 40])
+@pytest.mark.parametrize("hard", [True, False])
+def test_the_descent_is_the_plain_form(hard: bool, steps: int) -> None:
+    x = torch.stack([tones(150), 1.5 * tones(150, 1)])
+    levels = torch.tensor([[[-0.9], [-1.2]], [[0.7], [math.inf]]], dtype=torch.float64)
+    clip = HardClip(*levels)
+    y = clip.forward(x)
+    settings = replace(SMALL, steps=steps, hard=hard, around=(3, 5), rising=0.4, rate=9000.0)
+    signal = descended(y, clip, settings)
+    for row, (low, high) in enumerate([(-0.9, 0.7), (-1.2, math.inf)]):
+        expected = plain_descent(y[row].numpy(), low, high, settings)
+        torch.testing.assert_close(signal[row].numpy(), expected, rtol=0, atol=1e-6)
+    assert (signal - y)[y != x].norm() > 0.1
+    levelled = descended(y / 64, HardClip(clip.low / 64, clip.high / 64), replace(settings, rms=0.3))
+    torch.testing.assert_close(64 * levelled, descended(y, clip, replace(settings, rms=0.3)))
 
 
 def test_a_start_and_levels_are_those_that_are_given() -> None:
@@ -123,8 +179,8 @@ def test_known_samples_stay_to_the_bit_and_peaks_come_back() -> None:
     x = torch.stack([tones(500), tones(500, 1)]).float()
     clip = HardClip(torch.tensor([[-0.8], [-1.0]]), torch.tensor([[0.7], [math.inf]]))
     y = clip.forward(x)
-    for kind in (USUAL, SOFT):
-        signal = thresholded(y, clip, replace(kind, window=64))
+    for kind, restored in ((USUAL, thresholded), (SOFT, thresholded), (DESCENT, descended)):
+        signal = restored(y, clip, replace(kind, window=64))
         assert signal.dtype == torch.float32
         assert torch.equal(clip.forward(signal), y)
         assert (signal - x)[y != x].norm() < 0.4 * (y - x)[y != x].norm()
@@ -151,9 +207,10 @@ def test_the_end_is_kept_apart_from_the_beginning() -> None:
 
 
 def test_settings_are_those_that_were_chosen() -> None:
-    assert Thresholding(8192, 2.0, 4e-3, 150, (1, 1), True, 0.15) == USUAL
-    assert Thresholding(8192, 2.0, 2e-2, 150, (3, 1), False, 0.15) == SOFT
-    assert Thresholding(8192, 6e-2, 2e-3, 150, (3, 1), False, 0.15) == FINISH
+    assert Thresholding(8192, 2.0, 4e-3, 150, (1, 1), True, 0.0, 44_100, 0.15) == USUAL
+    assert Thresholding(8192, 2.0, 1e-2, 150, (3, 1), False, 0.5, 44_100, 0.15) == SOFT
+    assert Thresholding(8192, 6e-2, 2e-3, 150, (3, 1), False, 0.5, 44_100, 0.15) == FINISH
+    assert Thresholding(8192, 1e-1, 1e-4, 150, (7, 3), False, 0.5, 44_100, 0.15) == DESCENT
     assert SMALL.schedule().tolist() == pytest.approx([0.3 * 30 ** (-i / 6) for i in range(7)])
 
 

@@ -83,7 +83,9 @@ def _started(y: Tensor, sign: Tensor, settings: ArDeclip) -> Tensor:
     if settings.start == 0:
         return y
     lower, upper = torch.where(sign < 0, -torch.inf, y), torch.where(sign > 0, torch.inf, y)
-    kinds = (replace(k, window=settings.frame // SHORTER, steps=settings.start) for k in (USUAL, SOFT))
+    kinds = (
+        replace(k, window=settings.frame // SHORTER, steps=settings.start, rising=0.0) for k in (USUAL, SOFT)
+    )
     y, lower, upper = y.float(), lower.float(), upper.float()
     return torch.stack([bounded(y, lower, upper, kind) for kind in kinds]).mean(0).double()
 

@@ -1,9 +1,9 @@
 """Declipping by the mean of estimates that err in different ways.
 
 A falling threshold in short frames, which follow a voice, and in long ones, which resolve the partials of a
-tone; a shrinkage by neighbours in short frames; and one in long frames that starts from the mean of the first
-two. Where the errors of estimates are about as large and not alike, that of their mean is smaller; and a mean
-of consistent signals is consistent, since these are a convex set.
+tone; a shrinkage by neighbours; one that starts from the mean of these; and, at best, one by descent. Where
+the errors of estimates are about as large and not alike, that of their mean is smaller; and a mean of
+consistent signals is consistent, since these are a convex set.
 """
 
 from dataclasses import dataclass, replace
@@ -11,10 +11,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from audiomend.classical.thresholding import FINISH, SOFT, USUAL, Thresholding, thresholded
+from audiomend.classical.thresholding import (
+    DESCENT,
+    FINISH,
+    SOFT,
+    USUAL,
+    Thresholding,
+    descended,
+    thresholded,
+)
 from audiomend.operators.hard_clip import HardClip
-
-SHORTER = 4  # times, the frames of `soft`
 
 
 @dataclass(frozen=True)
@@ -22,29 +28,33 @@ class Blend:
     """How the mean is made.
 
     Attributes:
-        hard: (times shorter than the window, weight) of each estimate by a hard threshold.
-        soft: weight of the shrinkage in short frames; without weight it is left out.
-        finish: weight of the shrinkage from the mean of the hard ones. The sum of all weights is 1.
+        hard, soft: (times shorter than the window, weight) of each estimate by a hard threshold and by
+            shrinkage.
+        finish: weight of the shrinkage from the mean of these.
+        descent: weight of the descent; without weight it is left out. The sum of all weights is 1.
         steps: of every estimate but the finish, which takes `finish_steps`.
         window: longest frame in samples, a multiple of twice the most that divides it.
+        rate: in Hz.
         rms: level the observation is brought to before; None leaves it.
     """
 
     hard: tuple[tuple[int, float], ...]
-    soft: float
+    soft: tuple[tuple[int, float], ...]
     finish: float
+    descent: float
     steps: int
     finish_steps: int
     window: int = 8192
+    rate: float = 44_100.0
     rms: float | None = USUAL.rms
 
 
-FAST = Blend(((4, 0.25), (1, 0.1)), 0.25, 0.4, steps=100, finish_steps=60)
+FAST = Blend(((4, 0.22), (1, 0.08)), ((4, 0.18),), 0.52, 0.0, steps=100, finish_steps=60)
 BALANCED = replace(FAST, steps=300, finish_steps=90)
-BEST = Blend(((4, 0.2), (2, 0.2), (1, 0.08)), 0.25, 0.27, steps=600, finish_steps=180)
-HEAVY_FAST = Blend(((4, 0.1), (1, 0.3)), 0.0, 0.6, steps=300, finish_steps=60)  # where most is clipped
-HEAVY = replace(HEAVY_FAST, steps=600, finish_steps=90)
-HEAVY_BEST = Blend(((4, 0.1), (2, 0.15), (1, 0.2)), 0.0, 0.55, steps=1200, finish_steps=90)
+BEST = Blend(((4, 0.22), (1, 0.06)), ((4, 0.14),), 0.43, 0.15, steps=600, finish_steps=180)
+HEAVY_FAST = Blend(((4, 0.1), (1, 0.2)), ((1, 0.27),), 0.43, 0.0, steps=200, finish_steps=60)
+HEAVY = replace(HEAVY_FAST, steps=600, finish_steps=90)  # where most is clipped
+HEAVY_BEST = Blend(((4, 0.08), (1, 0.17)), ((1, 0.25),), 0.3, 0.2, steps=1200, finish_steps=90)
 
 
 def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> Tensor:
@@ -58,15 +68,19 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
         (..., time) float32, equal to the observation between the levels.
     """
 
-    def estimate(kind: Thresholding, shorter: int, steps: int, start: Tensor | None = None) -> Tensor:
+    def chosen(kind: Thresholding, steps: int, shorter: int = 1) -> Thresholding:
         window = settings.window // shorter
-        chosen = replace(kind, window=window, steps=steps, rms=settings.rms)
-        return thresholded(observation, clip, chosen, start)
+        return replace(kind, window=window, steps=steps, rate=settings.rate, rms=settings.rms)
 
-    parts = [(weight, estimate(USUAL, shorter, settings.steps)) for shorter, weight in settings.hard]
+    parts = [
+        (weight, thresholded(observation, clip, chosen(kind, settings.steps, shorter)))
+        for kind, frames in ((USUAL, settings.hard), (SOFT, settings.soft))
+        for shorter, weight in frames
+    ]
     start = torch.stack([part for _, part in parts]).mean(0)
-    parts.append((settings.finish, estimate(FINISH, 1, settings.finish_steps, start)))
-    if settings.soft > 0:
-        parts.append((settings.soft, estimate(SOFT, SHORTER, settings.steps)))
+    finish = chosen(FINISH, settings.finish_steps)
+    parts.append((settings.finish, thresholded(observation, clip, finish, start)))
+    if settings.descent > 0:
+        parts.append((settings.descent, descended(observation, clip, chosen(DESCENT, settings.steps))))
     mean = torch.stack([weight * part for weight, part in parts]).sum(0)
     return clip.project(mean, observation)  # to the bit

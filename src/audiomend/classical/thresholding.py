@@ -1,12 +1,14 @@
 """Declipping by a threshold that falls in one transform of the whole signal.
 
-By turns the signal goes to one whose spectrum is sparse and to the nearest one that agrees with the clipped
-samples, by Douglas and Rachford's splitting, of which A-SPADE's alternating directions are another form
-(Kitić, Bertin, Gribonval, "Sparsity and cosparsity for audio declipping", LVA/ICA 2015). Sparse means above a
-threshold, one for all frames, since clipped frames are the loud ones, that falls by a constant factor. So no
-bins have to be counted, and shrinkage by neighbours (Siedenburg, Kowalski, Dörfler, ICASSP 2014) can
-stand for the selection. The transform is the leanest tight one, half-overlapping frames of √Hann without
-zero-padding: a step costs an eighth of one in A-SPADE's published frames.
+Two ways to walk. By Douglas and Rachford's splitting the signal goes by turns to one whose spectrum is sparse
+and to the nearest one that agrees with the clipped samples; A-SPADE's alternating directions are another
+form of it (Kitić, Bertin, Gribonval, "Sparsity and cosparsity for audio declipping", LVA/ICA 2015). By
+descent with momentum coefficients gain what the observation still misses, and are shrunk, as in social
+sparsity (Siedenburg, Kowalski, Dörfler, ICASSP 2014). Sparse means above a threshold, one for all frames,
+since clipped frames are the loud ones, that falls by a constant factor in each step. So no bins have to be
+counted, and shrinkage by neighbours can stand for the selection. The transform is the leanest tight one,
+half-overlapping frames of √Hann without zero-padding: a step costs an eighth of one in A-SPADE's published
+frames.
 """
 
 import math
@@ -18,9 +20,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from audiomend.classical.level import level_gain
-from audiomend.classical.social_sparsity import ALONE, local_power, wiener
+from audiomend.classical.social_sparsity import ALONE, local_power, misfit, wiener
 from audiomend.operators.hard_clip import HardClip
 from audiomend.transforms.stft import circular_frames, circular_overlap_add
+
+BEND_HZ, UNIT_HZ = 1000.0, 2000.0  # where a rising threshold bends, and where it is the nominal one
+MOST_MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class Thresholding:
         steps: how many there are, evenly spaced in their logarithm.
         around: frames and bins whose mean power decides about each bin, odd numbers.
         hard: bins are kept whole or not at all; else shrunk as in empirical Wiener filtering.
+        rising: power by which the threshold follows √(f² + 1 kHz²) / 2 kHz over the frequency f, since sounds
+            fall towards the treble and what clipping adds to them falls less.
+        rate: in Hz.
         rms: level that where it begins is brought to before; None leaves it.
     """
 
@@ -42,21 +50,29 @@ class Thresholding:
     steps: int = 150
     around: tuple[int, int] = ALONE
     hard: bool = True
+    rising: float = 0.0
+    rate: float = 44_100.0
     rms: float | None = 0.15
 
     def schedule(self) -> Tensor:
         return torch.logspace(math.log10(self.first), math.log10(self.last), self.steps, dtype=torch.float64)
 
+    def slope(self) -> Tensor:
+        """(bins,) float64: the threshold of each bin relative to that at about 2 kHz."""
+        frequencies = torch.arange(self.window // 2 + 1, dtype=torch.float64) * self.rate / self.window
+        return ((frequencies.square() + BEND_HZ**2).sqrt() / UNIT_HZ) ** self.rising
+
 
 USUAL = Thresholding()
-SOFT = Thresholding(last=2e-2, around=(3, 1), hard=False)
+SOFT = Thresholding(last=1e-2, around=(3, 1), hard=False, rising=0.5)
 FINISH = replace(SOFT, first=6e-2, last=2e-3)  # for a good start
+DESCENT = replace(SOFT, first=1e-1, last=1e-4, around=(7, 3))  # around as published
 
 
 def thresholded(
     observation: Tensor, clip: HardClip, settings: Thresholding, start: Tensor | None = None
 ) -> Tensor:
-    """Restore what was clipped.
+    """Restore what was clipped by splitting.
 
     Args:
         observation: (..., time) real, clipped.
@@ -74,17 +90,39 @@ def thresholded(
 
 def bounded(x: Tensor, lower: Tensor, upper: Tensor, settings: Thresholding) -> Tensor:
     """A sparse signal between bounds, equal where a sample is known: (..., time), from x on."""
-    gain = level_gain(x, settings.rms)
-    time, window = x.shape[-1], settings.window
-    more = window + -time % window  # keeps the end apart from the beginning, which the transform joins
-    signal, least, most = (pad(part * gain, (0, more)) for part in (x, lower, upper))
+    gain, window = level_gain(x, settings.rms), settings.window
+    signal, least, most = (_apart(part * gain, window) for part in (x, lower, upper))
+    slope = settings.slope().to(x)
     taken = torch.zeros_like(analysis(signal, window))
     for threshold in settings.schedule().tolist():
         taken += analysis(signal, window)
-        share = shares(local_power(taken, settings.around), threshold, settings.hard)
+        share = shares(local_power(taken, settings.around), threshold * slope, settings.hard)
         signal = synthesis(taken * (2 * share - 1), window).clamp_(least, most)
         taken *= 1 - share
-    return (signal[..., :time] / gain).clamp(lower, upper)
+    return (signal[..., : x.shape[-1]] / gain).clamp(lower, upper)
+
+
+def descended(observation: Tensor, clip: HardClip, settings: Thresholding = DESCENT) -> Tensor:
+    """Restore what was clipped by descent from silence; arguments and outcome as those of `thresholded`."""
+    gain, window = level_gain(observation, settings.rms), settings.window
+    low, high = (level.expand_as(observation) * gain for level in clip.levels(observation))
+    y, slope = observation * gain, settings.slope().to(observation)
+    signal = x = torch.zeros_like(y)
+    z = kept = torch.zeros_like(analysis(_apart(x, window), window))
+    for step, threshold in enumerate(settings.schedule().tolist()):
+        z = z + analysis(_apart(misfit(x, y, low, high), window), window)
+        share = shares(local_power(z, settings.around), threshold * slope, settings.hard)
+        kept, last_kept = z * share, kept
+        signal, last_signal = synthesis(kept, window)[..., : y.shape[-1]], signal
+        momentum = min(step / (step + 6), MOST_MOMENTUM)
+        z = kept + momentum * (kept - last_kept)
+        x = signal + momentum * (signal - last_signal)  # synthesis(z), since it is linear
+    return clip.project(signal / gain, observation)
+
+
+def _apart(x: Tensor, window: int) -> Tensor:
+    """(..., time) with a window and more of zeros, for the transform joins the end to the beginning."""
+    return pad(x, (0, window + -x.shape[-1] % window))
 
 
 def analysis(x: Tensor, window: int) -> Tensor:
@@ -103,7 +141,7 @@ def synthesis(z: Tensor, window: int) -> Tensor:
     return circular_overlap_add(frames.mul_(_taper(window, frames.dtype, frames.device)), window // 2)
 
 
-def shares(power: Tensor, threshold: float, hard: bool) -> Tensor:
+def shares(power: Tensor, threshold: Tensor | float, hard: bool) -> Tensor:
     """What is kept of each bin: 0 or 1 as it is below or above the threshold, or the Wiener share."""
     if hard:
         return (power >= threshold**2).to(power.dtype)

@@ -139,7 +139,8 @@ def _autoregressive() -> Method:
 
 def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Method:
     def settings(rate: int, severity: float) -> blend.Blend:
-        return replace(heavy if severity > HEAVY_SHARE else light, window=frame_at(rate), rms=None)
+        chosen = heavy if severity > HEAVY_SHARE else light
+        return replace(chosen, window=frame_at(rate), rate=rate, rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
         chosen = settings(excerpt.rate, excerpt.severity)
@@ -147,7 +148,7 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
 
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
-        frames = sorted({chosen.window // shorter for shorter, _ in chosen.hard})
+        frames = sorted({chosen.window // shorter for shorter, _ in chosen.hard + chosen.soft})
         return f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
 
     return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
