@@ -15,7 +15,7 @@ from scipy.fft import next_fast_len
 from scipy.linalg import solve_toeplitz
 from torch import Tensor
 
-CONDITION = 1e-9  # least share of the greatest power that is inverted
+CONDITION = 1e-9  # least share of the greatest magnitude that is inverted
 LONG = 1024  # samples of a gap from which on Levinson's recursion is faster by far
 MATRIX_ELEMENTS = 1 << 22  # of the normal matrices held at a time, unless a single one is larger
 
@@ -140,17 +140,17 @@ def _runs(missing: Tensor) -> Tensor:
 
 
 def approached(x: Tensor, missing: Tensor, a: Tensor, steps: int) -> Tensor:
-    """`least_residual` by conjugate gradients that begin at x: near it in 100 steps from a good start.
+    """`least_residual` by conjugate gradients that begin at x: near it in 50 steps from a good start.
 
-    Both the matrix and what comes near its inverse, the autocorrelation of the modelled process, are
-    Toeplitz: two FFTs of all rows for each product.
+    The matrix is a Toeplitz one without the rows of known samples; two FFTs of all rows for each product. It
+    is preconditioned by the Toeplitz matrix of 1 / |a|, which took half of the steps of 1 / |a|².
 
     Args, Returns: as `least_residual`; all missing samples of x are a start.
     """
     time = x.shape[-1]
     size = next_fast_len(time + a.shape[-1] - 1, real=True)
-    power = torch.fft.rfft(a, size).abs().square()
-    inverse = 1 / (power + CONDITION * power.amax(dim=-1, keepdim=True))
+    magnitude = torch.fft.rfft(a, size).abs()
+    power, inverse = magnitude.square(), 1 / (magnitude + CONDITION * magnitude.amax(dim=-1, keepdim=True))
     free = missing.to(x.dtype)
 
     def filtered(v: Tensor, response: Tensor) -> Tensor:
