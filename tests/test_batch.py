@@ -232,6 +232,16 @@ def test_a_manifest_belongs_to_one_process_and_one_version(tmp_path: Path) -> No
         Manifest(tmp_path)
 
 
+def test_a_manifest_whose_error_is_no_text(tmp_path: Path) -> None:
+    """SQLite quotes what it cannot read, and Python's module cannot read the quotation."""
+    with Manifest(tmp_path) as manifest:
+        manifest.put(Row("a.wav", "a.wav", "", "", "begun"))
+    content = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(content.replace(b"source TEXT", b"source\xbeTEXT"))
+    with pytest.raises(UsageError, match="is no manifest, or damaged; remove it"):
+        Manifest(tmp_path)
+
+
 def test_a_database_of_something_else_stays_as_it_is(tmp_path: Path) -> None:
     base = sqlite3.connect(tmp_path / NAME)
     base.execute("CREATE TABLE other (x)")

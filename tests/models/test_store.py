@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,42 @@ def test_a_card_with_missing_or_unknown_entries_names_them(tmp_path: Path, chang
     (tmp_path / CARD).write_text(json.dumps(entries))
     with pytest.raises(ModelError, match=f"missing or unknown entries: {named}"):
         read_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "said"),
+    [
+        ("rate", "44100", "rate '44100', which is no whole number"),
+        ("rate", True, "rate True, which is no whole number"),
+        ("rate", 0, "rate 0 and sigma_data 0.1; both are above 0"),
+        ("sigma_data", [0.1], r"sigma_data \[0.1\], which is no number"),
+        ("sigma_data", -1, "both are above 0"),
+        ("sigma_data", math.nan, "both are above 0"),
+        ("arguments", 3, "arguments 3, which is no object"),
+        ("arguments", {"window": 1 << 21}, "window 2097152; sizes are whole numbers from 0 to 1,048,576"),
+        ("arguments", {"window": -1}, "window -1; sizes"),
+        ("arguments", {"window": 8.0}, "window 8.0; sizes"),
+        ("arguments", {"window": True}, "window True; sizes"),
+        ("arguments", {"attention": [0]}, r"attention \[0\]; sizes"),
+        ("arguments", {"widths": [[8]]}, r"widths \[\[8\]\]; sizes"),
+        ("arguments", {"widths": 65 * [8]}, "at most 64 of either"),
+        ("arguments", {"depth": 65}, "depth 65; sizes are whole numbers from 0 to 64"),
+        ("arguments", {"dilations": [2, 65]}, r"dilations \[2, 65\]; sizes are whole numbers from 0 to 64"),
+    ],
+)
+def test_a_card_with_impossible_entries_names_them(tmp_path: Path, entry: str, value, said: str) -> None:
+    (tmp_path / CARD).write_text(json.dumps({**dataclasses.asdict(UNTRAINED), entry: value}))
+    with pytest.raises(ModelError, match=said):
+        read_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"widths": [64], "depth": 64}, {"attention": [True, False], "window": 1 << 20}]
+)
+def test_a_card_may_have_sizes_at_their_limits(tmp_path: Path, arguments: dict[str, object]) -> None:
+    card = dataclasses.replace(UNTRAINED, sigma_data=1, arguments=arguments)
+    write_card(card, tmp_path)
+    assert read_card(tmp_path) == card
 
 
 @pytest.mark.parametrize(

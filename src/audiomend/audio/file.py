@@ -229,11 +229,19 @@ def _require_bytes(path: Path, name: str) -> None:
             raise AudioReadError(f"{name} is a folder; a sound file is needed")
         if not stat.S_ISREG(status.st_mode):
             raise AudioReadError(f"{name} is a pipe or a device; use '-' and feed it to standard input")
-        path.open("rb").close()
+        with path.open("rb") as file:
+            start = file.read(4)
     except (OSError, ValueError) as error:
         raise AudioReadError(f"{name} cannot be read: {_reason(error)}") from None
+    if _is_sample_dump(start):  # libsndfile prints what is odd in one to standard output
+        raise AudioReadError(f"{name} is a MIDI sample dump, which is not read; convert it first")
     if not status.st_size:
         raise AudioReadError(f"{name} is empty (0 bytes); a sound file is needed")
+
+
+def _is_sample_dump(start: bytes) -> bool:
+    """Whether libsndfile would take a file for a MIDI sample dump; the third byte is the device's number."""
+    return start[:2] == b"\xf0\x7e" and start[2:3] < b"\x80" and start[3:4] == b"\x01"
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -120,7 +120,8 @@ def to_float(native: Array) -> Array:
     """Native samples as float64, full scale 1; exact for every number format."""
     if native.dtype == np.int32:
         return native / FULL_SCALE
-    return native.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN: whoever reads a file looks for NaN himself
+        return native.astype(np.float64)
 
 
 def from_float(samples: Array, target: Format) -> Array:

@@ -18,7 +18,8 @@ Array = NDArray[Any]
 
 BLOCK_VALUES = 1 << 18  # samples read at a time
 
-_SEEKING = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "CAF")
+# AU is not among them: where its header tells a wrong offset, reading and seeking start at other bytes.
+_SEEKING = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "CAF")
 
 
 class SoundReader(Protocol):

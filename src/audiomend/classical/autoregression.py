@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
-from scipy.linalg import solve_toeplitz
+from scipy.linalg import LinAlgError, solveh_banded
 from torch import Tensor
 
 CONDITION = 1e-9  # least share of the greatest magnitude that is inverted
-LONG = 1024  # samples of a gap from which on Levinson's recursion is faster by far
+WIDE = 2  # bands of a matrix that is solved as one, not as a band
 MATRIX_ELEMENTS = 1 << 22  # of the normal matrices held at a time, unless a single one is larger
 
 
@@ -74,9 +74,11 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     """x with the missing samples that make the energy of a * x least, the sum going over the whole line.
 
     They solve B_mm x_m = -B_mo x_o with B[i, j] = b[|i - j|] and b the autocorrelation of a (Janssen et
-    al. 1986). The right side is the known part filtered twice, by two FFTs. For a long gap B_mm is Toeplitz:
-    Levinson's recursion. Other rows are solved together with those that miss about as many samples, each
-    matrix filled up with ones on its diagonal.
+    al. 1986). The right side is the known part filtered twice, by two FFTs. Rows are solved together with
+    those that miss about as many samples, each matrix filled up with ones on its diagonal. Where many more
+    are missing than the order, the matrix is a band, since b ends after the order and the i-th and the j-th
+    missing sample are at least |i - j| apart: time and memory grow with their number, not with its third and
+    second power.
 
     Args:
         x: (rows, time) real.
@@ -95,11 +97,11 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     b[:, : order + 1] = _autocorrelation(a)[:, :time]
 
     out, counts = x.clone(), missing.sum(dim=-1)
-    for row in ((counts >= LONG) & (_runs(missing) == 1)).nonzero()[:, 0].tolist():
+    is_band = counts > WIDE * (order + 1)
+    for row in is_band.nonzero()[:, 0].tolist():
         gap = missing[row]
-        out[row, gap] = _toeplitz(b[row, : int(counts[row])], right[row, gap], x[row, gap])
-        counts[row] = 0
-    for rows, count in _alike(counts):
+        out[row, gap] = _filled_as_band(x[row, gap], gap, b[row, : order + 1], right[row, gap])
+    for rows, count in _alike(torch.where(is_band, 0, counts)):
         out[rows] = _filled(x[rows], missing[rows], b[rows], right[rows], count)
     return out
 
@@ -125,18 +127,24 @@ def _filled(x: Tensor, missing: Tensor, b: Tensor, right: Tensor, count: int) ->
     return x.scatter(-1, places, torch.where(solved, values, x.gather(-1, places)))
 
 
-def _toeplitz(b: Tensor, right: Tensor, x: Tensor) -> Tensor:
-    """The solution of a Toeplitz matrix with the first row b; x where it is singular."""
+def _filled_as_band(x: Tensor, missing: Tensor, b: Tensor, right: Tensor) -> Tensor:
+    """The missing samples of one row by a Cholesky factor of the lower band; x where it has none.
+
+    x, right: (count,). missing: (time,) bool. b: (order + 1,).
+    """
+    places = missing.nonzero()[:, 0].numpy(force=True)
+    padded = np.append(b.numpy(force=True), 0)  # beyond the order
+    band = np.zeros((len(b), len(places)), padded.dtype, order="F")  # as LAPACK takes it, without a copy
+    for k in range(len(b)):
+        lags = places[k:] - places[: len(places) - k]
+        band[k, : len(lags)] = padded[np.minimum(lags, len(b))]
     try:
-        values = torch.from_numpy(solve_toeplitz(b.numpy(force=True), right.numpy(force=True))).to(x)
-    except np.linalg.LinAlgError:
+        values = solveh_banded(
+            band, right.numpy(force=True), lower=True, overwrite_ab=True, check_finite=False
+        )
+    except (LinAlgError, ValueError):
         return x
-    return torch.where(values.isfinite(), values, x)
-
-
-def _runs(missing: Tensor) -> Tensor:
-    """(rows,) how many gaps there are."""
-    return missing[:, 0] + (missing[:, 1:] & ~missing[:, :-1]).sum(dim=-1)
+    return torch.from_numpy(values).to(x) if np.isfinite(values).all() else x
 
 
 def approached(x: Tensor, missing: Tensor, a: Tensor, steps: int) -> Tensor:

@@ -19,6 +19,7 @@ from audiomend.classical.autoregression import burg
 from audiomend.classical.runs import runs
 
 FRAME_S, HOP_S = 0.023, 0.0058  # 1024 and 256 samples at 44.1 kHz
+FRAMES = 256  # of which the spectra are held at a time
 RANGE_DB = 50.0  # of the spectra that are compared, as in the paper
 BANDS = 40  # of equal width on a scale that is linear to 1 kHz and logarithmic beyond
 BREAK_HZ = 1000.0
@@ -188,7 +189,10 @@ def _near_shifts(
 
     def matched(rows: Tensor, kernel: Tensor) -> Tensor:
         """Sum over frames and bands of the rows, moved by each shift, times the kernel."""
-        return conv1d(pad(rows, (beyond, beyond))[None], kernel[None, :, low:high])[0, 0]
+        size = rows.shape[-1] + 2 * beyond
+        spectrum = torch.fft.rfft(pad(rows, (beyond, beyond)))
+        product = (spectrum * torch.fft.rfft(kernel[:, low:high], size).conj()).sum(0)
+        return torch.fft.irfft(product, size)[: count + beyond + 1]
 
     valid = features * whole
     common = matched(whole[None], weight[None])
@@ -215,14 +219,16 @@ def _near_shifts(
 def _log_spectra(x: Tensor, frame: int, hop: int, rate: float) -> Tensor:
     """(channels, time) to (channels * BANDS, frames): levels in dB, down to RANGE_DB below the loudest."""
     window = torch.hann_window(frame, dtype=x.dtype, device=x.device)
-    power = torch.fft.rfft(x.unfold(-1, frame, hop) * window).abs().square()
-    frequency = torch.arange(power.shape[-1], dtype=x.dtype, device=x.device) * (rate / frame)
+    frequency = torch.arange(frame // 2 + 1, dtype=x.dtype, device=x.device) * (rate / frame)
     scale = torch.where(
         frequency < BREAK_HZ, frequency / BREAK_HZ, 1 + (frequency / BREAK_HZ).clamp(min=1).log()
     )
     band = (scale / scale[-1] * BANDS).long().clamp(max=BANDS - 1)
-    energy = power.new_zeros(*power.shape[:-1], BANDS).index_add_(-1, band, power)
-    level = 10 * energy.clamp(min=1e-30).log10()
+    parts: list[Tensor] = []
+    for frames in x.unfold(-1, frame, hop).split(FRAMES, dim=-2):
+        power = torch.fft.rfft(frames * window).abs().square()
+        parts.append(power.new_zeros(*power.shape[:-1], BANDS).index_add_(-1, band, power))
+    level = 10 * torch.cat(parts, dim=-2).clamp(min=1e-30).log10()
     level = torch.maximum(level, level.max() - RANGE_DB)
     return level.transpose(-1, -2).flatten(0, 1)
 

@@ -2,14 +2,22 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from audiomend.errors import ModelError
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
+LARGEST_SIZE = 1 << 20  # of a network: samples, channels, Hz
+MOST_LEVELS = 64
+
+_COUNTS = ("depth", "layers", "octaves", "dilations")  # of what a network has many of
+_TRUTHS = ("attention", "relative_positions")
+_KINDS = {str: "text", int: "whole number", float: "number", bool: "truth", dict: "object", list: "list"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ def read_card(folder: Path) -> Card:
     """The card of a model's folder.
 
     Raises:
-        ModelError: no card there, or one with missing or unknown entries.
+        ModelError: no card there, or one with missing, unknown or impossible entries.
     """
     path = folder / CARD
     try:
@@ -65,13 +73,37 @@ def read_card(folder: Path) -> Card:
         raise ModelError(
             f"{folder} holds no {CARD}; a model is a folder with {CARD} and {WEIGHTS}."
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read as a card: {error}") from None
     expected = {field.name for field in dataclasses.fields(Card)}
     if not isinstance(entries, dict) or set(entries) != expected:
         odd = sorted(set(entries) ^ expected) if isinstance(entries, dict) else [type(entries).__name__]
-        raise ModelError(f"{path} has missing or unknown entries: {', '.join(odd)}.")
-    return Card(**entries)
+        raise ModelError(f"{path} has missing or unknown entries: {', '.join(odd):.200}.")
+    for name, hint in get_type_hints(Card).items():
+        kind = get_origin(hint) or hint
+        if type(entries[name]) not in ((int, float) if kind is float else (kind,)):
+            raise ModelError(f"{path} has {name} {entries[name]!r:.40}, which is no {_KINDS[kind]}.")
+    card = Card(**entries)
+    if not (0 < card.rate <= LARGEST_SIZE and 0 < card.sigma_data < inf):
+        raise ModelError(
+            f"{path} has rate {card.rate!r:.40} and sigma_data {card.sigma_data}; both are above 0."
+        )
+    _check_arguments(path, card.arguments)
+    return card
+
+
+def _check_arguments(path: Path, arguments: Mapping[str, Any]) -> None:
+    """Sizes that would take all memory, or levels without end, are not given to a network."""
+    for name, value in arguments.items():
+        sizes: list[Any] = value if isinstance(value, list) else [value]
+        largest = MOST_LEVELS if name in _COUNTS else LARGEST_SIZE
+        kind = bool if name in _TRUTHS else int
+        is_size = all(type(size) is kind and 0 <= size <= largest for size in sizes)
+        if not is_size or len(sizes) > MOST_LEVELS:
+            raise ModelError(
+                f"{path} has the size {name:.40} {value!r:.40}; sizes are whole numbers from 0 to"
+                f" {largest:,}, truths where a network may have something, at most {MOST_LEVELS} of either."
+            )
 
 
 def write_card(card: Card, folder: Path) -> None:

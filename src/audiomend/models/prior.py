@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,11 +79,17 @@ class TrainedPrior:
         share = 0.0 if bandwidth_hz is None else min(bandwidth_hz / nyquist, 1.0)
         seen = None if condition is None else _seen(condition, self.card.sigma_data, nyquist)
 
-        def network(x: Tensor, log_level: Tensor) -> Tensor:
+        def rows(x: Tensor, log_level: Tensor, some: slice) -> Tensor:
             there = next(self.network.parameters()).device  # the walk itself stays on the CPU
-            told = None if seen is None else Seen(**{n: t.to(there) for n, t in vars(seen).items()})
-            level = log_level.to(there)
-            return self.network(x.to(there), level, torch.full_like(level, share), told).to(x.device)
+            told = None if seen is None else Seen(**{n: t[some].to(there) for n, t in vars(seen).items()})
+            level = log_level[some].to(there)
+            return self.network(x[some].to(there), level, torch.full_like(level, share), told).to(x.device)
+
+        def network(x: Tensor, log_level: Tensor) -> Tensor:
+            if next(self.network.parameters()).device.type != "cpu":
+                return rows(x, log_level, slice(None))
+            # One by one they are as fast, to the bit the same, and take the memory of one.
+            return torch.cat([rows(x, log_level, slice(row, row + 1)) for row in range(len(x))])
 
         return preconditioned(network, self.card.sigma_data)
 
@@ -159,18 +165,34 @@ def load(name: str | Path | None = None, precision: str = "float32", device: str
     folder = find(name)
     card = read_card(folder)
     if card.architecture not in _PRIORS:
-        raise ModelError(f"{card.name} is a {card.architecture}; this version knows {', '.join(_PRIORS)}.")
+        raise ModelError(
+            f"{card.name:.80} is a {card.architecture:.80}; this version knows {', '.join(_PRIORS)}."
+        )
     arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.arguments.items()}
+    build = partial(_PRIORS[card.architecture], card, arguments, precision)
     try:
-        prior = _PRIORS[card.architecture](card, arguments, precision)
         tensors = load_file(checked_weights(folder))
+        with torch.device("meta"):  # names and shapes, before memory is taken for the network
+            _compare(build().network.state_dict(), tensors)
+        prior = build()
         prior.network.load_state_dict(
             {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
         )
-    except (SafetensorError, RuntimeError, TypeError, KeyError, UsageError) as error:
-        raise ModelError(f"The weights of {card.name} do not fit its card: {error}") from None
+    except (SafetensorError, RuntimeError, TypeError, ValueError, KeyError, UsageError) as error:
+        raise ModelError(f"The weights of {card.name:.80} do not fit its card: {error!s:.300}") from None
     prior.network.eval().requires_grad_(False).to(device)
     return prior
+
+
+def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    if odd := expected.keys() ^ found.keys():
+        raise ValueError(f"{len(odd)} tensors are missing or unknown, {min(odd):.80} among them")
+    for name, like in expected.items():
+        if found[name].shape != like.shape or found[name].is_floating_point() != like.is_floating_point():
+            shape, dtype = tuple(found[name].shape), found[name].dtype
+            raise ValueError(
+                f"{name} is {shape} of {dtype}, the network has {tuple(like.shape)} of {like.dtype}"
+            )
 
 
 def _patch_unet(card: Card, arguments: Mapping[str, Any], precision: str) -> TrainedPrior:

@@ -56,7 +56,7 @@ def checked_weights(folder: Path) -> Path:
     expected = read_card(folder).sha256
     if found != expected:
         raise ModelError(
-            f"{path} has SHA-256 {found}, its card says {expected}; it is damaged or was changed."
+            f"{path} has SHA-256 {found}, its card says {expected:.80}; it is damaged or was changed."
         )
     return path
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from audiomend.errors import UsageError
 from audiomend.networks.wiener_gain import wiener_gain
 from audiomend.transforms.stft import Stft
 
@@ -48,6 +49,9 @@ class Architecture:
         long_window: second transform, whose hop is twice `hop` and whose lowest quarter of `window` bins
             is used.
         depth: blocks per level on the way down and on the way up; the last level has two in any case.
+
+    Raises:
+        UsageError: sizes that do not fit: the grid of tokens must halve as often as there are levels.
     """
 
     length: int = 131072
@@ -56,6 +60,30 @@ class Architecture:
     hop: int = 512
     long_window: int = 8192
     depth: int = 1
+
+    def __post_init__(self) -> None:
+        halvings = 2 ** (len(self.widths) - 1)
+        if not self.widths or min(*self.widths, self.depth, self.window, self.hop, self.length) < 1:
+            raise UsageError(f"{self} has a size below 1.")
+        if self.window % (32 * halvings):
+            raise UsageError(
+                f"The architecture's window is {self.window}; with {len(self.widths)} widths it must be a"
+                f" multiple of {32 * halvings}."
+            )
+        hops = self.window // self.hop
+        if self.window % self.hop or hops.bit_count() != 1 or hops == 1:
+            raise UsageError(
+                f"The architecture's window is {self.window}, its hop {self.hop}; a window must be"
+                " 2, 4, 8 ... hops."
+            )
+        if self.long_window != 4 * self.window:
+            raise UsageError(
+                f"The architecture's long_window is {self.long_window}; it must be four windows,"
+                f" {4 * self.window}."
+            )
+        unit = math.lcm(self.long_window, 2 * self.hop * halvings)
+        if self.length % unit:
+            raise UsageError(f"The architecture's length is {self.length}; it must be a multiple of {unit}.")
 
 
 class PatchUnet(nn.Module):

@@ -38,7 +38,7 @@ class Recipe:
         materials: share of each material in the crops.
 
     Raises:
-        UsageError: a value outside its range, or sizes that do not fit each other.
+        UsageError: a value outside its range; see `Architecture` for its sizes.
     """
 
     name: str
@@ -81,7 +81,6 @@ class Recipe:
             raise UsageError(
                 f"The recipe's bandwidth_dropped is {self.bandwidth_dropped}; it must lie between 0 and 1."
             )
-        _check_sizes(self.architecture)
 
 
 _POSITIVE = (
@@ -98,26 +97,3 @@ _POSITIVE = (
     "validation_minutes",
 )
 _NOT_NEGATIVE = ("seed", "decay_steps", "level_spread", "bandwidth_dropped")
-
-
-def _check_sizes(a: Architecture) -> None:
-    """The grid of tokens must halve as often as the network has levels."""
-    halvings = 2 ** (len(a.widths) - 1)
-    if not a.widths or min(*a.widths, a.depth, a.window, a.hop, a.long_window, a.length) < 1:
-        raise UsageError(f"{a} has a size below 1.")
-    if a.window % (32 * halvings):
-        raise UsageError(
-            f"The architecture's window is {a.window}; with {len(a.widths)} widths it must be a multiple of"
-            f" {32 * halvings}."
-        )
-    if a.window % a.hop or (a.window // a.hop).bit_count() != 1 or a.window == a.hop:
-        raise UsageError(
-            f"The architecture's window is {a.window}, its hop {a.hop}; a window must be 2, 4, 8 ... hops."
-        )
-    if a.long_window != 4 * a.window:
-        raise UsageError(
-            f"The architecture's long_window is {a.long_window}; it must be four windows, {4 * a.window}."
-        )
-    unit = math.lcm(a.long_window, 2 * a.hop * halvings)
-    if a.length % unit:
-        raise UsageError(f"The architecture's length is {a.length}; it must be a multiple of {unit}.")

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import merge
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -238,6 +238,11 @@ class WalkJob:
         walked = mend(source, damage, self.work, self.prior, self.way, self.gain, seed, done, preview)
         return walked if self.blend is None else self._blended(walked, self.blend)
 
+    def apart(self) -> "list[tuple[int, WalkJob]]":
+        """A job for each stretch, with the position from which it has pieces."""
+        windows = windows_for(self.prior, self.source.rate)
+        return [(s.first * windows.hop - windows.overlap, replace(self, work=[s])) for s in self.work]
+
     def _blended(self, pieces: Pieces, blend: Guess) -> Pieces:
         def damaged(start: int, stop: int) -> Tensor:
             samples = read_padded(self.source, start, stop)
@@ -286,6 +291,10 @@ class ClassicalJob:
     def pieces(self, done: Callable[[int], None], preview: Preview | None) -> Pieces:
         del preview  # there is nothing on the way
         return restored(self.source, self.damage, self.by, self.gain, self.work, done)
+
+    def apart(self) -> "list[tuple[int, ClassicalJob]]":
+        """A job for each part, with the position from which it has pieces."""
+        return [(part.start, replace(self, work=[part])) for part in self.work]
 
 
 @dataclass(frozen=True, eq=False)
@@ -385,7 +394,7 @@ class Jobs:
     source: SoundReader
     damage: Located
     options: Options
-    each: Sequence[Job]
+    each: Sequence[WalkJob | ClassicalJob]
 
     @property
     def method(self) -> str:
@@ -437,8 +446,18 @@ class Jobs:
 
             return told
 
-        own = [_own(job, job.pieces(scaled(job), None)) for job in self.each]
-        return merge(*own, key=lambda piece: piece[0])
+        own: list[Pieces] = []
+        for job in self.each:
+            told = scaled(job)
+            own += [_from(start, _own(job, one.pieces(told, None))) for start, one in job.apart()]
+        merged = merge(*own, key=lambda piece: piece[0])
+        return (piece for piece in merged if piece[1].shape[1])
+
+
+def _from(start: int, pieces: Pieces) -> Pieces:
+    """The pieces, after an empty one at `start`: until their turn comes nothing of them is in memory."""
+    yield start, np.zeros((0, 0))
+    yield from pieces
 
 
 def _own(job: Job, pieces: Pieces) -> Pieces:
@@ -505,7 +524,7 @@ def prepare_bent(source: SoundReader, damage: Bent, options: Options) -> Job:
 
 def prepare_gaps(source: SoundReader, damage: Gaps, gain: float, options: Options) -> Job:
     """`prepare` for gaps, each filled in the way that suits its length."""
-    jobs: list[Job] = []
+    jobs: list[WalkJob | ClassicalJob] = []
     every = joined(gap for row in damage.gaps for gap in row)
     shortest = 0.0
     for filling in FILLINGS:
@@ -519,7 +538,7 @@ def prepare_gaps(source: SoundReader, damage: Gaps, gain: float, options: Option
         severity = max(end - first for first, end in chosen) / source.rate
         some = Within(replace(damage, severity=severity, guess=words, guessed=guess.warm), chosen)
         if filling.walk is None:
-            job = prepare(source, some, gain, replace(options, method=filling.method))
+            job = cast(ClassicalJob, prepare(source, some, gain, replace(options, method=filling.method)))
         else:
             walk = prepare_walk(source, some, gain, replace(options, walk=filling.walk))
             name = f"{filling.method} and diffusion"

@@ -16,6 +16,7 @@ from audiomend.errors import AudioWriteError, UsageError
 NAME = "audiomend.sqlite"
 State = Literal["begun", "mended", "unchanged", "failed"]
 
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)  # the latter where the message of the former is no text
 _VERSION = 1
 _TABLE = """
 CREATE TABLE files (
@@ -74,12 +75,9 @@ class Manifest:
             raise self._refusal(error) from None
         try:
             self._open()
-        except sqlite3.Error as error:
+        except (*_ERRORS, UsageError) as error:
             self._base.close()
-            raise self._refusal(error) from None
-        except UsageError:
-            self._base.close()
-            raise
+            raise error if isinstance(error, UsageError) else self._refusal(error) from None
 
     def __enter__(self) -> "Manifest":
         return self
@@ -99,8 +97,8 @@ class Manifest:
             raise UsageError(f"{self._path} was written by another version; remove it to mend all anew")
         self._base.execute("COMMIT")
 
-    def _refusal(self, error: sqlite3.Error) -> UsageError | AudioWriteError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    def _refusal(self, error: sqlite3.Error | UnicodeDecodeError) -> UsageError | AudioWriteError:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return UsageError(f"another batch is at work in {self._path.parent}; wait for it to end")
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
@@ -116,7 +114,7 @@ class Manifest:
         names = ", ".join(Row.__dataclass_fields__)
         try:
             found = self._base.execute(f"SELECT {names} FROM files WHERE output = ?", (output,)).fetchone()
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise self._refusal(error) from None
         return None if found is None else Row(*found)
 
@@ -132,7 +130,7 @@ class Manifest:
             self._base.execute(
                 f"INSERT OR REPLACE INTO files ({names}) VALUES ({marks})", tuple(values.values())
             )
-        except sqlite3.Error as error:
-            with suppress(sqlite3.Error):
+        except _ERRORS as error:
+            with suppress(*_ERRORS):
                 self._base.execute("ROLLBACK")
             raise self._refusal(error) from None

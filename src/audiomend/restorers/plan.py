@@ -30,6 +30,7 @@ from audiomend.errors import UsageError
 
 SCHEMA = "audiomend.plan/1"
 LARGEST_FILE = 1 << 26  # bytes of a plan
+LARGEST_NUMBER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,7 @@ def from_json(text: str) -> MendingPlan:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UsageError(f'The plan has no "schema": "{SCHEMA}".')
     if odd := set(content) - {"schema", "input", "stages"}:
-        raise UsageError(f"The plan has {', '.join(sorted(odd))}; it holds schema, input and stages.")
+        raise UsageError(f"The plan has {_listed(odd)}; it holds schema, input and stages.")
     size = _read(Input, content.get("input"), "input")
     if not (LOWEST_RATE <= size.rate <= HIGHEST_RATE and size.channels >= 1 and size.frames >= 1):
         raise UsageError(
@@ -299,13 +300,17 @@ def from_json(text: str) -> MendingPlan:
     return MendingPlan(size, _ordered(stages))
 
 
+def _listed(names: Iterable[str]) -> str:
+    return f"{', '.join(sorted(names)):.80}"
+
+
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
 def _stage(entry: Any, where: str, size: Input) -> Stage:
     """One stage. Settings are read as the class of their stage, then checked against the input."""
-    if not isinstance(entry, dict) or entry.get("stage") not in ORDER:
+    if not isinstance(entry, dict) or entry.get("stage") not in list(ORDER):  # it may have no hash
         raise UsageError(f"The plan's {where}.stage is missing or unknown; it is one of {', '.join(ORDER)}.")
     settings = _read(ORDER[entry["stage"]], entry.get("settings", {}), f"{where}.settings")
     stage = replace(_read(Stage, {**entry, "settings": {}}, where), settings=settings)
@@ -364,7 +369,7 @@ def _read_object(kind: Any, value: Any, where: str) -> Any:
     hints = get_type_hints(kind)
     if odd := set(content) - set(hints):
         known = ", ".join(hints) or "nothing"
-        raise UsageError(f"The plan's {where} has {', '.join(sorted(odd))}; it may hold {known}.")
+        raise UsageError(f"The plan's {where} has {_listed(odd)}; it may hold {known}.")
     needed = [f.name for f in fields(kind) if f.default is MISSING]
     if missing := [name for name in needed if name not in content]:
         raise UsageError(f"The plan's {where} has no {', '.join(missing)}.")
@@ -376,9 +381,15 @@ def _read_object(kind: Any, value: Any, where: str) -> Any:
 
 
 def _read_plain(kind: type, value: Any, where: str) -> Any:
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+    is_small = not isinstance(value, int) or abs(value) <= LARGEST_NUMBER  # others are no float
+    if kind is float and type(value) in (int, float) and is_small and isfinite(value):
         return float(value)
-    if kind is not float and type(value) is kind:
+    if kind is not float and type(value) is kind and is_small:
         return value
-    words = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+    words = {
+        float: "a number",
+        int: f"a whole number up to {LARGEST_NUMBER:,}",
+        str: "text",
+        bool: "true or false",
+    }
     raise UsageError(f"The plan's {where} is {value!r:.40}; it is {words[kind]}.")

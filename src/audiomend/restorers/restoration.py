@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomend.audio.blocks import MERGED_S, Assembly, Runs, Spill, assemble
-from audiomend.audio.file import PIPE, Survey, open_sound, sha256, survey
+from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, check_output
 from audiomend.audio.reader import Overlaid, SoundReader, blocks, by_position
@@ -198,9 +198,7 @@ def restore_file(
         residue = residue_target(request.residue, sound, target, force=request.force)
         begun = time.monotonic()
         digest = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
-        examination = Examination(sound.channels, sound.rate)
-        counted = survey(sound, [examination])
-        diagnosis = examination.diagnosis()
+        diagnosis, counted = _diagnosed(sound)
         plan = plan_of(diagnosis, request.source, digest) if request.plan is None else request.plan
         check_plan(plan, sound.name, (sound.rate, sound.channels, counted.frames), digest)
         regions = tuple(parse_intervals(request.regions, sound.rate, counted.frames))
@@ -230,6 +228,13 @@ def restore_file(
             input_sha256=digest,
             output_sha256="" if target.path is None else sha256(target.path),
         )
+
+
+def _diagnosed(sound: Sound) -> tuple[Diagnosis, Survey]:
+    """What is wrong; what the detectors hold is given up before the work begins."""
+    examination = Examination(sound.channels, sound.rate)
+    counted = survey(sound, [examination])
+    return examination.diagnosis(), counted
 
 
 def mend_stages(

@@ -1,0 +1,95 @@
+"""What a long recording of which 1 % is damaged costs through `audiomend restore`; prints time and memory.
+
+    python benchmarks/long_files.py --minutes 20 60
+
+48 kHz, stereo, 24 bits, made of the demo's phrase. Every 100 s hold 0.8 s that are clipped, three gaps of 20
+to 100 ms and five clicks. Each length has a process of its own, whose largest resident memory is told.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from audiomend.report.phrase import synthesise
+
+RATE = 48_000
+BLOCK_S = 100
+CEILING = 0.9
+LOUD = slice(round(32.2 * RATE), round(33.0 * RATE))  # of a block
+GAPS = ((11.3, 0.02), (51.6, 0.045), (81.2, 0.1))  # start and length in seconds
+CLICKS = (5.1, 22.7, 43.3, 64.9, 93.4)
+
+
+def blocks(minutes: float) -> Iterator[NDArray[np.float64]]:
+    """The damaged recording, (time, 2) at a time."""
+    phrases = [synthesise(seed)[0] for seed in range(5)]
+    draw = np.random.default_rng(0)
+    for _ in range(round(60 * minutes / BLOCK_S)):
+        x = np.concatenate([phrases[k] * draw.uniform(0.4, 0.6) for k in draw.integers(5, size=24)], axis=1)
+        x = x[:, : BLOCK_S * RATE] + 1e-5 * draw.standard_normal((2, BLOCK_S * RATE))
+        x[:, LOUD] *= 3 * CEILING / np.abs(x[:, LOUD]).max()
+        for start_s, length_s in GAPS:
+            x[:, round(start_s * RATE) : round((start_s + length_s) * RATE)] = 0
+        for at_s in CLICKS:
+            x[:, round(at_s * RATE) : round(at_s * RATE) + 8] += draw.uniform(-0.5, 0.5, 8)
+        yield np.clip(x, -CEILING, CEILING).T
+
+
+def write(path: Path, minutes: float) -> None:
+    """The damaged recording as a file."""
+    with soundfile.SoundFile(path, "w", RATE, 2, "PCM_24") as file:
+        for block in blocks(minutes):
+            file.write(block)
+
+
+def mended(source: Path, output: Path, options: list[str]) -> dict[str, object]:
+    """What `audiomend restore --json` tells, with its time and memory."""
+    command = [sys.executable, "-m", "audiomend.cli.main", "restore", str(source), str(output), "--json"]
+    begun = time.monotonic()
+    with tempfile.TemporaryFile() as told, subprocess.Popen([*command, *options], stdout=told) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        told.seek(0)
+        found = json.loads(told.read())
+    cost = {
+        "wall_s": time.monotonic() - begun,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "peak_mib": usage.ru_maxrss / 1024,
+    }
+    return {**found, **cost}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--minutes", type=float, nargs="+", default=[10.0, 20.0])
+    parser.add_argument("options", nargs="*", help="for audiomend restore, after --")
+    given = parser.parse_args()
+    print("| minutes | wall, s | CPU, s | peak, MiB | changed | stages, s |")
+    print("| ---: | ---: | ---: | ---: | ---: | --- |")
+    for minutes in given.minutes:
+        with tempfile.TemporaryDirectory() as folder:
+            source, output = Path(folder, "in.wav"), Path(folder, "out.wav")
+            write(source, minutes)
+            told = mended(source, output, ["--threads", "1", *given.options])
+        stages = ", ".join(
+            f"{one['stage']} by {one['method'] or 'nothing'} {one['seconds']:.0f}" for one in told["done"]
+        )
+        print(
+            f"| {minutes:g} | {told['wall_s']:.0f} | {told['cpu_s']:.0f} | {told['peak_mib']:.0f} |"
+            f" {told['changed']['share']:.3%} | {stages} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
