@@ -119,6 +119,26 @@ def test_the_level_of_a_spread_top_is_its_lower_edge():
     assert found.clipped == 400
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.37])
+def test_flat_tops_are_found_below_clicks_that_came_upon_them(gain):
+    x = np.clip(rumble(40000), -0.9, 1.2)
+    x[0, 500::2000] = [3, -5] * 10
+    found = find_clipping(x * gain)[0]
+    assert found.low == pytest.approx(-0.9 * gain, rel=1e-4)
+    assert found.high == pytest.approx(1.2 * gain, rel=1e-4)
+    assert found.high <= 1.2 * gain
+    assert found.low >= -0.9 * gain
+    assert found.clipped == pytest.approx(((x <= -0.9) | (x >= 1.2)).sum(), rel=2e-3)
+
+
+def test_few_samples_lie_beyond_a_top():
+    flat, slope = tops(200, 4000), np.linspace(1.1, 2, 1000)
+    loud = np.stack([slope, np.full_like(slope, 0.1)], axis=-1).reshape(1, -1)
+    several = find_clipping(np.hstack([flat, loud[:, :40]]))[0]
+    assert (several.high, several.clipped) == (pytest.approx(1, rel=1e-4), 420)
+    assert find_clipping(np.hstack([flat, loud[:, :42]]))[0].high == math.inf
+
+
 def test_a_wave_that_hardly_passes_between_its_tops_is_square_by_intention():
     square = np.tile([[1.0] * 50 + [-1.0] * 50], 100)
     few, some = square.copy(), square.copy()

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 import audiomend
+from audiomend.classical.curve import Bend
 from audiomend.detect.clicks import Click
 from audiomend.detect.diagnosis import Examination
 from audiomend.detect.dropouts import Dropout
+from audiomend.detect.finding import Finding
 from audiomend.errors import UsageError
 from audiomend.restorers.inspection import inspect_file
 from audiomend.restorers.plan import (
+    LATER,
     ORDER,
     Declick,
     Declip,
@@ -26,6 +29,7 @@ from audiomend.restorers.plan import (
     RemoveOffset,
     Span,
     Stage,
+    clicks_to_mend,
     from_json,
     plan_of,
     read_plan,
@@ -38,7 +42,13 @@ SIZE = Input("old.wav", "ab12", RATE, 2, 4 * RATE)
 PLAN = MendingPlan(
     SIZE,
     (
-        Stage("declip", Declip((-0.5, None), (0.5, 0.25), "bent", "ar"), True, 0.9, "bent, at 0.5"),
+        Stage(
+            "declip",
+            Declip((-0.5, None), (0.5, 0.25), "bent", "ar", ("straight", "tanh")),
+            True,
+            0.9,
+            "bent, at 0.5",
+        ),
         Stage("offset", RemoveOffset((0.01, 0.0))),
         Stage("declick", Declick((Span(1, 0.25, 0.2505),))),
         Stage("gaps", FillGaps((Span(0, 1.0, 1.1), Span(1, 3.0, 4.0)))),
@@ -128,6 +138,8 @@ def edited(**changes):
         ({"stages__0__wet": 1}, "stages\\[0\\] has wet"),
         ({"stages__0__reason": None}, "reason is None; it is text"),
         ({"stages__0__settings__kind": "loud"}, "it is one of hard, bent, soft"),
+        ({"stages__0__settings__curve": ["tanh"]}, "curve has 1 entries; the input has 2 channels"),
+        ({"stages__0__settings__curve": ["tanh", "sinh"]}, "it is one of tanh, arctan, root, knee, cubic"),
         ({"stages__0__settings__low": [-0.5]}, "low has 1 entries; the input has 2 channels"),
         ({"stages__0__settings__low__0": "x"}, "low\\[0\\] is 'x'; it is a number"),
         ({"stages__0__settings": {"low": [0, 0]}}, "settings has no high"),
@@ -269,3 +281,51 @@ def test_a_plan_leaves_what_is_not_sure():
     assert len(stages(clicks=many)["declick"].settings.clicks) == 8
     assert stages(clicks=few, clipping=hard)["declick"].settings == Declick()
     assert "declick" not in stages(clicks=(Click(0, 100, 110, 0.6),))
+
+
+def test_a_plan_takes_out_the_clicks_that_are_worth_the_risk():
+    """At a narrow rate all that are found: the detector asks for twice as much there."""
+    clean = audiomend.inspect(music(), RATE)
+    sure_of = [0.99] * 8 + [0.65, 0.649, 0.5]
+    clicks = tuple(Click(0, 100 * k, 100 * k + 9, sure) for k, sure in enumerate(sure_of))
+
+    def taken(rate):
+        stages = {stage.stage: stage for stage in plan_of(replace(clean, clicks=clicks, rate=rate)).stages}
+        return len(stages["declick"].settings.clicks)
+
+    assert (taken(31_999), taken(32_000), taken(44_100)) == (11, 9, 9)
+    assert clicks_to_mend(clicks, 44_100) == list(clicks[:9])
+
+
+@pytest.mark.parametrize(("confidence", "enabled"), [(0.9, True), (0.899, False)])
+def test_clicks_are_taken_out_unasked_from_nine_tenths(monkeypatch, confidence, enabled):
+    from audiomend.detect import clicks as detector
+
+    told = Finding("clicks", confidence, "some")
+    monkeypatch.setattr(detector, "finding", lambda *_, **__: told)
+    clean = replace(audiomend.inspect(music(), RATE), clicks=(Click(0, 100, 110, 0.9),))
+    assert [stage.enabled for stage in plan_of(clean).stages] == [enabled]
+
+
+def test_a_curve_stands_in_the_plan_where_nothing_is_clipped_otherwise():
+    clean = audiomend.inspect(music(), RATE)
+    left, right = clean.clipping
+    soft = replace(left, low=-0.7, high=0.7, kind="soft", confidence=0.9, bend=Bend("root", 0.7))
+    hard = replace(right, low=-0.4, high=0.4, kind="hard", confidence=0.9)
+
+    def declip(*channels):
+        return plan_of(replace(clean, clipping=channels)).stages[0].settings
+
+    assert declip(soft, right) == Declip((-0.7, None), (0.7, None), "soft", curve=("root", "straight"))
+    assert declip(soft, hard) == Declip((-0.7, -0.4), (0.7, 0.4), "hard")
+    assert declip(replace(hard, kind="bent"), hard).kind == "hard"
+    assert declip(replace(hard, kind="bent"), soft) == Declip((-0.4, -0.7), (0.4, 0.7), "bent")
+
+
+def test_clipping_hides_where_the_band_ends():
+    clean = audiomend.inspect(music(), RATE)
+    hard = tuple(replace(tops, kind="hard", low=-0.4, confidence=0.9) for tops in clean.clipping)
+    stages = plan_of(replace(clean, clipping=hard)).stages
+    assert [stage.stage for stage in stages] == ["declip", "band"]
+    assert stages[1] == Stage("band", ExtendBand(None), True, 0.5, LATER)
+    assert from_json(to_json(plan_of(replace(clean, clipping=hard)))).stages == stages

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiomend.audio import reader
 from audiomend.audio.blocks import Spill
+from audiomend.audio.file import open_sound
+from audiomend.audio.reader import Overlaid
 from audiomend.errors import Cancelled, UsageError
+from audiomend.restorers.files import wide_enough
 from audiomend.restorers.frame import Options
 from audiomend.restorers.memory import ArrayReader
-from audiomend.restorers.plan import Declick, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
-from audiomend.restorers.restoration import Overlaid, Restored, RestoreRequest, restore_file
+from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
+from audiomend.restorers.restoration import Restored, RestoreRequest, _Clamped, clicks_over, restore_file
 
 RATE = 8000
 
@@ -40,7 +44,7 @@ def restored(tmp_path: Path, x: np.ndarray, *stages: Stage, **options: object) -
     request = RestoreRequest(
         str(source),
         str(output),
-        Options(model="wiener", quality="fast", **options),  # type: ignore[arg-type]
+        Options(**{"model": "wiener", "quality": "fast", **options}),  # type: ignore[arg-type]
         plan(source, *stages),
         force=True,
     )
@@ -100,6 +104,71 @@ def test_clicks_are_not_sought_at_the_edges_of_gaps_and_of_what_was_changed(tmp_
     assert [start for start, _ in told.done[1].intervals] == [pytest.approx(6000, abs=60)]
 
 
+def test_curves_of_a_plan_are_inverted(tmp_path: Path) -> None:
+    x = 0.35 * np.sin(2 * np.pi * np.array([[200.0], [300.0]]) * np.arange(4000) / RATE)
+    y = np.stack([x[0], 0.4 * np.tanh(x[1] / 0.4)])
+    stage = Stage("declip", Declip((None, -0.4), (None, 0.4), "soft", curve=("straight", "tanh")))
+    mended, told = restored(tmp_path, y, stage)
+    np.testing.assert_array_equal(mended[0], y[0])
+    np.testing.assert_allclose(mended[1], x[1], atol=1e-12)
+    assert (told.done[0].method, told.done[0].settings) == ("inverse curve", "tanh towards 0.4")
+    flat = Stage("declip", Declip((None, -0.4), (None, 0.4), "soft", curve=("straight", "straight")))
+    assert restored(tmp_path, y, flat)[1].changed == 0
+
+
+def beeps() -> np.ndarray:
+    """Two sinusoids that swell: (2, 8000)."""
+    time = np.arange(8000) / RATE
+    return (
+        0.4
+        * np.sin(2 * np.pi * np.array([[200.0], [331.0]]) * time)
+        * (1 + 0.5 * np.sin(2 * np.pi * 3 * time))
+    )
+
+
+def test_clicks_upon_clipped_tops_are_taken_out_first(tmp_path: Path) -> None:
+    x = beeps()
+    y = np.clip(x, -0.3, 0.3)
+    y[0, [1000, 1001, 1002]] = [0.9, -0.8, 0.6]
+    stage = Stage("declip", Declip((-0.3, -0.3), (0.3, 0.3)))
+    mended, told = restored(tmp_path, y, stage)
+    plain, _ = restored(tmp_path, np.clip(x, -0.3, 0.3), stage)
+    np.testing.assert_array_equal(mended[1], plain[1])
+    assert np.abs(mended[0, 990:1010]).max() < 0.61
+    assert np.square(mended - x).sum() < 1.5 * np.square(plain - x).sum()
+    assert told.done[0].method == "ar at 1 click, diffusion"
+    half, _ = restored(tmp_path, y, stage, strength=0.5)
+    np.testing.assert_allclose(half, (y + mended) / 2, atol=1e-12)
+
+
+def test_what_is_put_in_place_of_a_click_does_not_pass_the_levels() -> None:
+    samples = np.array([[-0.5, -0.2, 0.2, 0.5], [-0.5, -0.2, 0.2, 0.5]])
+    with Spill(2, np.float64) as spill:
+        clamped = _Clamped(spill, Declip((-0.3, None), (None, 0.4)))
+        clamped.add(10, samples, np.ones(samples.shape, np.bool_))
+        assert spill.read(10, 14).tolist() == [[-0.3, -0.2, 0.2, 0.5], [-0.5, -0.2, 0.2, 0.4]]
+
+
+def test_the_longest_gap_decides_which_methods_can_be(tmp_path: Path) -> None:
+    gaps = FillGaps((Span(0, 0.1, 0.11), Span(0, 0.5, 0.7), Span(1, 0.3, 0.31)), "janssen")
+    with pytest.raises(UsageError, match=r"one here lasts 0\.200 s"):
+        restored(tmp_path, beeps(), Stage("gaps", gaps), quality=None, model=None)
+
+
+def test_clicks_are_told_from_the_edges_of_tops() -> None:
+    y = np.clip(beeps(), -0.3, 0.3)
+    settings = Declip((-0.3, -0.3), (0.3, 0.3))
+    assert clicks_over(settings, ArrayReader(y, RATE)) == []
+    y[0, 1000] = 0.302  # within the level's tolerance
+    assert clicks_over(settings, ArrayReader(y, RATE)) == []
+    y[0, 1000] = 0.304
+    assert (0, 1000) in {(k.channel, k.start) for k in clicks_over(settings, ArrayReader(y, RATE))}
+    y[1, 2000] = -0.7
+    assert (1, 2000) in {(k.channel, k.start) for k in clicks_over(settings, ArrayReader(y, RATE))}
+    below = Declip((-0.3, None), (None, None))
+    assert clicks_over(below, ArrayReader(y, RATE)) == []
+
+
 def test_nothing_to_do_is_nothing_done(tmp_path: Path) -> None:
     x = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 5000))
     y, told = restored(tmp_path, x)
@@ -145,3 +214,23 @@ def test_it_says_what_it_will_do_before_it_does(tmp_path: Path) -> None:
 
     restore_file(RestoreRequest(str(source), str(output), plan=asked), announce)
     assert told == [(5000, asked, [OFFSET], False)]
+
+
+@pytest.mark.parametrize(
+    ("subtype", "wide"),
+    [("PCM_16", False), ("PCM_24", False), ("FLOAT", False), ("DOUBLE", True), ("PCM_32", True)],
+)
+def test_mended_samples_are_as_fine_as_those_of_the_file(tmp_path: Path, subtype: str, wide: bool) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros(100), RATE, subtype)
+    with open_sound(str(tmp_path / "in.wav")) as sound:
+        assert wide_enough(sound) is (np.float64 if wide else np.float32)
+
+
+def test_clicks_at_the_edge_of_a_block_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "BLOCK_VALUES", 30_000)
+    draw = np.random.default_rng(0)
+    x = 0.2 * np.sin(2 * np.pi * 200 * np.arange(90_000) / 44_100) + 1e-4 * draw.standard_normal(90_000)
+    x[[30_005, 59_990]] += 0.05
+    x[70_000] = 0.9
+    found = clicks_over(Declip((-0.3,), (0.3,)), ArrayReader(x[None], 44_100))
+    assert [click.start for click in found] == [30_005, 59_990, 70_000]

@@ -76,6 +76,96 @@ def test_extend_replaces_only_the_band_above() -> None:
     assert 20 * np.log10(np.linalg.norm(difference) / np.linalg.norm(np.fft.rfft(x))) < -50
 
 
+def swelling(rate: int = RATE) -> np.ndarray:
+    t = np.arange(2 * rate) / rate
+    x = sum(np.sin(2 * np.pi * hz * t + hz) for hz in (200, 331, 770)) * np.sin(np.pi * t / 2)
+    return 0.15 * x + 1e-4 * np.random.default_rng(0).standard_normal(len(t))
+
+
+def test_soft_clipping_is_inverted_and_its_flat_tops_are_mended() -> None:
+    x = swelling()
+    gentle = audiomend.declip(0.4 * np.tanh(x / 0.4), RATE)
+    assert np.abs(gentle - x).max() < 0.01
+    hard = 0.05 * np.tanh(x / 0.05)
+    mended = audiomend.declip(hard, RATE, model="wiener", steps=3)
+    flat = np.abs(hard) > 0.05 * 0.9984  # where the slope of the inverse is 300
+    assert 0.05 < flat.mean() < 0.5
+    np.testing.assert_allclose(mended[~flat], x[~flat], atol=0.01)
+    assert np.square(mended - x)[flat].sum() < 0.2 * np.square(hard - x)[flat].sum()
+    assert (np.abs(mended[flat]) >= 0.05 * np.arctanh(0.998)).all()
+
+
+def test_soft_clipping_is_mended_in_its_channel_and_region_by_its_share() -> None:
+    x = np.stack([swelling(), 0.4 * np.tanh(swelling() / 0.4)])
+    whole = audiomend.declip(x, RATE)
+    np.testing.assert_array_equal(whole[0], x[0])
+    half = audiomend.declip(x, RATE, strength=0.5, regions=[(0.5, 1.0)])
+    np.testing.assert_array_equal(half[:, :4000], x[:, :4000])
+    np.testing.assert_array_equal(half[:, 8000:], x[:, 8000:])
+    np.testing.assert_allclose(half[:, 4000:8000], (x + whole)[:, 4000:8000] / 2, rtol=1e-12)
+
+
+def damaged(channels: int | None = None, dtype: type = np.float64) -> np.ndarray:
+    """Clipped, and a gap in it."""
+    x = clipped(channels)
+    x[..., 4000:4080] = 0
+    return (np.rint(x * 32767) if dtype == np.int16 else x).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+@pytest.mark.parametrize("channels", [None, 2])
+def test_restore_gives_back_the_same_kind_and_a_report(dtype: type, channels: int | None) -> None:
+    x = damaged(channels, dtype)
+    before = x.copy()
+    y, told = audiomend.restore(x, RATE, model="wiener", quality="fast")
+    np.testing.assert_array_equal(x, before)
+    assert isinstance(y, np.ndarray)
+    assert (y.shape, y.dtype) == (x.shape, x.dtype)
+    assert [done.stage.stage for done in told.done if done.changed] == ["declip", "gaps"]
+    assert {f.damage for f in told.diagnosis.findings if f.is_found} >= {"clipping", "gaps"}
+    assert y[..., 4000:4080].any()
+    lost = (x >= x.max()) | (x <= x.min())
+    lost[..., 4000:4080] = True
+    np.testing.assert_array_equal(y[~lost], x[~lost])
+    if dtype == np.float64:
+        assert told.changed == (y != x).sum()
+        energy = np.square(y - x).sum() / np.square(x).sum()
+        assert told.residue_db == pytest.approx(10 * np.log10(energy))
+        assert told.intervals[0][0] == np.flatnonzero((y != x).reshape(-1, RATE).any(axis=0))[0]
+
+
+def test_restore_leaves_a_whole_sound_to_the_bit() -> None:
+    x = 0.3 * np.random.default_rng(0).standard_normal((2, RATE)).astype(np.float32)
+    y, told = audiomend.restore(torch.from_numpy(x), RATE)
+    assert isinstance(y, torch.Tensor)
+    np.testing.assert_array_equal(y.numpy(), x)
+    assert (told.done, told.changed, told.residue_db) == ((), 0, -np.inf)
+
+
+def test_restore_does_the_stages_of_its_plan_that_are_asked_for() -> None:
+    x = damaged()
+    fast = {"model": "wiener", "quality": "fast"}
+    gap, told = audiomend.restore(x, RATE, only=["gaps"], **fast)
+    assert [stage.stage for stage in told.left] == ["declip", "band"]
+    outside = np.r_[0:4000, 4080:RATE]
+    np.testing.assert_array_equal(gap[outside], x[outside])
+    same, _ = audiomend.restore(x, RATE, skip=["declip"], plan=told.plan, **fast)
+    np.testing.assert_array_equal(same, gap)
+    outer, told = audiomend.restore(x, RATE, regions=[(0.0, 0.5)], **fast)
+    np.testing.assert_array_equal(outer[4000:], x[4000:])
+    assert told.changed > 0
+    assert audiomend.restore(x, RATE, strength=0.0, **fast)[1].changed == 0
+    with pytest.raises(UsageError, match=r"made for another file"):
+        audiomend.restore(x[:-1], RATE, plan=told.plan)
+    with pytest.raises(UsageError, match="The stage bend is unknown"):
+        audiomend.restore(x, RATE, only=["bend"])
+    shares: list[tuple[str, float]] = []
+    audiomend.restore(x, RATE, progress=lambda stage, share: shares.append((stage.stage, share)), **fast)
+    assert {name for name, share in shares if share == 1} == {"declip", "gaps", "band"}
+    with pytest.raises(Cancelled):
+        audiomend.restore(x, RATE, progress=lambda stage, share: False, **fast)
+
+
 @pytest.mark.parametrize("verb", ["declip", "inpaint", "extend"])
 @pytest.mark.parametrize(
     "x", [np.zeros(500), np.zeros((3, 1)), np.full((2, 900), 0.0)], ids=["zeros", "one", "two"]

@@ -12,7 +12,7 @@ from audiomend.errors import AudiomendError, Cancelled
 
 if TYPE_CHECKING:
     from audiomend.models.prior import load as load_model
-    from audiomend.restorers.arrays import declick, declip, extend, inpaint, mend_blocks
+    from audiomend.restorers.arrays import declick, declip, extend, inpaint, mend_blocks, restore
     from audiomend.restorers.generation import generate
     from audiomend.restorers.inspection import inspect
     from audiomend.restorers.inverse import invert
@@ -32,6 +32,7 @@ __all__ = [
     "invert",
     "load_model",
     "mend_blocks",
+    "restore",
     "tune_process",
 ]
 
@@ -44,6 +45,7 @@ _LAZY = {
     "inspect": ("audiomend.restorers.inspection", "inspect"),
     "invert": ("audiomend.restorers.inverse", "invert"),
     "mend_blocks": ("audiomend.restorers.arrays", "mend_blocks"),
+    "restore": ("audiomend.restorers.arrays", "restore"),
     "load_model": ("audiomend.models.prior", "load"),
     "tune_process": ("audiomend.tuning", "tune_process"),
 }

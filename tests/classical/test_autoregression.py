@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from audiomend.classical.ar_declip import DEFAULT, PUBLISHED, SHORTER, ArDeclip, declipped
-from audiomend.classical.autoregression import LONG, approached, burg, least_residual, lpc
+from audiomend.classical.autoregression import approached, burg, least_residual, lpc
 from audiomend.classical.janssen import Janssen, interpolated
 from audiomend.classical.thresholding import SOFT, USUAL, thresholded
 from audiomend.errors import UsageError
@@ -98,16 +98,17 @@ def test_rows_that_miss_different_numbers_equal_the_dense_least_squares():
 
 
 def test_long_gaps_equal_the_dense_solution_alone_and_beside_others():
-    time = LONG + 300
-    x = noise(4, time)
-    missing = torch.zeros(4, time, dtype=torch.bool)
-    missing[:, 100 : 100 + LONG] = True
+    time, length = 1324, 1024
+    x = noise(5, time)
+    missing = torch.zeros(5, time, dtype=torch.bool)
+    missing[:, 100 : 100 + length] = True
     missing[1, 20] = True  # not one gap any more
     missing[2, 100] = False  # shorter
     missing[3, :100] = True  # from the first sample on
-    a = torch.cat([torch.ones(4, 1), 0.3 * noise(4, 6, seed=5)], dim=-1).double()
+    missing[4, :10] = True
+    a = torch.cat([torch.ones(5, 1), 0.3 * noise(5, 6, seed=5)], dim=-1).double()
     restored = least_residual(x, missing, a)
-    for row in range(4):
+    for row in range(5):
         b = torch.nn.functional.conv1d(a[row][None, None], a[row][None, None], padding=6)[0, 0]
         lags = torch.arange(time)[:, None] - torch.arange(time)
         matrix = torch.where(lags.abs() <= 6, b[(lags + 6).clamp(0, 12)], 0)
@@ -132,14 +133,14 @@ def test_conjugate_gradients_approach_the_least_residual():
 
 
 def test_the_model_itself_makes_the_gradients_short():
-    """Poles near the circle: without the inverse of the spectrum, some 20 steps would get nowhere."""
+    """Poles near the circle: without the inverse of the magnitude, eight steps would get nowhere."""
     a = burg(sinusoids(2000)[None] + 1e-3 * noise(1, 2000), 12, torch.tensor([2000]))
     x = sinusoids(400)[None]
     missing = torch.zeros_like(x, dtype=torch.bool)
     missing[0, 100:300:2] = True
     damaged = torch.where(missing, 0.9 * x, x)
     exact = least_residual(damaged, missing, a)
-    assert (approached(damaged, missing, a, 20) - exact).norm() < 0.05 * (damaged - exact).norm()
+    assert (approached(damaged, missing, a, 8) - exact).norm() < 5e-4 * (damaged - exact).norm()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_clipping_equals_that_of_the_published_code():
 
 
 def test_the_default_is_as_good_and_its_settings_are_those_that_were_chosen():
-    assert ArDeclip(512, 8192, 2, 75, 100, True) == DEFAULT
+    assert ArDeclip(512, 8192, 2, 75, 50, True) == DEFAULT
     assert ArDeclip(512, 8192, 5, 0, 0, False) == PUBLISHED
     assert SHORTER == 4
     golden = np.load(GOLDEN)

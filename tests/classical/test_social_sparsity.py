@@ -117,6 +117,10 @@ def test_the_local_sum_mirrors_its_edges() -> None:
     x = torch.tensor([[1.0, 2, 4, 8]])
     assert torch.equal(local_sum(x, 3, 1), torch.tensor([[4.0, 7, 14, 20]]))
     assert torch.equal(local_sum(x.T, 7, 0), torch.tensor([[22.0, 26, 28, 29]]).T)
+    wide = noise(2, 20)
+    for size in (11, 15):
+        inner = wide.unfold(1, size, 1).sum(-1)
+        torch.testing.assert_close(local_sum(wide, size, 1)[:, size // 2 : -(size // 2)], inner)
 
 
 def test_a_clipped_sample_is_fine_beyond_its_level_whatever_its_sign() -> None:

@@ -93,7 +93,7 @@ def test_every_sound_is_mended(verb: str, name: str, cli: Callable, write: Calla
 def test_no_damage_found_is_a_copy(cli: Callable, write: Callable, tmp_path: Path) -> None:
     source, output = write("in.wav", hiss()), tmp_path / "out.wav"
     told = {
-        "declip": "no hard clipping was found, so {}; --clip-level sets a level by hand",
+        "declip": "no clipping was found, so {}; --clip-level sets a level by hand",
         "inpaint": "no gap of digital silence was found, so {}; --gap names one by hand",
         "extend": "no clear edge was found where the sound ends, so {}; --cutoff-hz sets one by hand",
     }
@@ -111,14 +111,14 @@ def test_nothing_found_on_a_terminal_is_said_once(
 ) -> None:
     monkeypatch.setattr(console, "is_interactive", lambda: True)
     said = " ".join(cli("declip", write("in.wav", tone()), tmp_path / "out.wav", *QUICK).err.split())
-    assert said.count("no hard clipping was found") == 1
+    assert said.count("no clipping was found") == 1
     assert said.count("out.wav") == 1
 
 
 def test_what_is_encoded_again_is_no_copy(cli: Callable, write: Callable, tmp_path: Path) -> None:
     output = tmp_path / "out.ogg"
     result = cli("declip", write("in.wav", tone()), output, *QUICK)
-    assert f"no hard clipping was found, so nothing was mended in {output};" in result.err
+    assert f"no clipping was found, so nothing was mended in {output};" in result.err
     assert "copy" not in result.err
     again = cli("declip", output, tmp_path / "again.ogg", *QUICK)
     assert "so nothing was mended in" in again.err

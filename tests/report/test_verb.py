@@ -140,7 +140,7 @@ def test_the_facts(tmp_path: Path) -> None:
 
 def test_nothing_found_is_said(tmp_path: Path) -> None:
     page = mended(tmp_path, tone(), "declip")
-    assert page.lead == "No hard clipping was found. Nothing was changed."
+    assert page.lead == "No clipping was found. Nothing was changed."
     assert page.intervals == []
     assert page.facts["Model"] == "none was needed"
     render(page)

@@ -16,6 +16,8 @@ from audiomend.errors import AudioReadError
 
 Array = NDArray[Any]
 
+BLOCK_VALUES = 1 << 18  # samples read at a time
+
 # AU is not among them: where its header tells a wrong offset, reading and seeking start at other bytes.
 _SEEKING = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "CAF")
 
@@ -37,6 +39,25 @@ class SoundReader(Protocol):
     def read(self, start: int, stop: int) -> Array:
         """(channels, stop - start) float64, full scale 1; 0 <= start <= stop <= frames."""
         ...
+
+
+class Overlaid:
+    """A signal through changes to it."""
+
+    def __init__(self, source: SoundReader, changes: Spill) -> None:
+        self.rate, self.channels, self.frames = source.rate, source.channels, source.frames
+        self._source, self._changes = source, changes
+
+    def read(self, start: int, stop: int) -> Array:
+        """(channels, stop - start) float64."""
+        changes = self._changes.read(start, stop)
+        return np.where(np.isnan(changes), self._source.read(start, stop), changes)
+
+
+def blocks(source: SoundReader) -> list[tuple[int, int]]:
+    """Start and stop of the blocks that a signal is read in from end to end."""
+    step = max(1, BLOCK_VALUES // source.channels)
+    return [(start, min(start + step, source.frames)) for start in range(0, source.frames, step)]
 
 
 class _Seeking:

@@ -33,7 +33,7 @@ class ArDeclip:
     frame: int = 8192
     iterations: int = 2
     start: int = 75
-    gradients: int = 100
+    gradients: int = 50
     consistent: bool = True
 
     def __post_init__(self) -> None:

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
-from scipy.linalg import solve_toeplitz, solveh_banded
+from scipy.linalg import LinAlgError, solveh_banded
 from torch import Tensor
 
-CONDITION = 1e-9  # least share of the greatest power that is inverted
-LONG = 1024  # samples of a gap from which on Levinson's recursion is faster by far
-WIDE = 2  # bands of a matrix of several gaps that is solved as one, not as a band
+CONDITION = 1e-9  # least share of the greatest magnitude that is inverted
+WIDE = 2  # bands of a matrix that is solved as one, not as a band
 MATRIX_ELEMENTS = 1 << 22  # of the normal matrices held at a time, unless a single one is larger
 
 
@@ -75,10 +74,11 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     """x with the missing samples that make the energy of a * x least, the sum going over the whole line.
 
     They solve B_mm x_m = -B_mo x_o with B[i, j] = b[|i - j|] and b the autocorrelation of a (Janssen et
-    al. 1986). The right side is the known part filtered twice, by two FFTs. For a long gap B_mm is Toeplitz:
-    Levinson's recursion. That of several is a band, since b ends after the order and the i-th and the j-th
-    missing sample are at least |i - j| apart. Other rows are solved together with those that miss about as
-    many samples, each matrix filled up with ones on its diagonal.
+    al. 1986). The right side is the known part filtered twice, by two FFTs. Rows are solved together with
+    those that miss about as many samples, each matrix filled up with ones on its diagonal. Where many more
+    are missing than the order, the matrix is a band, since b ends after the order and the i-th and the j-th
+    missing sample are at least |i - j| apart: time and memory grow with their number, not with its third and
+    second power.
 
     Args:
         x: (rows, time) real.
@@ -97,15 +97,11 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     b[:, : order + 1] = _autocorrelation(a)[:, :time]
 
     out, counts = x.clone(), missing.sum(dim=-1)
-    for row in ((counts >= LONG) & (_runs(missing) == 1)).nonzero()[:, 0].tolist():
+    is_band = counts > WIDE * (order + 1)
+    for row in is_band.nonzero()[:, 0].tolist():
         gap = missing[row]
-        out[row, gap] = _toeplitz(b[row, : int(counts[row])], right[row, gap], x[row, gap])
-        counts[row] = 0
-    for row in (counts > max(LONG, WIDE * (order + 1))).nonzero()[:, 0].tolist():
-        gaps = missing[row]
-        out[row, gaps] = _banded(b[row, : order + 1], gaps, right[row, gaps], x[row, gaps])
-        counts[row] = 0
-    for rows, count in _alike(counts):
+        out[row, gap] = _filled_as_band(x[row, gap], gap, b[row, : order + 1], right[row, gap])
+    for rows, count in _alike(torch.where(is_band, 0, counts)):
         out[rows] = _filled(x[rows], missing[rows], b[rows], right[rows], count)
     return out
 
@@ -131,17 +127,11 @@ def _filled(x: Tensor, missing: Tensor, b: Tensor, right: Tensor, count: int) ->
     return x.scatter(-1, places, torch.where(solved, values, x.gather(-1, places)))
 
 
-def _toeplitz(b: Tensor, right: Tensor, x: Tensor) -> Tensor:
-    """The solution of a Toeplitz matrix with the first row b; x where it is singular."""
-    try:
-        values = torch.from_numpy(solve_toeplitz(b.numpy(force=True), right.numpy(force=True))).to(x)
-    except np.linalg.LinAlgError:
-        return x
-    return torch.where(values.isfinite(), values, x)
+def _filled_as_band(x: Tensor, missing: Tensor, b: Tensor, right: Tensor) -> Tensor:
+    """The missing samples of one row by a Cholesky factor of the lower band; x where it has none.
 
-
-def _banded(b: Tensor, missing: Tensor, right: Tensor, x: Tensor) -> Tensor:
-    """The solution for the missing samples of a row, by the factor of the band; x where it has none."""
+    x, right: (count,). missing: (time,) bool. b: (order + 1,).
+    """
     places = missing.nonzero()[:, 0].numpy(force=True)
     padded = np.append(b.numpy(force=True), 0)  # beyond the order
     band = np.zeros((len(b), len(places)), padded.dtype, order="F")  # as LAPACK takes it, without a copy
@@ -149,30 +139,26 @@ def _banded(b: Tensor, missing: Tensor, right: Tensor, x: Tensor) -> Tensor:
         lags = places[k:] - places[: len(places) - k]
         band[k, : len(lags)] = padded[np.minimum(lags, len(b))]
     try:
-        solved = solveh_banded(band, right.numpy(force=True), overwrite_ab=True, lower=True)
-    except (np.linalg.LinAlgError, ValueError):  # the latter where something in it is not finite
+        values = solveh_banded(
+            band, right.numpy(force=True), lower=True, overwrite_ab=True, check_finite=False
+        )
+    except (LinAlgError, ValueError):
         return x
-    values = torch.from_numpy(solved).to(x)
-    return torch.where(values.isfinite(), values, x)
-
-
-def _runs(missing: Tensor) -> Tensor:
-    """(rows,) how many gaps there are."""
-    return missing[:, 0] + (missing[:, 1:] & ~missing[:, :-1]).sum(dim=-1)
+    return torch.from_numpy(values).to(x) if np.isfinite(values).all() else x
 
 
 def approached(x: Tensor, missing: Tensor, a: Tensor, steps: int) -> Tensor:
-    """`least_residual` by conjugate gradients that begin at x: near it in 100 steps from a good start.
+    """`least_residual` by conjugate gradients that begin at x: near it in 50 steps from a good start.
 
-    Both the matrix and what comes near its inverse, the autocorrelation of the modelled process, are
-    Toeplitz: two FFTs of all rows for each product.
+    The matrix is a Toeplitz one without the rows of known samples; two FFTs of all rows for each product. It
+    is preconditioned by the Toeplitz matrix of 1 / |a|, which took half of the steps of 1 / |a|².
 
     Args, Returns: as `least_residual`; all missing samples of x are a start.
     """
     time = x.shape[-1]
     size = next_fast_len(time + a.shape[-1] - 1, real=True)
-    power = torch.fft.rfft(a, size).abs().square()
-    inverse = 1 / (power + CONDITION * power.amax(dim=-1, keepdim=True))
+    magnitude = torch.fft.rfft(a, size).abs()
+    power, inverse = magnitude.square(), 1 / (magnitude + CONDITION * magnitude.amax(dim=-1, keepdim=True))
     free = missing.to(x.dtype)
 
     def filtered(v: Tensor, response: Tensor) -> Tensor:

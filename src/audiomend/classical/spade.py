@@ -56,7 +56,7 @@ class Spade:
 
 PUBLISHED = Spade()
 DEFAULT = Spade(redundancy=1, step=4, rms=0.15, dtype=torch.float32, untouched=False)
-HEAVY = replace(DEFAULT, redundancy=2, step=2)  # where most samples are clipped: 2 to 3 dB at 1 dB
+HEAVY = replace(DEFAULT, redundancy=2, step=2)  # most samples clipped: 0.5 to 4 dB at 1 dB
 
 
 @dataclass(frozen=True, eq=False)

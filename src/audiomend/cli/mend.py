@@ -74,9 +74,10 @@ def declip(
         ),
     ] = None,
 ) -> None:
-    """Restore the peaks that hard clipping cut off.
+    """Restore the peaks that clipping cut off, or the sound that a curve has bent.
 
-    Samples that are not clipped stay as they are, to the bit.
+    Where it was clipped hard, samples that are not clipped stay as they are, to the bit. Soft clipping, as a
+    valve or a tape does it, moves every loud sample: its curve is found and inverted.
     """
     _mend("declip", names, settings, method, clip_level=clip_level)
 

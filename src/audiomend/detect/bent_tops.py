@@ -1,17 +1,14 @@
-"""Clipping whose tops are no longer flat: filtered or coded since, or bent by a soft curve from the start.
+"""Clipping whose tops are no longer flat: filtered or coded since.
 
 The amplitudes of sound thin out towards the largest. A clipper piles up at its level what would have lain
 beyond, and a filter, a resampler or a lossy codec spreads the pile by some per cent: a mode of the density of
 amplitudes that only clipping makes. A lone sinusoid lingers at its crest too: its topmost 3 % are
-acos(0.97) / 0.03 = 8.2 dense, and 15 % below the crest 1 / √(1 − 0.85²) = 1.9, which is 4.3 times less. If
-the pile ends with the largest amplitude, nothing overshot it: the curve of a soft clipper, else a level that
-was cut and then disturbed.
-A soft curve that is driven so gently that it makes no pile is not found.
+acos(0.97) / 0.03 = 8.2 dense, and 15 % below the crest 1 / √(1 − 0.85²) = 1.9, which is 4.3 times less.
+A hard-driven curve makes a pile, too; `bends` tells curves.
 """
 
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +21,6 @@ FEWEST = 60  # samples of a mode
 PRIOR = 3.0  # samples that are added below a mode, where there may be none
 TAIL = 2  # bins below a mode that belong to the pile
 DENSER, CERTAIN = 4.5, 9.0  # times the density below: found, and certain
-SOFT_BINS = 2  # a pile within so many bins of the maximum is that of a soft curve
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,6 @@ class BentTop:
     Attributes:
         low, high: levels of the piles; -inf and inf for a polarity without one.
         share: of the samples, those at or beyond them.
-        kind: bent, a level that was cut and disturbed since, or soft.
         density: of the denser pile, relative to what lies below it.
         confidence: 0 to 1; it is clipping from 0.5, where the pile is 4.5 times as dense.
     """
@@ -42,7 +37,6 @@ class BentTop:
     low: float
     high: float
     share: float
-    kind: Literal["bent", "soft"]
     density: float
     confidence: float
 
@@ -74,13 +68,11 @@ class BentTopDetector:
     def _verdict(self, counts: NDArray[np.float64]) -> BentTop:
         low, high = self._pile(counts[0]), self._pile(counts[1])
         found = [pile for pile in (low, high) if pile.density >= DENSER]
-        kind = "soft" if found and all(pile.is_last for pile in found) else "bent"
         density = max(low.density, high.density)
         return BentTop(
             -low.level if low in found else -inf,
             high.level if high in found else inf,
             sum(pile.count for pile in found) / max(self._samples, 1),
-            kind,
             density,
             float(np.interp(density, (1, DENSER, CERTAIN), (0, 0.5, 1))),
         )
@@ -89,7 +81,7 @@ class BentTopDetector:
         """The densest mode of one polarity."""
         occupied = np.flatnonzero(counts)
         if not len(occupied):
-            return _Pile(0.0, 0.0, 0.0, False)
+            return _Pile(0.0, 0.0, 0.0)
         last = int(occupied[-1])
         first = max(last - SEARCHED - COMPARED[1] - SMOOTH, 0)
         part = counts[first : last + 1 + SMOOTH]
@@ -101,23 +93,21 @@ class BentTopDetector:
         at = np.arange(max(last - SEARCHED, far) - first, last - first + 1)
         at = at[at >= far]
         if not len(at):
-            return _Pile(0.0, 0.0, 0.0, False)
+            return _Pile(0.0, 0.0, 0.0)
         least = np.lib.stride_tricks.sliding_window_view(below, far - near).min(axis=1)[at - far]
         ratio = density[at] / least
         best = int(at[int(ratio.argmax())])
         level = float(np.exp((first + best + 0.5 + self._first) * RATIO))
-        is_last = last - first - best <= SOFT_BINS
-        return _Pile(level, float(ratio.max()), float(part[best - TAIL :].sum()), is_last)
+        return _Pile(level, float(ratio.max()), float(part[best - TAIL :].sum()))
 
 
 @dataclass(frozen=True)
 class _Pile:
-    """A mode among the amplitudes: its level, relative density, samples, and whether nothing lies beyond."""
+    """A mode among the amplitudes: its level, relative density, and samples."""
 
     level: float
     density: float
     count: float
-    is_last: bool
 
 
 def _around(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:

@@ -40,7 +40,7 @@ JOIN_S = 1.8e-4  # parts of a click are this near to each other
 LONGEST_S = 0.002
 THRESHOLD, NARROW_THRESHOLD = 10.0, 20.0  # deviations of either side that a click stands out by
 NARROW_HZ = 32_000  # rates below it
-CLEAR = 0.75  # confidence from which a click counts towards the verdict on a whole sound
+CLEAR, NARROW_CLEAR = 0.75, 0.6  # confidence from which a click counts towards the verdict on a whole sound
 BESIDE_S = 0.001  # a click that is this near to the end of a gap is that end
 LOWEST_HZ = 8_000  # at lower rates a click has no width
 WHITE_SHARE = 1e-8  # of a frame's energy: a model that follows an empty band deeper hears a codec's rounding
@@ -262,9 +262,10 @@ def _merged(found: list[tuple[int, int, int, float]]) -> list[tuple[int, int, in
     return merged
 
 
-def finding(clicks: tuple[Click, ...], seconds: float, is_clipped: bool) -> Finding:
+def finding(clicks: tuple[Click, ...], seconds: float, sample_rate: float, is_clipped: bool) -> Finding:
     """The verdict in words on the clicks of so long a sound: a few clear ones in a minute are enough."""
-    clear = sum(max(click.confidence - CLEAR, 0) / (1 - CLEAR) for click in clicks)
+    least = CLEAR if sample_rate >= NARROW_HZ else NARROW_CLEAR
+    clear = sum(max(click.confidence - least, 0) / (1 - least) for click in clicks)
     weight = clear / (1 + seconds / 60)
     facts = {"count": len(clicks), "per_second": round(len(clicks) / max(seconds, 1e-9), 3)}
     if is_clipped:  # a flat top ends as suddenly as a click

@@ -3,7 +3,8 @@
 A flat top is a spike in the histogram of the largest values, made of neighbouring samples. A smooth crest is
 no spike: near it a sinusoid of amplitude a spends a time of √(d / a) within the distance d, so the interval
 just below the crest holds no more samples than the three intervals of that width below it, whatever the
-width. Peaks that a limiter brought to one height touch it with single samples, not with neighbours.
+width. Peaks that a limiter brought to one height touch it with single samples, not with neighbours. If the
+largest values are no top, the densest ones may be, below a few that clicks put there later.
 
 Not found: tops that a filter, a resampler or a lossy codec has bent after the clipping, and tops below a
 louder stretch of the same channel.
@@ -16,7 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATIO = 1e-4  # relative width of a bin of the histogram: one 16-bit step at a third of full scale
-DEPTH = int(log(2) / RATIO)  # bins kept, from the largest value down to half of it
+DEEPEST = 8  # times a level that clicks may overshoot it
+DEPTH = int(log(DEEPEST) / RATIO)  # bins kept, from the largest value down
+MODE = 8  # bins of the densest values
+FRINGE = 0.05  # of their count: bins above them that belong to the same top
+OVERSHOOTS = 0.05  # most samples beyond a top, relative to it
 WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)  # of a top in bins: up to 1.3 %, room for dither
 CERTAIN = 0.75  # confidence from which a top counts as clipped: three times the neighbourhood
 DOUBT = 8  # samples that a top must outweigh even if its neighbourhood is empty
@@ -57,7 +62,7 @@ class _Peaks:
         largest = float(x.max(initial=0.0))
         if largest > self.maximum:
             self._raise(largest)
-        if largest <= self.maximum / 2 or largest == 0:
+        if largest <= self.maximum / DEEPEST or largest == 0:
             return
         self.at_maximum += int((x == self.maximum).sum())
         self.values += self._count(x)
@@ -71,30 +76,53 @@ class _Peaks:
         self.maximum, self.at_maximum = largest, 0
 
     def _count(self, x: NDArray[np.float64]) -> NDArray[np.int64]:
-        large = x[x > self.maximum / 2]
+        large = x[x > self.maximum / DEEPEST]
         below = _bin(self.maximum) - np.floor(np.log(large) / RATIO).astype(np.int64)
         return np.bincount(below[below < DEPTH], minlength=DEPTH)
 
     def top(self) -> tuple[float, float, int]:
-        """Confidence that the largest values are a flat top, its level and its number of samples."""
-        width = max(WIDTHS, key=self._share)
-        count, slopes = int(self.values[:width].sum()), int(self.values[width:].sum())
-        if slopes <= SLOPES * count:
-            return 0.0, inf, 0
-        if self.at_maximum >= EXACT * count:
-            return self._share(width), self.maximum, self.at_maximum
-        return self._share(width), exp((_bin(self.maximum) - width + 1) * RATIO), count
+        """Confidence that the largest values, or those below some overshoots, are a flat top, its level and
+        the number of samples at or beyond it."""
+        largest = self._top_at(0)
+        first = self._densest()
+        if largest[0] >= CERTAIN or first == 0:
+            return largest
+        confidence, level, count = self._top_at(first)
+        beyond = int(self.values[:first].sum())
+        if confidence < CERTAIN or beyond > OVERSHOOTS * count:
+            return largest
+        return confidence, level, count + beyond
 
-    def _share(self, width: int) -> float:
-        """Share of the neighbours within this width of the maximum among all samples of the neighbourhood.
+    def _densest(self) -> int:
+        """First bin of the densest values."""
+        sums = np.convolve(self.values, np.ones(MODE, np.int64), "valid")
+        first = int(sums.argmax())
+        occupied = self.values > FRINGE * sums[first]
+        while first > 0 and occupied[first - 1]:
+            first -= 1
+        return first + int(np.argmax(occupied[first : first + MODE]))
+
+    def _top_at(self, first: int) -> tuple[float, float, int]:
+        """The same for the values from a bin on."""
+        width = max(WIDTHS, key=lambda width: self._share(first, width))
+        share = self._share(first, width)
+        count = int(self.values[first : first + width].sum())
+        if self.values[first + width :].sum() <= SLOPES * count:
+            return 0.0, inf, 0
+        if first == 0 and self.at_maximum >= EXACT * count:
+            return share, self.maximum, self.at_maximum
+        return share, exp((_bin(self.maximum) - first - width + 1) * RATIO), count
+
+    def _share(self, first: int, width: int) -> float:
+        """Share of the neighbours within this width below a bin among all samples of the neighbourhood.
 
         It reaches three widths further down, and at least to the third value that occurs there, since coarse
         quantisation leaves intervals empty.
         """
-        below = self.values[width:]
+        below = self.values[first + width :]
         occupied = np.flatnonzero(below)[:3]
         reach = max([3 * width, *(occupied + 1)])
-        flat = int(self.pairs[:width].sum())
+        flat = int(self.pairs[first : first + width].sum())
         return flat / (flat + int(below[:reach].sum()) + DOUBT)
 
 

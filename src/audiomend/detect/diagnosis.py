@@ -20,10 +20,8 @@ from audiomend.detect import (
     tops,
 )
 from audiomend.detect.bandwidth import Bandwidth, BandwidthDetector
-from audiomend.detect.bent_tops import BentTopDetector
 from audiomend.detect.channels import ChannelDetector, ChannelFaults
 from audiomend.detect.clicks import Click, ClickDetector
-from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.codec import Shelf, shelf_of
 from audiomend.detect.content import SURE_VOICE, Content, ContentDetector
 from audiomend.detect.dropouts import Dropout, DropoutDetector
@@ -35,7 +33,7 @@ from audiomend.detect.offset import Offset, OffsetDetector
 from audiomend.detect.quantisation import Quantisation, QuantisationDetector
 from audiomend.detect.reverberation import Reverberation, ReverberationDetector
 from audiomend.detect.speech_snr import SpeechSnr, SpeechSnrDetector
-from audiomend.detect.tops import Tops
+from audiomend.detect.tops import Tops, TopsDetector
 
 
 @dataclass(frozen=True)
@@ -75,22 +73,32 @@ class Diagnosis:
         return (
             tops.finding(self.clipping),
             offset.finding(self.offset),
-            clicks.finding(self.clicks, self.seconds, any(t.kind == "hard" for t in self.clipping)),
+            clicks.finding(self.clicks, self.seconds, self.rate, is_clipped=self._has_flat_tops),
             gaps.finding(self.gaps, self.rate),
             dropouts.finding(self.dropouts, self.rate),
             bandwidth.finding(self.bandwidth, self.rate),
             codec.finding(self.shelf),
             hum.finding(self.hum),
             noise.finding(self.noise, self.voice if self._is_plain_voice else None),
-            reverberation.finding(self.room, self.content.speech, self.voice.db),
+            reverberation.finding(self.room, self.content.speech, self.voice.db, is_clipped=self.is_clipped),
             quantisation.finding(self.quantisation),
             channels.finding(self.faults),
         )
 
     @property
+    def is_clipped(self) -> bool:
+        """Whether a channel is."""
+        return any(channel.kind != "none" for channel in self.clipping)
+
+    @property
+    def _has_flat_tops(self) -> bool:
+        return any(channel.kind == "hard" for channel in self.clipping)
+
+    @property
     def _is_plain_voice(self) -> bool:
         """Whether its amplitudes tell the noise: a room makes them as Gaussian as noise does."""
-        return self.content.speech >= SURE_VOICE and self.room.t60_s < reverberation.CLEAR_S
+        is_dry = self.room.t60_s < reverberation.CLEAR_S
+        return self.content.speech >= SURE_VOICE and is_dry and not self.is_clipped
 
     @property
     def seconds(self) -> float:
@@ -103,8 +111,7 @@ class Examination:
 
     def __init__(self, channels: int, sample_rate: int) -> None:
         self._rate, self._channels, self._frames, self._peak = sample_rate, channels, 0, 0.0
-        self._clipping = ClippingDetector(channels)
-        self._bent = BentTopDetector(channels)
+        self._clipping = TopsDetector(channels, sample_rate)
         self._offset = OffsetDetector(channels, sample_rate)
         self._clicks = ClickDetector(channels, sample_rate)
         self._gaps = GapDetector(channels, sample_rate)
@@ -124,7 +131,6 @@ class Examination:
         self._peak = max(self._peak, float(np.abs(block).max(initial=0)))
         for detector in (
             self._clipping,
-            self._bent,
             self._offset,
             self._clicks,
             self._gaps,
@@ -148,7 +154,7 @@ class Examination:
             channels=self._channels,
             frames=self._frames,
             peak=self._peak,
-            clipping=tops.tops(self._clipping.result(), self._bent.result()),
+            clipping=self._clipping.result(),
             offset=self._offset.result(),
             clicks=clicks.apart_from(holes, self._clicks.result(), self._rate),
             gaps=holes,

@@ -1,8 +1,8 @@
 """Dropouts: short falls of level that are not digital silence, with steep edges in a steady sound.
 
-The level in frames of 2 ms falls by 20 dB within three of them, stays down, and comes back to what it was as
+The level in frames of 2 ms falls by 20 dB within two of them, stays down, and comes back to what it was as
 steeply. Speech and drums do that too, but not out of a steady sound and back into one: for 20 ms on either
-side the level must not fall by 10 dB. The price is that dropouts next to onsets and pauses are missed.
+side the level must not fall by 12 dB. The price is that dropouts next to onsets and pauses are missed.
 """
 
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from audiomend.detect.finding import Finding, Place, plural, sureness
 
 FRAME_S = 0.002
 FALL_DB = 20.0
-EDGE = 3  # frames within which it falls, and comes back
+EDGE = 2  # frames within which it falls, and comes back
 DEPTH_DB = 24.0  # of the middle of it
 SHORTEST, LONGEST = 4, 500  # frames: 8 ms to 1 s
 CONTEXT = 10  # frames on either side that must be steady
-STEADY_DB = 10.0
-BALANCE_DB = 6.0  # between the levels before and after
+STEADY_DB = 12.0
+BALANCE_DB = 12.0  # between the levels before and after
 LEAST_DB = -30.0  # of the sound around it, relative to the channel's RMS
 SILENCE_DB = -140.0
 

@@ -64,6 +64,7 @@ class ReverberationDetector:
             self._held = held
             return
         windows = np.lib.stride_tricks.sliding_window_view(held, self._span, axis=0)  # (frames, BANDS, span)
+        windows = windows[np.all((windows > FLOOR_DB).any(axis=1), axis=1)]  # a gap is no fall of the room's
         fall = -windows @ self._line
         level = np.clip(windows[..., -1] - FLOOR_DB, 0, self._levels.shape[1] - 1).astype(np.int64)
         frame, band = np.nonzero(fall > SLOWEST)
@@ -93,15 +94,18 @@ def find_reverberation(x: NDArray[np.floating], sample_rate: float) -> Reverbera
     return detector.result()
 
 
-def finding(room: Reverberation, speech: float, snr_db: float) -> Finding:
+def finding(room: Reverberation, speech: float, snr_db: float, *, is_clipped: bool) -> Finding:
     """The verdict in words. It is about a voice: the ring of instruments is not told from a room's.
 
     speech: how sure it is a voice, 0 to 1.
     snr_db: of the voice. Noise fills the falls of levels as a room does, but seldom so long as CLEAR_S.
+    is_clipped: music that is clipped moves as a voice does.
     """
     facts = {"t60_s": round(room.t60_s, 2) if room.t60_s else None}
     if speech < SURE_VOICE:
         return Finding("reverberation", 0.0, "not told from the ring of music", facts)
+    if is_clipped:
+        return Finding("reverberation", 0.0, "not told from the clipping", facts)
     if snr_db < NOISY_DB and room.t60_s < CLEAR_S:
         return Finding("reverberation", 0.0, "not told from the noise", facts)
     if room.confidence < 0.5:

@@ -1,11 +1,16 @@
-"""The verdict on clipping of all kinds, from exact tops and from bent ones."""
+"""The verdict on clipping of all kinds, from exact tops, bent ones and curves."""
 
 from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from audiomend.detect.bent_tops import BentTop
-from audiomend.detect.clipping import CERTAIN, Clipping
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomend.classical.curve import Bend
+from audiomend.detect.bends import BendDetector, SoftClipping
+from audiomend.detect.bent_tops import BentTop, BentTopDetector
+from audiomend.detect.clipping import CERTAIN, Clipping, ClippingDetector
 from audiomend.detect.finding import FOUND, Finding, sureness
 
 
@@ -14,10 +19,12 @@ class Tops:
     """Clipping of one channel, of whatever kind.
 
     Attributes:
-        low, high: clip levels, full scale 1; -inf and inf for a polarity that is not clipped.
+        low, high: clip levels, full scale 1; -inf and inf for a polarity that is not clipped. Those of a
+            curve, which it tends to, are reached by no sample.
         share: of the samples, those at or beyond them.
         kind: hard, flat to the sample; bent, flat once, but disturbed since; soft, a curve; none.
         confidence: 0 to 1; it is clipping from 0.5.
+        bend: the curve, if soft.
     """
 
     low: float
@@ -25,20 +32,51 @@ class Tops:
     share: float
     kind: Literal["hard", "bent", "soft", "none"]
     confidence: float
+    bend: Bend | None = None
 
 
-def tops(hard: tuple[Clipping, ...], bent: tuple[BentTop, ...]) -> tuple[Tops, ...]:
-    """One entry for each channel. Flat tops say all there is to say; bent ones count where there are none."""
-    return tuple(_of_channel(h, b) for h, b in zip(hard, bent, strict=True))
+class TopsDetector:
+    """Add blocks, then ask for the result."""
+
+    def __init__(self, channels: int, sample_rate: float) -> None:
+        self._hard = ClippingDetector(channels)
+        self._bent = BentTopDetector(channels)
+        self._soft = BendDetector(channels, sample_rate)
+
+    def add(self, block: NDArray[np.floating]) -> None:
+        """Take the next samples, (channels, n)."""
+        for detector in (self._hard, self._bent, self._soft):
+            detector.add(block)
+
+    def result(self) -> tuple[Tops, ...]:
+        """One entry for each channel."""
+        return tuple(
+            tops(hard, bent, NOT_SOUGHT if hard.clipped else self._soft.result(channel))
+            for channel, (hard, bent) in enumerate(zip(self._hard.result(), self._bent.result(), strict=True))
+        )
 
 
-def _of_channel(hard: Clipping, bent: BentTop) -> Tops:
+def find_tops(x: NDArray[np.floating], sample_rate: float) -> tuple[Tops, ...]:
+    """Clipping of any kind in each channel of x, (channels, time), at a rate in Hz."""
+    detector = TopsDetector(len(x), sample_rate)
+    detector.add(x)
+    return detector.result()
+
+
+NOT_SOUGHT = SoftClipping(None, 0.0)
+
+
+def tops(hard: Clipping, bent: BentTop, soft: SoftClipping = NOT_SOUGHT) -> Tops:
+    """The verdict on one channel. Flat tops say all there is to say; then a curve does, then a pile."""
     if hard.clipped:
         share = hard.clipped / max(hard.samples, 1)
         return Tops(hard.low, hard.high, share, "hard", sureness(hard.confidence, 0, CERTAIN, 1))
+    if soft.bend is not None and soft.confidence >= FOUND:
+        level = soft.bend.level
+        return Tops(-level, level, 0.0, "soft", soft.confidence, soft.bend)
     if bent.confidence >= FOUND:
-        return Tops(bent.low, bent.high, bent.share, bent.kind, bent.confidence)
-    confidence = max(sureness(hard.confidence, 0, CERTAIN, 1), bent.confidence)
+        return Tops(bent.low, bent.high, bent.share, "bent", bent.confidence)
+    confidence = max(sureness(hard.confidence, 0, CERTAIN, 1), bent.confidence, soft.confidence)
     return Tops(-inf, inf, 0.0, "none", confidence)
 
 
@@ -50,6 +88,7 @@ def finding(channels: tuple[Tops, ...]) -> Finding:
         "low": [channel.low if channel.low > -inf else None for channel in channels],
         "high": [channel.high if channel.high < inf else None for channel in channels],
         "share": share,
+        "curve": [None if channel.bend is None else channel.bend.curve for channel in channels],
     }
     confidence = max(channel.confidence for channel in channels)
     levels = [abs(at) for channel in channels for at in (channel.low, channel.high) if abs(at) < inf]
@@ -57,7 +96,10 @@ def finding(channels: tuple[Tops, ...]) -> Finding:
         return Finding("clipping", confidence, "none", facts)
     lowest, highest = f"{min(levels):.4g}", f"{max(levels):.4g}"
     where = lowest if max(levels) - min(levels) < 5e-4 else f"{lowest} to {highest}"
-    kinds = " and ".join(sorted({channel.kind for channel in channels} - {"none"}))
-    return Finding(
-        "clipping", confidence, f"{kinds}, at {where} of full scale, {share:.2%} of the samples", facts
-    )
+    kinds = sorted({channel.kind for channel in channels} - {"none"})
+    if kinds == ["soft"]:
+        curves = " and ".join(sorted({channel.bend.curve for channel in channels if channel.bend}))
+        words = f"soft, a curve ({curves}) towards {where} of full scale"
+        return Finding("clipping", confidence, words, facts)
+    words = f"{' and '.join(kinds)}, at {where} of full scale, {share:.2%} of the samples"
+    return Finding("clipping", confidence, words, facts)

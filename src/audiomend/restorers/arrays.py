@@ -1,6 +1,7 @@
 """The verbs for arrays: the same shape, dtype and library comes back."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -14,10 +15,14 @@ from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
 from audiomend.restorers.bands import Band
 from audiomend.restorers.drawing import draws, part
-from audiomend.restorers.frame import Options, Progress, prepare, run, threads
+from audiomend.restorers.frame import Options, Progress, prepare, run
+from audiomend.restorers.frame import threads as _threads
+from audiomend.restorers.inspection import inspect
 from audiomend.restorers.locate import Given, search
 from audiomend.restorers.memory import ArrayReader, ArraySink, rows_of
+from audiomend.restorers.plan import MendingPlan, Stage, plan_of
 from audiomend.restorers.regions import merge
+from audiomend.restorers.restoration import Restoration, check_plan, mend_stages, stages_of
 
 Array = NDArray[Any]
 Samples = TypeVar("Samples", NDArray[Any], torch.Tensor)
@@ -48,7 +53,10 @@ def declip(
     threads: int | None = None,
     walk: Mapping[str, object] | None = None,
 ) -> Samples:
-    """Restore the peaks that hard clipping cut off. Samples that are not clipped stay as they are.
+    """Restore the peaks that clipping cut off. Samples that are not clipped stay as they are.
+
+    Where there is no hard clipping but a curve that bent the sound, as valves and tapes do, it is found and
+    inverted; the method then mends the tops where it is flat.
 
     Args:
         audio: (time,) or (channels, time), floats (full scale 1) or signed integers; integers cannot hold
@@ -232,6 +240,69 @@ def extend(
     return _mended("extend", audio, sample_rate, given, options, samples, regions, progress, threads)
 
 
+def restore(
+    audio: Samples,
+    sample_rate: int,
+    *,
+    plan: MendingPlan | None = None,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    model: str | None = None,
+    quality: str | None = None,
+    seed: int = 0,
+    strength: float = 1.0,
+    regions: Sequence[Seconds] = (),
+    progress: Callable[[Stage, float], object] | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> tuple[Samples, Restoration]:
+    """Find out what is wrong and mend it: clipping, an offset, clicks, gaps, a missing band, in this order.
+
+    Args:
+        plan: what to do, of `audiomend.restorers.plan`; None does what is found.
+        only, skip: names of stages, instead of all that the plan has enabled: declip, offset, declick, gaps,
+            band.
+        progress: called with the stage and its share done, 0 to 1; returning False cancels.
+
+    The other arguments and the errors are those of `declip`.
+
+    Returns:
+        mended audio of the same shape, dtype and library, equal to the input where nothing was mended; and
+        what was found and done.
+    """
+    values, rows = _values_and_rows(audio, sample_rate)
+    begun = time.monotonic()
+    source = ArrayReader(rows, int(sample_rate))
+    options = Options(
+        model=model,
+        quality=quality,
+        seed=seed,
+        strength=strength,
+        regions=tuple(merge(_intervals(regions, sample_rate, source.frames, "region"))),
+        precision=precision,
+        device=device,
+    )
+    diagnosis = inspect(rows, sample_rate)
+    plan = plan_of(diagnosis) if plan is None else plan
+    check_plan(plan, "this array", (source.rate, source.channels, source.frames))
+    wanted = stages_of(plan, only, skip)
+    sink = ArraySink(rows)
+    with _threads(threads):
+        done, runs, residue_db = mend_stages(source, wanted, options, sink, progress)
+    told = Restoration(
+        diagnosis=diagnosis,
+        plan=plan,
+        done=done,
+        left=tuple(stage for stage in plan.stages if stage not in wanted),
+        intervals=tuple(runs.intervals),
+        changed=runs.samples,
+        residue_db=residue_db,
+        seconds=time.monotonic() - begun,
+    )
+    return _as_given(_as_before(sink.samples, rows, values), audio), told
+
+
 def mend_blocks(
     verb: str,
     blocks: Iterable[Array],
@@ -327,21 +398,31 @@ def _mended(
     progress: Progress | None,
     thread_count: int | None,
 ) -> Samples:
-    is_tensor = isinstance(audio, torch.Tensor)
-    values = audio.detach().cpu().numpy() if is_tensor else np.asarray(audio)
-    rows = rows_of(values, rate)
+    values, rows = _values_and_rows(audio, rate)
     intervals = tuple(merge(_intervals(regions, rate, rows.shape[1], "region")))
     options = replace(options, regions=intervals)
     wanted = [options] if samples is None else draws(options, samples)
-    with threads(thread_count):
+    with _threads(thread_count):
         results: list[Array] = []
         for number, chosen in enumerate(wanted):
             sink = ArraySink(rows)
             told = part(progress, number, len(wanted))
             _restore(verb, ArrayReader(rows, int(rate)), sink, given, chosen, told)
             results.append(_as_before(sink.samples, rows, values))
-    result = results[0] if samples is None else np.stack(results)
-    return torch.from_numpy(result).to(audio.device) if is_tensor else result  # pyright: ignore[reportReturnType]
+    return _as_given(results[0] if samples is None else np.stack(results), audio)
+
+
+def _values_and_rows(audio: Array | torch.Tensor, rate: int) -> tuple[Array, Array]:
+    """The audio as it is but of NumPy, and as `rows_of` has it."""
+    values = audio.detach().cpu().numpy() if isinstance(audio, torch.Tensor) else np.asarray(audio)
+    return values, rows_of(values, rate)
+
+
+def _as_given(result: Array, audio: Samples) -> Samples:
+    """Of the library that the audio came in."""
+    if isinstance(audio, torch.Tensor):
+        return torch.from_numpy(result).to(audio.device)
+    return result  # pyright: ignore[reportReturnType]
 
 
 def _as_before(mended: Array, rows: Array, values: Array) -> Array:

@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiomend.classical.clip_level import WINDOW_S, gaussian_rms, held
+from audiomend.classical.curve import Bend
 from audiomend.classical.replication import reach, replicated
 from audiomend.conditions import Condition
 from audiomend.operators import Operator
@@ -24,8 +26,8 @@ from audiomend.samplers.base import Signal
 Bools = NDArray[np.bool_]
 
 
-class Damage(Protocol):
-    """One kind of damage, located in a file. Positions are in samples of the file."""
+class Located(Protocol):
+    """What may change in a file. Positions are in samples of the file."""
 
     @property
     def verb(self) -> str:
@@ -33,13 +35,25 @@ class Damage(Protocol):
         ...
 
     @property
-    def bandwidth_hz(self) -> float | None:
-        """Band that the mended signal is asked to have; None where nothing is known of it."""
-        ...
-
-    @property
     def severity(self) -> float:
         """What decides how it is walked: share of clipped samples, or seconds of the longest gap."""
+        ...
+
+    def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
+        """(channels, n) which of the damaged signal's samples from `start` on may change."""
+        ...
+
+    def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mended samples made consistent with the damaged ones in float64, at the file's level."""
+        ...
+
+
+class Damage(Located, Protocol):
+    """One kind of damage with an operator that stands for it."""
+
+    @property
+    def bandwidth_hz(self) -> float | None:
+        """Band that the mended signal is asked to have; None where nothing is known of it."""
         ...
 
     @property
@@ -50,14 +64,6 @@ class Damage(Protocol):
     @property
     def guess(self) -> str:
         """What `warm` gives, in words for a report."""
-        ...
-
-    def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
-        """(channels, n) which of the damaged signal's samples from `start` on may change."""
-        ...
-
-    def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The mended samples made consistent with the damaged ones in float64, at the file's level."""
         ...
 
     def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
@@ -146,6 +152,46 @@ class _HeldClip(HardClip):
     def project(self, x: Tensor, observation: Tensor) -> Tensor:
         consistent = super().project(x, observation)
         return held(consistent, observation, *self.levels(observation), self.window)
+
+
+@dataclass(frozen=True)
+class Bent:
+    """Soft clipping by curves that are known.
+
+    Attributes:
+        bends: of each channel; None where there is none.
+        severity: share of flat samples, which the curves do not tell.
+        regions: (first, end) in samples, sorted, not touching, outside which nothing changes; empty means
+            everywhere.
+    """
+
+    bends: tuple[Bend | None, ...]
+    severity: float = 0.0
+    regions: tuple[tuple[int, int], ...] = ()
+    verb: str = "declip"
+
+    def straightened(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(channels, n): what the samples were; of flat ones, the least that they were."""
+        rows = zip(samples, self.bends, strict=True)
+        return np.stack([row if bend is None else bend.straightened(row) for row, bend in rows])
+
+    def flat(self, rate: int) -> Clipped:
+        """What is left to be mended in the straightened signal."""
+        least = np.array([[inf if bend is None else bend.least] for bend in self.bends])
+        return Clipped(-least, least, rate, self.severity)
+
+    def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
+        changed = self.straightened(samples) != samples
+        if self.regions:
+            stop = start + samples.shape[1]
+            changed &= ~Mask.from_gaps(near(self.regions, start, stop), start, stop).known.numpy()
+        return changed
+
+    def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = self.straightened(samples)
+        least = np.array([[inf if bend is None else bend.least] for bend in self.bends])
+        beyond = np.where(known >= least, np.maximum(mended, known), known)
+        return np.where(known <= -least, np.minimum(mended, known), beyond)
 
 
 @dataclass(frozen=True)

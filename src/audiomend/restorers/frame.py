@@ -11,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiomend.audio.reader import SoundReader
+from audiomend.audio.blocks import Spill
+from audiomend.audio.level import ActiveLevel
+from audiomend.audio.reader import Overlaid, SoundReader, blocks
 from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.models.precision import choose, choose_device
 from audiomend.models.prior import Prior, load
 from audiomend.restorers.classical import Part, parts, restored
-from audiomend.restorers.damage import Damage, Gaps, Within
+from audiomend.restorers.damage import Bent, Damage, Gaps, Located, Within
 from audiomend.restorers.diffusion import (
     Preview,
     Stretch,
@@ -117,7 +119,7 @@ class Job(Protocol):
     def source(self) -> SoundReader: ...
 
     @property
-    def damage(self) -> Damage: ...
+    def damage(self) -> Located: ...
 
     @property
     def options(self) -> Options: ...
@@ -296,6 +298,91 @@ class ClassicalJob:
 
 
 @dataclass(frozen=True, eq=False)
+class BentJob:
+    """Curves to be inverted, and a job for what they do not tell.
+
+    Attributes:
+        source, damage, options: what is mended.
+        flat: mends the flat samples of the straightened signal; None if there are none.
+    """
+
+    source: SoundReader
+    damage: Bent
+    options: Options
+    flat: Job | None
+    seconds: float
+
+    @property
+    def method(self) -> str:
+        return "inverse curve" + ("" if self.flat is None else f", {self.flat.method} where it is flat")
+
+    @property
+    def settings(self) -> str:
+        curves = dict.fromkeys(f"{b.curve} towards {b.level:.4g}" for b in self.damage.bends if b is not None)
+        return "; ".join([*curves, *([] if self.flat is None else [self.flat.settings])])
+
+    @property
+    def model(self) -> str:
+        return "" if self.flat is None else self.flat.model
+
+    @property
+    def precision(self) -> str:
+        return "" if self.flat is None else self.flat.precision
+
+    @property
+    def started_from(self) -> str:
+        return "" if self.flat is None else self.flat.started_from
+
+    @property
+    def steps(self) -> int:
+        return 0 if self.flat is None else self.flat.steps
+
+    @property
+    def estimate_seconds(self) -> float:
+        return 0.0 if self.flat is None else self.flat.estimate_seconds
+
+    @property
+    def amount(self) -> int:
+        return self.source.frames if self.flat is None else self.flat.amount
+
+    def pieces(self, done: Callable[[int], None], preview: Preview | None) -> Pieces:
+        del preview  # what a walk shows on the way is of the flat samples alone
+        straight = Straightened(self.source, self.damage)
+        with Spill(self.source.channels, np.float64) as changes:
+            if self.flat is not None:
+                for start, mended in self.flat.pieces(done, None):
+                    _place(self.flat, changes, start, mended)
+            whole = Overlaid(straight, changes)
+            for start, stop in blocks(self.source):
+                yield start, whole.read(start, stop)
+                if self.flat is None:
+                    done(stop - start)
+
+
+@dataclass(frozen=True, eq=False)
+class Straightened:
+    """A `SoundReader` of a signal through the inverses of its curves."""
+
+    source: SoundReader
+    damage: Bent
+
+    @property
+    def rate(self) -> int:
+        return self.source.rate
+
+    @property
+    def channels(self) -> int:
+        return self.source.channels
+
+    @property
+    def frames(self) -> int:
+        return self.source.frames
+
+    def read(self, start: int, stop: int) -> Array:
+        return self.damage.straightened(self.source.read(start, stop))
+
+
+@dataclass(frozen=True, eq=False)
 class Jobs:
     """Work for several methods, each on stretches of its own.
 
@@ -305,7 +392,7 @@ class Jobs:
     """
 
     source: SoundReader
-    damage: Damage
+    damage: Located
     options: Options
     each: Sequence[WalkJob | ClassicalJob]
 
@@ -382,7 +469,7 @@ def _own(job: Job, pieces: Pieces) -> Pieces:
             yield start + first, samples[:, first:end]
 
 
-def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) -> Job:
+def prepare(source: SoundReader, damage: Damage | Bent, gain: float, options: Options) -> Job:
     """Find the stretches that are to be mended, and load the model where one is needed.
 
     Args:
@@ -394,6 +481,8 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
     verb, name = damage.verb, options.method
     if name not in names(verb):
         raise unknown("method", name, names(verb))
+    if isinstance(damage, Bent):
+        return prepare_bent(source, damage, options)
     if name == "auto" and isinstance(damage, Gaps) and verb == "inpaint" and not options.walked:
         return prepare_gaps(source, damage, gain, options)
     if name == "auto":
@@ -415,6 +504,22 @@ def prepare(source: SoundReader, damage: Damage, gain: float, options: Options) 
     damage = Within(damage, options.regions) if options.regions else damage
     by = method.at(options.quality)
     return ClassicalJob(source, damage, gain, options, name, by, parts(source, damage, by))
+
+
+def prepare_bent(source: SoundReader, damage: Bent, options: Options) -> Job:
+    """`prepare` for soft clipping: the method is that of its flat part."""
+    straight, level, count = Straightened(source, damage), ActiveLevel(source.rate), 0
+    for start, stop in blocks(source):
+        samples = straight.read(start, stop)
+        level.add(samples)
+        count += int(damage.flat(source.rate).lost(start, samples).sum())
+    share = count / (source.frames * source.channels)
+    damage = replace(damage, severity=share, regions=tuple(options.regions))
+    flat = None
+    if count:  # all of the change: its share is taken of the sum
+        whole = replace(options, strength=1.0)
+        flat = prepare(straight, damage.flat(source.rate), level.gain, whole)
+    return BentJob(source, damage, options, flat, source.frames / source.rate)
 
 
 def prepare_gaps(source: SoundReader, damage: Gaps, gain: float, options: Options) -> Job:

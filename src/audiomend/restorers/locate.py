@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from audiomend.audio.file import Accumulator
 from audiomend.detect.bandwidth import FULL_BAND, BandwidthDetector
+from audiomend.detect.bends import BendDetector, SoftClipping
 from audiomend.detect.clicks import Click, ClickDetector, apart_from
 from audiomend.detect.clipping import ClippingDetector
+from audiomend.detect.finding import FOUND
 from audiomend.detect.gaps import GapDetector
 from audiomend.errors import UsageError
 from audiomend.operators.band_gap import BandPass
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.bands import Band
-from audiomend.restorers.damage import Boxes, Clipped, Damage, Dull, Gaps
+from audiomend.restorers.damage import Bent, Boxes, Clipped, Damage, Dull, Gaps
 from audiomend.restorers.regions import Interval, merge
 
 Array = NDArray[Any]
@@ -57,7 +59,7 @@ class Found:
             found.
     """
 
-    damage: Damage | None
+    damage: Damage | Bent | None
     summary: str
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
     hint: str = ""
@@ -117,7 +119,7 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
             return Found(damage, f"clipped at {level:g} of full scale, as given", facts)
 
         return Search((beyond,), given)
-    detector = ClippingDetector(channels)
+    detector, bends = ClippingDetector(channels), BendDetector(channels, rate)
 
     def conclude() -> Found:
         verdicts = detector.result()
@@ -131,7 +133,7 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
             "confidence": [round(v.confidence, 3) for v in verdicts],
         }
         if not clipped:
-            return Found(None, "no hard clipping was found", facts, SET_LEVEL)
+            return _bent(tuple(bends.result(channel) for channel in range(channels)), facts)
         finite = [abs(x) for x in (*low.ravel(), *high.ravel()) if np.isfinite(x)]
         where = (
             f"{min(finite):.4g}"
@@ -142,7 +144,24 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
         damage = Clipped(low, high, rate, share)
         return Found(damage, f"clipped at {where} of full scale, {share:.2%} of the samples", facts)
 
-    return Search((detector,), conclude)
+    return Search((detector, bends), conclude)
+
+
+def _bent(verdicts: tuple[SoftClipping, ...], facts: dict[str, Any]) -> Found:
+    """Soft clipping, where there is no hard one."""
+    bends = tuple(v.bend if v.confidence >= FOUND else None for v in verdicts)
+    known = [bend for bend in bends if bend is not None]
+    if not known:
+        return Found(None, "no clipping was found", facts, SET_LEVEL)
+    facts = {
+        **facts,
+        "curve": [bend and bend.curve for bend in bends],
+        "curve_level": [bend and bend.level for bend in bends],
+        "confidence": [round(v.confidence, 3) for v in verdicts],
+    }
+    towards = " and ".join(dict.fromkeys(f"{bend.level:.4g}" for bend in known))
+    curves = " and ".join(dict.fromkeys(bend.curve for bend in known))
+    return Found(Bent(bends), f"bent by a curve ({curves}) towards {towards} of full scale", facts)
 
 
 def _search_clicks(rate: int, channels: int) -> Search:

@@ -20,7 +20,8 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from audiomend.audio.atomic import PartFile, write_error
 from audiomend.audio.file import HIGHEST_RATE, LOWEST_RATE
-from audiomend.detect.clicks import Click
+from audiomend.classical.curve import Name
+from audiomend.detect.clicks import NARROW_HZ, Click
 from audiomend.detect.diagnosis import Diagnosis
 from audiomend.detect.dropouts import Dropout
 from audiomend.detect.finding import FOUND
@@ -49,12 +50,14 @@ class Declip:
         low, high: clip level of each channel, full scale 1; None for a polarity that is not clipped.
         kind: hard, with samples at the level; bent, tops that were filtered or coded since; soft, a curve.
         method: as `declip --method`.
+        curve: that each channel went through, towards its levels, if soft; straight for one that did not.
     """
 
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
     kind: Literal["hard", "bent", "soft"] = "hard"
     method: str = "auto"
+    curve: tuple[Literal[Name, "straight"], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,9 @@ class FillGaps:
 
 @dataclass(frozen=True)
 class ExtendBand:
-    """Invent what lies above a frequency in Hz."""
+    """Invent what lies above a frequency in Hz; without one, above the edge that is found then, if any."""
 
-    cutoff_hz: float
+    cutoff_hz: float | None = None
     method: str = "auto"
 
 
@@ -106,8 +109,10 @@ ORDER: dict[str, type[Settings]] = {
 }
 
 MENDED = tuple(name for name, settings in ORDER.items() if settings is not NotThereYet)
+MENDED_CLICK = 0.65  # confidence from which a click is taken out unasked, where the rate is not narrow
 SURE = {"declick": 0.9}  # confidence from which a stage is done unasked, if not FOUND: drums and voices click
 
+LATER = "sought once peaks are restored"
 DAMAGES = {
     "declip": ("clipping",),
     "offset": ("DC offset",),
@@ -170,7 +175,9 @@ def plan_of(diagnosis: Diagnosis, path: str = "", sha256: str = "") -> MendingPl
             enabled = settings.get(name) not in (None, FillGaps(())) and confidence >= SURE.get(name, FOUND)
             stages.append(Stage(name, settings.get(name, NotThereYet()), enabled, confidence, reason))
         elif name == "declick" and diagnosis.clicks and is_clipped:  # not told from the edges of tops
-            stages.append(Stage(name, Declick(), confidence=FOUND, reason="sought once peaks are restored"))
+            stages.append(Stage(name, Declick(), confidence=FOUND, reason=LATER))
+        elif name == "band" and is_clipped:  # whose overtones fill it
+            stages.append(Stage(name, ExtendBand(), confidence=FOUND, reason=LATER))
     size = Input(path, sha256, diagnosis.rate, diagnosis.channels, diagnosis.frames)
     return MendingPlan(size, _ordered(stages))
 
@@ -187,12 +194,25 @@ def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
             tuple(tops.low if tops.low > -inf else None for tops in diagnosis.clipping),
             tuple(tops.high if tops.high < inf else None for tops in diagnosis.clipping),
             "hard" if "hard" in kinds else "bent" if "bent" in kinds else "soft",
+            curve=_curves(diagnosis),
         ),
         "offset": RemoveOffset(tuple(o.level if o.confidence >= FOUND else 0.0 for o in diagnosis.offset)),
-        "declick": Declick(_spans(diagnosis.clicks, diagnosis.rate)),
-        "gaps": FillGaps(_spans((*diagnosis.gaps, *_in_every_channel(diagnosis)), diagnosis.rate)),
+        "declick": Declick(spans(clicks_to_mend(diagnosis.clicks, diagnosis.rate), diagnosis.rate)),
+        "gaps": FillGaps(spans((*diagnosis.gaps, *_in_every_channel(diagnosis)), diagnosis.rate)),
         "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
     }
+
+
+def _curves(diagnosis: Diagnosis) -> tuple[Literal[Name, "straight"], ...]:
+    """That of each channel, where none was clipped otherwise."""
+    if not all(tops.kind in ("soft", "none") for tops in diagnosis.clipping):
+        return ()
+    return tuple("straight" if tops.bend is None else tops.bend.curve for tops in diagnosis.clipping)
+
+
+def clicks_to_mend(clicks: Iterable[Click], rate: int) -> list[Click]:
+    """Those that are worth the risk: the beats of drums and machines stand out, too."""
+    return [one for one in clicks if rate < NARROW_HZ or one.confidence >= MENDED_CLICK]
 
 
 def _in_every_channel(diagnosis: Diagnosis) -> list[Dropout]:
@@ -205,7 +225,8 @@ def _in_every_channel(diagnosis: Diagnosis) -> list[Dropout]:
     ]
 
 
-def _spans(places: Iterable[Gap | Dropout | Click], rate: int) -> tuple[Span, ...]:
+def spans(places: Iterable[Gap | Dropout | Click], rate: int) -> tuple[Span, ...]:
+    """The places, in order."""
     ordered = sorted((place.channel, place.start, place.stop) for place in places)
     return tuple(Span(channel, start / rate, stop / rate) for channel, start, stop in ordered)
 
@@ -301,9 +322,9 @@ def _stage(entry: Any, where: str, size: Input) -> Stage:
 
 
 def _check_channels(settings: Settings, where: str, size: Input) -> None:
-    for name in ("low", "high", "levels"):
+    for name in ("low", "high", "levels", "curve"):
         entries = getattr(settings, name, None)
-        if entries is not None and len(entries) != size.channels:
+        if entries is not None and (entries or name != "curve") and len(entries) != size.channels:
             raise UsageError(
                 f"The plan's {where}.{name} has {len(entries)} entries;"
                 f" the input has {size.channels} channels."

@@ -1,6 +1,6 @@
-"""`restore`: what is wrong with a file is found, and mended stage by stage, each on what the one before left.
+"""`restore`: what is wrong with a sound is found and mended stage by stage, each on what the one before left.
 
-A stage sees the file through the changes of the earlier ones, so nothing but changed samples is kept, and
+A stage sees the sound through the changes of the earlier ones, so nothing but changed samples is kept, and
 what no stage touches comes out to the bit.
 """
 
@@ -20,17 +20,22 @@ from audiomend.audio.blocks import MERGED_S, Assembly, Runs, Spill, assemble
 from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, check_output
-from audiomend.audio.reader import SoundReader, by_position
-from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, finding
+from audiomend.audio.reader import Overlaid, SoundReader, blocks, by_position
+from audiomend.classical.curve import Bend
+from audiomend.detect.bandwidth import BandwidthDetector
+from audiomend.detect.bandwidth import finding as bandwidth_finding
+from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks, finding
 from audiomend.detect.diagnosis import Diagnosis, Examination
+from audiomend.detect.finding import plural
 from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.operators.low_pass import LowPass
-from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
+from audiomend.restorers.damage import Bent, Clipped, Damage, Dull, Gaps
 from audiomend.restorers.files import residue_target, wide_enough
-from audiomend.restorers.frame import Options, Progress, prepare, run
+from audiomend.restorers.frame import Options, Progress, Sink, prepare, run
 from audiomend.restorers.locate import clicked
 from audiomend.restorers.methods import WITHOUT_PRIOR
 from audiomend.restorers.plan import (
+    LATER,
     MENDED,
     SURE,
     Declick,
@@ -41,12 +46,16 @@ from audiomend.restorers.plan import (
     RemoveOffset,
     Span,
     Stage,
+    clicks_to_mend,
     plan_of,
+    spans,
 )
 from audiomend.restorers.regions import Interval, merge, parse_intervals
 
 Array = NDArray[Any]
-BLOCK_VALUES = 1 << 18  # samples read at a time
+OVERSHOT = 1.01  # times a clip level: what was cut there and not disturbed since stays below
+APART = 2  # samples between a click and a flat top
+SEEN_S = 0.1  # on either side of where clicks are sought
 
 _Touched = Callable[[int, int, int], bool]
 """Whether samples [start, stop) of a channel were changed by a stage, or lie in a gap."""
@@ -79,13 +88,31 @@ class RestoreRequest:
     force: bool = False
 
     def __post_init__(self) -> None:
-        for name in (*self.only, *self.skip):
-            if name not in MENDED:
-                raise unknown("stage", name, MENDED)
+        _check_stages((*self.only, *self.skip))
 
-    def takes(self, stage: Stage) -> bool:
-        """Whether a stage of the plan is to be done."""
-        return stage.enabled and stage.stage not in self.skip and (not self.only or stage.stage in self.only)
+
+def stages_of(plan: MendingPlan, only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Stage]:
+    """The stages of a plan that are to be done.
+
+    only, skip: names of stages, instead of all that are enabled.
+
+    Raises:
+        UsageError: a name that there is not.
+    """
+    _check_stages((*only, *skip))
+    wanted = [
+        stage
+        for stage in plan.stages
+        if stage.enabled and stage.stage not in skip and (not only or stage.stage in only)
+    ]
+    is_declipped = any(isinstance(stage.settings, Declip) for stage in wanted)
+    return [stage for stage in wanted if is_declipped or stage.reason != LATER]
+
+
+def _check_stages(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in MENDED:
+            raise unknown("stage", name, MENDED)
 
 
 @dataclass(frozen=True)
@@ -110,8 +137,8 @@ class Done:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Restored:
+@dataclass(frozen=True, kw_only=True)
+class Restoration:
     """What was found and done.
 
     Attributes:
@@ -119,38 +146,36 @@ class Restored:
         plan: that was followed.
         done: the stages that were done, in order.
         left: the stages of the plan that were not: switched off, or not there yet.
-        survey, assembly, rate, channels, intervals, changed, seconds, input_sha256, output_sha256: as in
-            `files.Outcome`.
+        intervals: frames that hold changed samples, half-open, in order; those less than 10 ms apart are one.
+        changed: samples that did, over all channels.
         residue_db: energy of input minus output over that of the input; -inf if nothing changed.
+        seconds: wall time of the work.
     """
 
     diagnosis: Diagnosis
     plan: MendingPlan
     done: tuple[Done, ...]
     left: tuple[Stage, ...]
-    survey: Survey
-    assembly: Assembly
-    rate: int
-    channels: int
     intervals: tuple[Interval, ...]
     changed: int
     residue_db: float
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored(Restoration):
+    """What was found and done in a file.
+
+    Attributes:
+        survey, assembly, rate, channels, input_sha256, output_sha256: as in `files.Outcome`.
+    """
+
+    survey: Survey
+    assembly: Assembly
+    rate: int
+    channels: int
     input_sha256: str
     output_sha256: str
-
-
-class Overlaid:
-    """A `SoundReader` through the changes of a stage."""
-
-    def __init__(self, source: SoundReader, changes: Spill) -> None:
-        self.rate, self.channels, self.frames = source.rate, source.channels, source.frames
-        self._source, self._changes = source, changes
-
-    def read(self, start: int, stop: int) -> Array:
-        """(channels, stop - start) float64."""
-        changes = self._changes.read(start, stop)
-        return np.where(np.isnan(changes), self._source.read(start, stop), changes)
 
 
 def restore_file(
@@ -175,30 +200,22 @@ def restore_file(
         digest = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
         diagnosis, counted = _diagnosed(sound)
         plan = plan_of(diagnosis, request.source, digest) if request.plan is None else request.plan
-        _check_plan(plan, digest, sound, counted)
+        check_plan(plan, sound.name, (sound.rate, sound.channels, counted.frames), digest)
         regions = tuple(parse_intervals(request.regions, sound.rate, counted.frames))
         options = replace(request.options, regions=regions)
-        wanted = [stage for stage in plan.stages if request.takes(stage)]
+        wanted = stages_of(plan, request.only, request.skip)
         announce(diagnosis, plan, wanted)
         with (
             by_position(sound, counted.frames) as reader,
             contextlib.ExitStack() as stack,
         ):
-            now, done, spills = reader, list[Done](), list[Spill]()
-            gaps = _gaps_of(wanted, reader)
-            for stage in wanted:
-                changes = stack.enter_context(_spill(sound))
-                told = None if progress is None else partial(progress, stage)
-                done.append(_do(stage, now, options, changes, told, partial(_touched, spills, gaps)))
-                spills.append(changes)
-                now = Overlaid(now, changes)
-            changes = stack.enter_context(_spill(sound))
-            _, residue_db = _compare(reader, now, changes)
+            changes = stack.enter_context(Spill(sound.channels, wide_enough(sound)))
+            done, _, residue_db = mend_stages(reader, wanted, options, changes, progress, wide_enough(sound))
             written = assemble(sound, counted, changes, target, clip_mode=request.clip_mode, residue=residue)
         return Restored(
             diagnosis=diagnosis,
             plan=plan,
-            done=tuple(done),
+            done=done,
             left=tuple(stage for stage in plan.stages if stage not in wanted),
             survey=counted,
             assembly=written,
@@ -220,18 +237,46 @@ def _diagnosed(sound: Sound) -> tuple[Diagnosis, Survey]:
     return examination.diagnosis(), counted
 
 
-def _check_plan(plan: MendingPlan, digest: str, sound: Sound, counted: Survey) -> None:
-    """A plan belongs to its file: places and levels of another one would do harm."""
-    made, here = plan.input, (sound.rate, sound.channels, counted.frames)
-    if (made.rate, made.channels, made.frames) != here or (digest and made.sha256 not in ("", digest)):
+def mend_stages(
+    source: SoundReader,
+    stages: Sequence[Stage],
+    options: Options,
+    sink: Sink,
+    progress: Callable[[Stage, float], object] | None = None,
+    dtype: type[np.float32] | type[np.float64] = np.float64,
+) -> tuple[tuple[Done, ...], Runs, float]:
+    """Do the stages one after the other; every changed sample goes to the sink.
+
+    dtype: of what is kept between the stages.
+
+    Returns:
+        what each did, where samples changed, and the energy of all changes over that of the source, in dB.
+    """
+    now, done, spills, gaps = source, list[Done](), list[Spill](), _gaps_of(stages, source)
+    with contextlib.ExitStack() as stack:
+        for stage in stages:
+            changes = stack.enter_context(Spill(source.channels, dtype))
+            told = None if progress is None else partial(progress, stage)
+            done.append(_do(stage, now, options, changes, told, partial(_touched, spills, gaps)))
+            spills.append(changes)
+            now = Overlaid(now, changes)
+        return tuple(done), *_compare(source, now, sink)
+
+
+def check_plan(plan: MendingPlan, name: str, size: tuple[int, int, int], digest: str = "") -> None:
+    """A plan belongs to its sound: places and levels of another one would do harm.
+
+    size: rate, channels and frames of the sound.
+
+    Raises:
+        UsageError: it was made for another one.
+    """
+    made = plan.input
+    if (made.rate, made.channels, made.frames) != size or (digest and made.sha256 not in ("", digest)):
         raise UsageError(
             f"The plan was made for another file, {made.path or 'a pipe'} ({made.frames:,} frames of"
-            f" {made.channels} channels at {made.rate:,} Hz); `audiomend inspect` makes one of {sound.name}."
+            f" {made.channels} channels at {made.rate:,} Hz); `audiomend inspect` makes one of {name}."
         )
-
-
-def _spill(sound: Sound) -> Spill:
-    return Spill(sound.channels, wide_enough(sound))
 
 
 # --- One stage ----------------------------------------------------------------------------------------------
@@ -256,14 +301,14 @@ def _do(
     return Done(stage, method, settings, runs.samples, tuple(runs.intervals), level_db, seconds)
 
 
-def _compare(before: SoundReader, after: SoundReader, changes: Spill | None = None) -> tuple[Runs, float]:
+def _compare(before: SoundReader, after: SoundReader, changes: Sink | None = None) -> tuple[Runs, float]:
     """Where two signals differ, and the energy of their difference over that of the first, in dB.
 
     changes: takes all that differs.
     """
     runs = Runs(round(MERGED_S * before.rate))
     error = energy = 0.0
-    for start, stop in _blocks(before):
+    for start, stop in blocks(before):
         old, new = before.read(start, stop), after.read(start, stop)
         runs.add(start, (new != old).T)
         if changes is not None:
@@ -300,7 +345,7 @@ def _subtract(
     del touched
     assert isinstance(stage.settings, RemoveOffset)
     levels = options.strength * np.array(stage.settings.levels)[:, None]
-    for start, stop in _blocks(source):
+    for start, stop in blocks(source):
         changed = np.broadcast_to(levels != 0, (source.channels, stop - start)) & _inside(
             options, start, stop
         )
@@ -318,17 +363,17 @@ def _inside(options: Options, start: int, stop: int) -> NDArray[np.bool_]:
 
 
 def _mend(
-    damage_of: Callable[[Any, SoundReader, _Touched], Damage | None],
+    damage_of: Callable[[Any, SoundReader, _Touched], Damage | Bent | None],
     stage: Stage,
     source: SoundReader,
     options: Options,
-    sink: Spill,
+    sink: Sink,
     progress: Progress | None,
     touched: _Touched,
 ) -> tuple[str, str]:
     """As the verb of the damage does."""
     damage, level = damage_of(stage.settings, source, touched), ActiveLevel(source.rate)
-    for start, stop in _blocks(source):
+    for start, stop in blocks(source):
         level.add(source.read(start, stop))
     if damage is None or level.rms == 0 or options.strength == 0:
         return "", ""
@@ -340,12 +385,86 @@ def _mend(
     return job.method, job.settings
 
 
-def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage | None:
+def _declip(
+    stage: Stage,
+    source: SoundReader,
+    options: Options,
+    sink: Spill,
+    progress: Progress | None,
+    touched: _Touched,
+) -> tuple[str, str]:
+    """The clipped peaks, after the clicks that came upon them later: what overshoots a level is no peak."""
+    settings = stage.settings
+    assert isinstance(settings, Declip)
+    clicks = clicks_over(settings, source) if settings.kind == "hard" or settings.curve else []
+    if not clicks or options.strength == 0:
+        return _mend(_clipped, stage, source, options, sink, progress, touched)
+    whole = replace(options, strength=1.0)  # of the sum there is a share
+    first = Stage("declick", Declick(spans(clicks, source.rate)))
+    with contextlib.ExitStack() as stack:
+        filled, peaks = (stack.enter_context(Spill(source.channels, np.float64)) for _ in range(2))
+        method, _ = _mend(_clicked, first, source, whole, _Clamped(filled, settings), None, touched)
+        cleaned = Overlaid(source, filled)
+        words = _mend(_clipped, stage, cleaned, whole, peaks, progress, touched)
+        mended = Overlaid(cleaned, peaks)
+        for start, stop in blocks(source):
+            before, after = source.read(start, stop), mended.read(start, stop)
+            sink.add(start, before + options.strength * (after - before), after != before)
+    return f"{method} at {plural(len(clicks), 'click')}, {words[0]}", words[1]
+
+
+def clicks_over(settings: Declip, source: SoundReader) -> list[Click]:
+    """The clicks of a signal, if any of them goes beyond the level that it was clipped at or bent towards.
+
+    The edges of flat tops look like clicks, but a click does not hold samples at the level.
+    """
+    low, high = _levels(settings)
+    margin = round(SEEN_S * source.rate)
+    found, overshoots = [list[Interval]() for _ in range(source.channels)], 0
+    for start, stop in blocks(source):
+        first, last = max(start - margin, 0), min(stop + margin, source.frames)
+        samples = source.read(first, last)
+        over = (samples > OVERSHOT * high) | (samples < OVERSHOT * low)
+        flat = ((samples >= high / OVERSHOT) | (samples <= low / OVERSHOT)) & ~over
+        overshoots += int(over.sum())
+        places = [Click(row, k, k + 1, 1.0) for row, k in np.argwhere(over).tolist()]
+        for click in [*find_clicks(samples, source.rate), *places]:
+            near = slice(max(click.start - APART, 0), click.stop + APART)
+            is_over = over[click.channel, click.start : click.stop].any()
+            if (is_over or not flat[click.channel, near].any()) and start <= click.start + first < stop:
+                found[click.channel].append((click.start + first, click.stop + first))
+    if not overshoots:
+        return []
+    return [Click(row, *run, confidence=1.0) for row, runs in enumerate(found) for run in merge(runs)]
+
+
+class _Clamped:
+    """Hands on samples that do not pass clip levels, since it is not known yet that they should."""
+
+    def __init__(self, sink: Spill, settings: Declip) -> None:
+        self._sink, (self._low, self._high) = sink, _levels(settings)
+
+    def add(self, start: int, samples: Array, changed: Array) -> None:
+        self._sink.add(start, np.clip(samples, self._low, self._high), changed)
+
+
+def _levels(settings: Declip) -> tuple[Array, Array]:
+    """(channels, 1) each; -inf and inf for a polarity that is not clipped."""
+    low = [[-inf if level is None else level] for level in settings.low]
+    return np.array(low), np.array([[inf if level is None else level] for level in settings.high])
+
+
+def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage | Bent | None:
     del touched
-    low = np.array([[-inf if level is None else level] for level in settings.low])
-    high = np.array([[inf if level is None else level] for level in settings.high])
+    if settings.kind == "soft" and settings.curve:
+        levels = zip(settings.curve, settings.high, strict=True)
+        bends = tuple(
+            None if curve == "straight" or level is None else Bend(curve, level) for curve, level in levels
+        )
+        return Bent(bends) if any(bends) else None
+    low, high = _levels(settings)
     beyond = 0
-    for start, stop in _blocks(source):
+    for start, stop in blocks(source):
         samples = source.read(start, stop)
         beyond += int(((samples <= low) | (samples >= high)).sum())
     share = beyond / (source.frames * source.channels)
@@ -357,12 +476,13 @@ def _clicked(settings: Declick, source: SoundReader, touched: _Touched) -> Damag
     detector = ClickDetector(source.channels, source.rate)
     clicks = [Click(span.channel, *_frames(span, source), confidence=1.0) for span in settings.clicks]
     if not clicks:
-        for start, stop in _blocks(source):
+        for start, stop in blocks(source):
             detector.add(source.read(start, stop))
         near = round(BESIDE_S * source.rate)
-        every = detector.result()
+        every = clicks_to_mend(detector.result(), source.rate)
         clicks = [k for k in every if not touched(k.channel, k.start - near, k.stop + near)]
-        if finding(tuple(clicks), source.frames / source.rate, is_clipped=False).confidence < SURE["declick"]:
+        told = finding(tuple(clicks), source.frames / source.rate, source.rate, is_clipped=False)
+        if told.confidence < SURE["declick"]:
             return None
     return clicked(clicks, source.rate, source.channels) if clicks else None
 
@@ -383,19 +503,24 @@ def _frames(span: Span, source: SoundReader) -> Interval:
 
 def _dull(settings: ExtendBand, source: SoundReader, touched: _Touched) -> Damage | None:
     del touched
-    return Dull(LowPass(settings.cutoff_hz, source.rate), bandwidth_hz=source.rate / 2)
+    cutoff_hz = _edge(source) if settings.cutoff_hz is None else settings.cutoff_hz
+    return None if cutoff_hz is None else Dull(LowPass(cutoff_hz, source.rate), bandwidth_hz=source.rate / 2)
+
+
+def _edge(source: SoundReader) -> float | None:
+    """Where the sound ends now, if it does before it should."""
+    detector = BandwidthDetector(source.channels, source.rate)
+    for start, stop in blocks(source):
+        detector.add(source.read(start, stop))
+    found = detector.result()
+    return found.cutoff_hz if bandwidth_finding(found, source.rate).is_found else None
 
 
 _Mending = Callable[[Stage, SoundReader, Options, Spill, Progress | None, _Touched], tuple[str, str]]
 _MENDING: Mapping[str, _Mending] = {
-    "declip": partial(_mend, _clipped),
+    "declip": _declip,
     "offset": _subtract,
     "declick": partial(_mend, _clicked),
     "gaps": partial(_mend, _holed),
     "band": partial(_mend, _dull),
 }
-
-
-def _blocks(source: SoundReader) -> list[Interval]:
-    step = max(1, BLOCK_VALUES // source.channels)
-    return [(start, min(start + step, source.frames)) for start in range(0, source.frames, step)]

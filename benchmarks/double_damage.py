@@ -1,0 +1,166 @@
+"""Sounds with two and three damages, through `restore`: is each of them mended, and nothing else spoilt?
+
+Run: python benchmarks/double_damage.py --data DIR [--set test] [--clips 4]
+
+DIR holds train/ and test/ with recordings. 3 s from the middle of each are damaged in the order in which it
+happens: a dull microphone, clipping or a curve, clicks of the record, gaps. Each damage is judged where it is
+and no later one lies upon it: clipping, curves, clicks and gaps by the SDR there, in dB, below the cut-off if
+there is one; a low-pass by the log-spectral distance above it. The whole is judged in octaves and seconds:
+"worse" counts those whose SDR fell by more than 0.5 dB, beyond 40 dB none, of all that were not emptied.
+"""
+
+import argparse
+import csv
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+import audiomend
+from audiomend.evaluation.metrics import evaluate, sdr
+from audiomend.operators.click import Clicks
+from audiomend.operators.hard_clip import HardClip, threshold_for_sdr
+from audiomend.operators.low_pass import LowPass
+from audiomend.operators.soft_clip import SoftClip, level_for_sdr
+
+CLIP_S = 3
+FOLDERS = {"train": ("music", "speech_wb16"), "test": ("music", "speech", "piano_render")}
+CLIP_DB, BEND_DB, CUTOFF_SHARE = 10.0, 15.0, 0.2  # of the sample rate
+CLICKS_PER_S, CLICK_DB = 5.0, 15.0
+GAPS_S, GAP_S = (0.8, 1.9), 0.02
+CASES = (
+    ("clip", "gap"),
+    ("clip", "click"),
+    ("low-pass", "clip"),
+    ("click", "gap"),
+    ("low-pass", "gap"),
+    ("low-pass", "click"),
+    ("bend", "gap"),
+    ("bend", "click"),
+    ("low-pass", "bend"),
+    ("clip", "click", "gap"),
+    ("low-pass", "clip", "gap"),
+)
+BELOW = 0.9  # of a cut-off
+ALLOWED_DB, ENOUGH_DB = 0.5, 40.0
+Array = np.ndarray
+
+
+def clips(data: Path, split: str, most: int) -> Iterator[tuple[str, Array, int]]:
+    for folder in FOLDERS[split]:
+        with (data / split / folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if float(row["seconds"]) >= CLIP_S]
+        count = max(most // len(FOLDERS[split]), 1)
+        for row in rows[len(rows) // count // 2 :: max(len(rows) // count, 1)][:count]:
+            samples, rate = soundfile.read(data / split / folder / row["file"], always_2d=True)
+            first = (len(samples) - CLIP_S * rate) // 2
+            yield row["file"], samples[first : first + CLIP_S * rate, 0], rate
+
+
+def damaged(x: Array, rate: int, name: str) -> Array:
+    """x after one damage."""
+    signal = torch.from_numpy(x)[None]
+    if name == "low-pass":
+        y = LowPass(CUTOFF_SHARE * rate, rate).forward(signal)
+    elif name == "clip":
+        level = threshold_for_sdr(signal, CLIP_DB)
+        y = HardClip(-level, level).forward(signal)
+    elif name == "bend":
+        y = SoftClip(level_for_sdr(lambda: [signal], BEND_DB)).forward(signal)
+    elif name == "click":
+        peak = float(signal.square().mean().sqrt()) * 10 ** (CLICK_DB / 20)
+        y = Clicks.random(0, len(x), rate, CLICKS_PER_S, peak, 0).forward(signal)
+    else:
+        y = signal.clone()
+        for start in GAPS_S:
+            y[:, round(start * rate) : round((start + GAP_S) * rate)] = 0
+    return y[0].numpy()
+
+
+def figure(name: str, clean: Array, other: Array, where: Array, rate: int) -> float:
+    """Of one damage; the higher, the better."""
+    if name == "low-pass":
+        found = evaluate(clean, other, rate, cutoff_hz=CUTOFF_SHARE * rate)
+        return -float(found["above_lsd_db"] or 0.0)
+    return sdr(clean[where], other[where])
+
+
+def below(x: Array, rate: int) -> Array:
+    """What a low-pass leaves of the band that it keeps."""
+    return LowPass(BELOW * CUTOFF_SHARE * rate, rate).forward(torch.from_numpy(x)[None])[0].numpy()
+
+
+def worse(clean: Array, before: Array, after: Array, rate: int, cutoff_hz: float) -> tuple[int, int]:
+    """How many octaves of a second are worse than they were, and of how many."""
+    hz = np.fft.rfftfreq(len(clean), 1 / rate)
+    edges = [0.0, *(125.0 * 2 ** np.arange(12))]
+    count = total = 0
+    for low, high in zip(edges, [*edges[1:], np.inf], strict=True):
+        inside = (hz >= low) & (hz < min(high, cutoff_hz))
+        if not inside.any():
+            continue
+        bands = [np.fft.irfft(np.fft.rfft(x) * inside, len(x)) for x in (clean, before, after)]
+        for k in range(CLIP_S):
+            c, b, a = (band[k * rate : (k + 1) * rate] for band in bands)
+            if np.square(c).mean() > 1e-6 * np.square(clean).mean():
+                total += 1
+                count += min(sdr(c, b), ENOUGH_DB) - min(sdr(c, a), ENOUGH_DB) > ALLOWED_DB
+    return count, total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--set", choices=FOLDERS, default="test")
+    parser.add_argument("--clips", type=int, default=4)
+    parser.add_argument("--quality", default="fast")
+    parser.add_argument("--each", action="store_true", help="a line for each clip, too")
+    parser.add_argument("--cases", nargs="*", help="such as clip+gap; all without it")
+    arguments = parser.parse_args()
+    chosen = list(clips(arguments.data, arguments.set, arguments.clips))
+    print("| damages | clips | figure of each: damaged, mended (better in) | worse elsewhere | CPU s |")
+    print("| --- | --- | --- | --- | --- |")
+    for names in CASES:
+        if arguments.cases and "+".join(names) not in arguments.cases:
+            continue
+        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        count = total = 0
+        begun = time.process_time()
+        for file, clean, rate in chosen:
+            states = [clean]
+            for name in names:
+                states.append(damaged(states[-1], rate, name))
+            y = states[-1]
+            mended, told = audiomend.restore(y, rate, quality=arguments.quality)
+            for k, name in enumerate(names):
+                touched = states[k + 1] != states[k]
+                pairs = zip(states[k + 1 :], states[k + 2 :], strict=False)
+                where = touched & ~np.any([~touched, *(after != before for before, after in pairs)], axis=0)
+                judged = [clean, y, mended]
+                if "low-pass" in names and name != "low-pass":
+                    judged = [below(x, rate) for x in judged]
+                pair = tuple(figure(name, judged[0], x, where, rate) for x in judged[1:])
+                figures[name].append(pair)
+                if arguments.each:
+                    print(f"  {file} {name}: {pair[0]:.1f} -> {pair[1]:.1f}")
+            cutoff = BELOW * CUTOFF_SHARE * rate if "low-pass" in names else np.inf
+            spoilt, of = worse(clean, y, mended, rate, cutoff)
+            count, total = count + spoilt, total + of
+            if arguments.each:
+                done = ", ".join(f"{one.stage.stage}: {one.method or 'nothing'}" for one in told.done)
+                print(f"  {file}: {done}; worse {spoilt} of {of}", flush=True)
+        told = "; ".join(
+            f"{name} {np.median([a for a, _ in pairs]):.1f}, {np.median([b for _, b in pairs]):.1f}"
+            f" ({sum(b > a for a, b in pairs)})"
+            for name, pairs in figures.items()
+        )
+        seconds = (time.process_time() - begun) / len(chosen)
+        row = (" + ".join(names), len(chosen), told, f"{count} of {total}", f"{seconds:.0f}")
+        print(f"| {' | '.join(map(str, row))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

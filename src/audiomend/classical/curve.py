@@ -1,0 +1,216 @@
+"""Soft clipping undone: the curve that bent a sound, estimated from the sound alone, and its inverse.
+
+A curve without memory makes overtones and sums and differences of what goes through it, and these fill the
+valleys of the spectrum. Let y = f(x) and g = f⁻¹. If the frames of x are Gaussian, with a spectrum each, the
+likelihood of y is that of g(y) times the slope g'(y), and the innovation of a spectrum S has the variance
+exp(mean ln S) (Kolmogorov). So the curve is the one with the least
+
+    J(g) = mean over frames and bins of ½ ln |STFT(g(y))|² - mean of ln g'(y),
+
+the entropy rate that Taleb, Solé-Casals and Jutten minimise with a whitening filter ("Quasi-nonparametric
+blind inversion of Wiener systems", 2001). A factor on g changes nothing, so the level is that of the faint
+samples, which no curve bends. Here f is one of a few families with one free level each: more freedom would be
+lost at the top, where samples are few and an error costs most.
+
+A sound may have a lower J after a curve by chance, too. But a true curve fits in time: if what its inverse
+adds comes a moment too early or too late, it fills valleys instead of emptying them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import exp, inf, log, pi
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomend.errors import UsageError
+
+Floats = NDArray[np.float64]
+Name = Literal["tanh", "arctan", "root", "knee", "cubic"]
+
+FRAME = 2048  # samples of a spectrum
+FRAMES = 48  # that are looked at, the loudest
+CALM = 1.5  # times the median of their peaks: clicks that came upon the curve since go beyond it
+FEWEST = 8  # with less than that nothing is told
+FLOOR = 2.0**-30 / 12  # power of rounding to 16 bits, full scale 1: no valley is deeper
+NEAREST, FARTHEST = 1e-5, 5.0  # a level is sought so far above the peak, relative to it
+COARSE, FINE = 20, 12  # levels that are tried, and steps of the golden section between the best ones
+GLANCED = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # levels that every third frame is tried with before all that
+GOLDEN = (5**0.5 - 1) / 2
+SHIFTS_S = (3e-4, 6e-4, 1e-3)  # by which an addition is displaced, to either side
+PROMISING = -0.002  # J of a curve that is worth a second look
+MOST = 1 - 1e-9  # of a level: an inverse has no value there
+FLAT = 300.0  # slope of an inverse from which a sample is bounded, not known
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A family of curves: level · f(x / level) with f(±∞) = ±1, f'(0) = 1, the same for both polarities.
+
+    Attributes:
+        inverse: f⁻¹(u), -1 < u < 1.
+        log_slope: ln of its derivative, 0 at 0 and rising with |u|.
+    """
+
+    inverse: Callable[[Floats], Floats]
+    log_slope: Callable[[Floats], Floats]
+
+
+def _cubic(u: Floats) -> Floats:
+    """Of f(x) = x - 4 x³ / 27 up to 1.5, where it is flat."""
+    return 3 * np.sin(np.arcsin(u) / 3)
+
+
+CURVES: Mapping[Name, Curve] = {
+    "tanh": Curve(np.arctanh, lambda u: -np.log1p(-u * u)),
+    "arctan": Curve(lambda u: np.tan(pi / 2 * u) * 2 / pi, lambda u: -2 * np.log(np.cos(pi / 2 * u))),
+    "root": Curve(lambda u: u / np.sqrt(1 - u * u), lambda u: -1.5 * np.log1p(-u * u)),  # x / √(1 + x²)
+    "knee": Curve(lambda u: u * (1 - u**4) ** -0.25, lambda u: -1.25 * np.log1p(-(u**4))),  # x / ⁴√(1 + x⁴)
+    "cubic": Curve(_cubic, lambda u: -np.log1p(-np.square(_cubic(u) / 1.5))),
+}
+GLANCED_AT: tuple[Name, ...] = ("tanh", "knee", "cubic")  # one of these is near to each of the others
+
+
+@dataclass(frozen=True)
+class Bend:
+    """The curve that a channel went through.
+
+    Attributes:
+        curve: a name of CURVES.
+        level: that the curve tends to, above 0.
+
+    Raises:
+        UsageError: level is not above 0.
+    """
+
+    curve: Name
+    level: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < inf:
+            raise UsageError(f"Bend: level is {self.level:g}; it must be above 0.")
+
+    @property
+    def top(self) -> float:
+        """Magnitude up to which samples tell what they were; from there on they are flat."""
+        low, high = 0.0, MOST
+        for _ in range(60):
+            middle = (low + high) / 2
+            steep = float(CURVES[self.curve].log_slope(np.array([middle]))[0]) > log(FLAT)
+            low, high = (low, middle) if steep else (middle, high)
+        return low * self.level
+
+    def straightened(self, y: Floats) -> Floats:
+        """What y was before the curve; of flat samples, the least that they were."""
+        top = self.top
+        return self.level * CURVES[self.curve].inverse(np.clip(y, -top, top) / self.level)
+
+    @property
+    def least(self) -> float:
+        """What a flat sample was at least, in magnitude."""
+        return float(self.straightened(np.array([self.level]))[0])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well a curve explains a sound.
+
+    Attributes:
+        bend: the curve.
+        entropy: J with it minus J without, nats a sample; the lower, the likelier.
+        displaced: the same with what the curve adds displaced: hardly lower, if the curve is true.
+    """
+
+    bend: Bend
+    entropy: float
+    displaced: float
+
+
+def loudest(frames: Floats) -> Floats:
+    """Those FRAMES of (n, FRAME) samples that have the most energy, in the order of it."""
+    energy = np.square(frames).sum(axis=1)
+    return frames[np.argsort(-energy, kind="stable")[:FRAMES]]
+
+
+def fitted(frames: Floats, sample_rate: float) -> Fit | None:
+    """The curve that bent these frames, (n, FRAME), if one makes them likelier.
+
+    The fit says how much likelier: from what on it is true is for the caller to say.
+    """
+    peaks = np.abs(frames).max(axis=1, initial=0)
+    calm = frames[peaks <= CALM * np.median(peaks)] if len(frames) else frames
+    chosen = [frames] if len(calm) == len(frames) else [frames, calm]
+    fits = [_fit(some, sample_rate) for some in chosen if len(some) >= FEWEST and some.any()]
+    found = [fit for fit in fits if fit is not None]
+    return max(found, key=lambda fit: fit.displaced - fit.entropy, default=None)
+
+
+def _fit(frames: Floats, sample_rate: float) -> Fit | None:
+    if _glance(frames[::3]) > PROMISING:
+        return None
+    entropy, bend = min((_best(frames, name) for name in CURVES), key=lambda one: one[0])
+    before = _entropy(frames)
+    return Fit(bend, entropy - before, _displaced(frames, bend, sample_rate) - before)
+
+
+def _glance(frames: Floats) -> float:
+    """The least J of some curves, minus J without one."""
+    peak = float(np.abs(frames).max())
+    bends = [Bend(name, peak * (1 + above)) for name in GLANCED_AT for above in GLANCED]
+    return min(_bent_entropy(frames, bend) for bend in bends) - _entropy(frames)
+
+
+def _best(frames: Floats, name: Name) -> tuple[float, Bend]:
+    """The least J of a family, and the bend that has it."""
+    peak = float(np.abs(frames).max())
+
+    def at(place: float) -> tuple[float, Bend]:
+        bend = Bend(name, peak * (1 + exp(place)))
+        return _bent_entropy(frames, bend), bend
+
+    places = np.linspace(log(NEAREST), log(FARTHEST), COARSE).tolist()
+    tried = [(*at(place), place) for place in places]
+    centre = min(range(COARSE), key=lambda k: tried[k][0])
+    low, high = places[max(centre - 1, 0)], places[min(centre + 1, COARSE - 1)]
+    for _ in range(FINE):
+        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        tried += [(*at(left), left), (*at(right), right)]
+        low, high = (low, right) if tried[-2][0] < tried[-1][0] else (left, high)
+    entropy, bend, _ = min(tried, key=lambda one: one[0])
+    return entropy, bend
+
+
+def _bent_entropy(frames: Floats, bend: Bend) -> float:
+    u = _shares(frames, bend)
+    return _entropy(bend.level * CURVES[bend.curve].inverse(u)) - _mean_slope(u, bend)
+
+
+def _displaced(frames: Floats, bend: Bend, sample_rate: float) -> float:
+    """The least J with what the curve adds displaced."""
+    u = _shares(frames, bend)
+    added = bend.level * CURVES[bend.curve].inverse(u) - frames
+    shifts = [sign * max(round(shift * sample_rate), 1) for shift in SHIFTS_S for sign in (-1, 1)]
+    least = min(_entropy(frames + np.roll(added, shift, axis=1)) for shift in shifts)
+    return least - _mean_slope(u, bend)
+
+
+def _shares(frames: Floats, bend: Bend) -> Floats:
+    return np.clip(frames / bend.level, -MOST, MOST)
+
+
+def _mean_slope(u: Floats, bend: Bend) -> float:
+    """Of ln g', weighted as the window weighs the samples."""
+    weight = np.square(_window(u.shape[1]))
+    return float((CURVES[bend.curve].log_slope(u) @ weight).mean() / weight.sum())
+
+
+def _entropy(frames: Floats) -> float:
+    """Mean over frames and bins of ½ ln of the power spectrum."""
+    window = _window(frames.shape[1])
+    spectrum = np.fft.rfft(frames * (window / np.sqrt(np.square(window).sum())))
+    return float(np.log(np.square(spectrum.real) + np.square(spectrum.imag) + FLOOR).mean() / 2)
+
+
+def _window(size: int) -> Floats:
+    return np.hanning(size + 2)[1:-1]

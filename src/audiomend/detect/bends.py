@@ -1,0 +1,73 @@
+"""Soft clipping: whether a curve bent a sound, and which (`classical.curve` says how that shows).
+
+In 600 clips of 5 s of music, voices and piano notes as they are, none was found. What some curve made
+likelier by 0.006 nats a sample was single low notes of a piano: their strings bend the sound, but not in
+time, as what the curve adds fits better at another moment.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomend.classical.curve import FRAME, Bend, Fit, fitted, loudest
+from audiomend.detect.finding import sureness
+
+NONE, HALF, FULL = -0.002, -0.006, -0.02  # nats a sample
+IN_TIME = 1.5  # times the entropy that may be gained with the addition displaced
+UNCERTAIN = 0.45  # confidence of what is not in time
+
+
+@dataclass(frozen=True)
+class SoftClipping:
+    """The verdict on one channel.
+
+    Attributes:
+        bend: the likeliest curve; None if there is none at all.
+        confidence: 0 to 1; it is soft clipping from 0.5.
+    """
+
+    bend: Bend | None
+    confidence: float
+
+
+class BendDetector:
+    """Add blocks, then ask for the result."""
+
+    def __init__(self, channels: int, sample_rate: float) -> None:
+        self._rate = sample_rate
+        self._held = np.zeros((channels, 0))
+        self._frames = [np.zeros((0, FRAME)) for _ in range(channels)]
+
+    def add(self, block: NDArray[np.floating]) -> None:
+        """Take the next samples, (channels, n)."""
+        held = np.concatenate([self._held, block.astype(np.float64)], axis=1)
+        hop = FRAME // 2
+        count = max(held.shape[1] // hop - 1, 0)
+        if count:
+            new = np.lib.stride_tricks.sliding_window_view(held, FRAME, axis=1)[:, : count * hop : hop]
+            self._frames = [
+                loudest(np.concatenate([old, loudest(row)]))
+                for old, row in zip(self._frames, new, strict=True)
+            ]
+        self._held = held[:, count * hop :]
+
+    def result(self, channel: int) -> SoftClipping:
+        """The verdict on what was added so far to a channel."""
+        return _verdict(fitted(self._frames[channel], self._rate))
+
+
+def _verdict(fit: Fit | None) -> SoftClipping:
+    if fit is None:
+        return SoftClipping(None, 0.0)
+    confidence = sureness(fit.entropy, NONE, HALF, FULL)
+    if fit.displaced < IN_TIME * fit.entropy:
+        confidence = min(confidence, UNCERTAIN)
+    return SoftClipping(fit.bend, confidence)
+
+
+def find_soft_clipping(x: NDArray[np.floating], sample_rate: float) -> tuple[SoftClipping, ...]:
+    """Soft clipping in each channel of x, (channels, time), at a rate in Hz."""
+    detector = BendDetector(len(x), sample_rate)
+    detector.add(x)
+    return tuple(detector.result(channel) for channel in range(len(x)))

@@ -1,0 +1,65 @@
+"""The page about a restored file, its sentences and its JSON tell the same figures."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiomend.cli import restore as cli
+from audiomend.report.restoration import page_of
+from audiomend.report.words import percent
+from audiomend.restorers.frame import Options
+from audiomend.restorers.plan import FillGaps, Input, MendingPlan, Span, Stage
+from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
+
+RATE = 1000
+GAP = slice(1500, 1520)
+STAGES = (
+    Stage("gaps", FillGaps((Span(1, 1.5, 1.52),)), confidence=0.9, reason="gaps: one"),
+    Stage("band", FillGaps(()), enabled=False, reason="bandwidth: ends at 400 Hz"),
+)
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> tuple[RestoreRequest, Restored]:
+    x = 0.4 * np.sin(2 * np.pi * np.array([[60.0], [80.0]]) * np.arange(3000) / RATE)
+    x[1, GAP] = 0
+    source = tmp_path / "in.wav"
+    soundfile.write(source, x.T, RATE, "PCM_24")
+    plan = MendingPlan(Input("", "", RATE, 2, 3000), STAGES)
+    request = RestoreRequest(str(source), str(tmp_path / "out.wav"), Options(model="wiener", steps=3), plan)
+    return request, restore_file(request)
+
+
+def test_the_figures_are_those_of_the_files(done: tuple[RestoreRequest, Restored]) -> None:
+    request, restored = done
+    before, after = (soundfile.read(path)[0] for path in (request.source, request.output))
+    changed = int((before != after).sum())
+    residue = 10 * math.log10(np.square(after - before).sum() / np.square(before).sum())
+    assert 0 < changed <= 20
+    assert restored.changed == changed
+    assert restored.residue_db == pytest.approx(residue, abs=1e-3)
+    told = cli.as_json(request, restored)["changed"]
+    assert told["samples"] == changed
+    assert told["share"] == pytest.approx(changed / 6000)
+    assert told["residue_db"] == restored.residue_db
+    said = cli.after(request, restored)
+    assert f"{changed} samples changed ({percent(changed / 6000)})" in said
+    assert f"residue {-residue:.1f} dB below the input" in said
+    lead = page_of(request, restored).lead
+    assert f"{changed} samples were changed, {percent(changed / 6000)} of all" in lead
+    assert f"{residue:.1f} dB of the energy of the input" in lead
+
+
+def test_the_page_shows_where_and_what_is_left(done: tuple[RestoreRequest, Restored]) -> None:
+    page = page_of(*done)
+    assert [(region.start, region.end) for region in page.intervals] == [(1.5, 1.52)]
+    assert page.duration == 3
+    assert page.start <= 1.5
+    assert "Not mended: band, bandwidth: ends at 400 Hz." in page.warnings
+    assert page.facts["Not done"] == "band"
+    stage = page.facts["Stage 1: gaps"]
+    assert f"{done[1].changed} samples, a change of {done[1].residue_db:.1f} dB" in stage
+    assert cli.warnings(*done) == [f"{done[0].source}: found, but left: band (bandwidth: ends at 400 Hz)"]
