@@ -9,6 +9,7 @@ import torch
 import audiomend
 from audiomend.classical import janssen, similarity, spain
 from audiomend.errors import UsageError
+from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Gaps
 from audiomend.restorers.filling import FILLINGS, Filling, Guess
 from audiomend.restorers.frame import ClassicalJob, Job, Jobs, Options, WalkJob, prepare
@@ -191,3 +192,33 @@ def test_the_order_of_lengths_is_rising_to_all():
     assert lengths == sorted(lengths)
     assert lengths[-1] == float("inf")
     assert all(METHODS["inpaint"][f.method].most >= f.longest_s for f in FILLINGS)
+
+
+def test_jobs_begin_in_turn_and_pieces_come_in_order():
+    """What another job will do later is not in memory yet."""
+    begun: list[int] = []
+
+    def mend(excerpt):
+        begun.append(excerpt.start)
+        return excerpt.observation + 1
+
+    method = Method(mend, lambda *_: "", lambda rate: 100, margin_s=0.0, longest_s=1.0)
+    source = ArrayReader(np.zeros((1, 9000)), RATE)
+
+    def job(*gaps: tuple[int, int]) -> ClassicalJob:
+        damage = Gaps((gaps,))
+        return ClassicalJob(source, damage, 1.0, Options(), "stub", method, parts(source, damage, method))
+
+    jobs = [job((100, 150), (5000, 5010)), job((3000, 3050), (8000, 8020))]
+    both = Jobs(source, jobs[0].damage, Options(), jobs)
+    done: list[int] = []
+    found = []
+    for start, samples in both.pieces(done.append, None):
+        found.append((start, samples.shape, list(begun)))
+    assert found == [
+        (100, (1, 50), [100]),
+        (3000, (1, 50), [100, 3000]),
+        (5000, (1, 10), [100, 3000, 5000]),
+        (8000, (1, 20), [100, 3000, 5000, 8000]),
+    ]
+    assert sum(done) == both.amount
