@@ -29,9 +29,10 @@ from audiomend.restorers.diffusion import (
     stretches,
     windows_for,
 )
-from audiomend.restorers.frame import Options, prepare
+from audiomend.restorers.frame import prepare
 from audiomend.restorers.guiding import GUIDANCE, Measured
 from audiomend.restorers.memory import ArrayReader
+from audiomend.restorers.options import Options
 from audiomend.restorers.presets import PRESETS
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import SAMPLERS
