@@ -68,7 +68,7 @@ class ContentDetector:
         self._onsets.add(np.maximum(np.diff(held[-len(new) - 1 :], axis=0), 0).sum(axis=1))
         for k, lag in enumerate(self._lags):
             later = held[max(lag, len(self._levels)) :]
-            earlier = held[max(lag, len(self._levels)) - lag : len(held) - lag]
+            earlier = held[max(lag, len(self._levels)) - lag : max(len(held) - lag, 0)]
             self._products[k] += (later * earlier).sum(axis=0)
             self._pairs[k] += len(later)
         self._levels = held[-max(self._lags) :]
