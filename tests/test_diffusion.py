@@ -12,8 +12,10 @@ from audiomend.models.prior import WienerPrior
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Clipped, Dull, Gaps, Within
 from audiomend.restorers.diffusion import Restoration, Stretch, at_prior, fill, mend, stretches, windows_for
-from audiomend.restorers.frame import Options, prepare, region_fade, run
+from audiomend.restorers.frame import prepare, run
 from audiomend.restorers.memory import ArrayReader, ArraySink, read_padded
+from audiomend.restorers.options import Options
+from audiomend.restorers.regions import region_fade
 from audiomend.restorers.settings import momentum_for, way
 
 RATE = 8000

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiomend.restorers.frame import Options, prepare, run
+from audiomend.restorers.frame import prepare, run
 from audiomend.restorers.memory import ArrayReader, ArraySink
+from audiomend.restorers.options import Options
 
 PAGE = Path(__file__).parents[1] / "docs" / "add-a-degradation.md"
 

@@ -18,8 +18,9 @@ from audiomend.noise import normal
 from audiomend.processes.edm import EDM
 from audiomend.restorers.damage import Gaps
 from audiomend.restorers.drawing import draws, part
-from audiomend.restorers.frame import Options, prepare, run
+from audiomend.restorers.frame import prepare, run
 from audiomend.restorers.memory import ArrayReader, ArraySink
+from audiomend.restorers.options import Options
 from audiomend.restorers.settings import way
 from audiomend.samplers.trajectory import evaluations
 from audiomend.solvers.base import State

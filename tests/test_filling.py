@@ -12,9 +12,11 @@ from audiomend.errors import UsageError
 from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Gaps
 from audiomend.restorers.filling import FILLINGS, Filling, Guess
-from audiomend.restorers.frame import ClassicalJob, Job, Jobs, Options, WalkJob, prepare
+from audiomend.restorers.frame import prepare
+from audiomend.restorers.jobs import ClassicalJob, Job, Jobs, WalkJob
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.methods import METHODS, Method
+from audiomend.restorers.options import Options
 
 RATE = 8000
 METHOD = pytest.mark.parametrize("method", METHODS["inpaint"])

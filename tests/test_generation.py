@@ -12,8 +12,8 @@ from audiomend.denoisers.base import Denoiser, Estimate
 from audiomend.errors import Cancelled, UsageError
 from audiomend.models.prior import WienerPrior
 from audiomend.restorers import generation
-from audiomend.restorers.frame import Options
 from audiomend.restorers.generation import frames_of, generate_file, generated, way_of
+from audiomend.restorers.options import Options
 
 RATE = WienerPrior().card.rate
 QUICK = Options(model="wiener", steps=2)

@@ -19,7 +19,7 @@ from audiomend.models.prior import WienerPrior
 from audiomend.noise import normal
 from audiomend.operators.low_pass import LowPass
 from audiomend.processes.edm import EDM
-from audiomend.restorers import files, frame, walking
+from audiomend.restorers import files, frame, jobs, walking
 from audiomend.restorers.damage import Clipped, Dull, Gaps
 from audiomend.restorers.diffusion import (
     Restoration,
@@ -29,9 +29,10 @@ from audiomend.restorers.diffusion import (
     stretches,
     windows_for,
 )
-from audiomend.restorers.frame import Options, prepare
+from audiomend.restorers.frame import prepare
 from audiomend.restorers.guiding import GUIDANCE, Measured
 from audiomend.restorers.memory import ArrayReader
+from audiomend.restorers.options import Options
 from audiomend.restorers.presets import PRESETS
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import SAMPLERS
@@ -356,7 +357,7 @@ def test_only_gradients_take_the_walk_out_of_inference_mode(
 def test_work_is_foreseen_with_its_gradients_and_in_evaluations(
     monkeypatch: pytest.MonkeyPatch, guidance: str, seconds: float
 ) -> None:
-    monkeypatch.setattr(frame, "seconds_per_evaluation", lambda _, gradient: 2.0 if gradient else 1.0)
+    monkeypatch.setattr(jobs, "seconds_per_evaluation", lambda _, gradient: 2.0 if gradient else 1.0)
     job = prepare(STEREO, HOLED, 1.0, Options(model="wiener", guidance=guidance, solver="heun", steps=4))
     assert job.evaluations == 3 * sum(stretch.inputs for stretch in job.work)  # two steps of Heun
     assert files._cost(job, ())[1] == seconds * job.evaluations

@@ -13,8 +13,8 @@ from audiomend.audio.file import open_sound
 from audiomend.audio.reader import Overlaid
 from audiomend.errors import Cancelled, UsageError
 from audiomend.restorers.files import wide_enough
-from audiomend.restorers.frame import Options
 from audiomend.restorers.memory import ArrayReader
+from audiomend.restorers.options import Options
 from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
 from audiomend.restorers.restoration import Restored, RestoreRequest, _Clamped, clicks_over, restore_file
 

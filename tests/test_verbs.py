@@ -208,8 +208,8 @@ def test_progress_reaches_one_and_can_cancel() -> None:
 def test_blocks_of_any_size_give_the_same() -> None:
     x = clipped(2)
     whole = audiomend.declip(x, RATE, clip_level=0.4, model="wiener", quality="fast")
-    from audiomend.restorers.frame import Options
     from audiomend.restorers.locate import Given
+    from audiomend.restorers.options import Options
 
     for size in (RATE, 700):
         blocks = (x[:, at : at + size] for at in range(0, RATE, size))

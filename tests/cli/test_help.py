@@ -23,8 +23,8 @@ from audiomend.evaluation.benchmark import benchmark
 from audiomend.evaluation.damages import SEVERITIES
 from audiomend.models.precision import PRECISIONS
 from audiomend.restorers.files import Request
-from audiomend.restorers.frame import Options
 from audiomend.restorers.methods import names
+from audiomend.restorers.options import Options
 from audiomend.restorers.settings import QUALITY_STEPS
 
 HEAVY = ("torch", "numpy", "scipy", "soundfile", "soxr", "PIL", "safetensors")

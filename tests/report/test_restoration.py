@@ -10,7 +10,7 @@ import soundfile
 from audiomend.cli import restore as cli
 from audiomend.report.restoration import page_of
 from audiomend.report.words import percent
-from audiomend.restorers.frame import Options
+from audiomend.restorers.options import Options
 from audiomend.restorers.plan import FillGaps, Input, MendingPlan, Span, Stage
 from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
 

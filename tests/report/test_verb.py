@@ -13,8 +13,8 @@ from audiomend.report import verb
 from audiomend.report.listening import EXCERPT_SECONDS
 from audiomend.report.page import Page, render
 from audiomend.restorers.files import Request, mend_file
-from audiomend.restorers.frame import Options
 from audiomend.restorers.locate import Given
+from audiomend.restorers.options import Options
 
 RATE = 1000
 OPTIONS = Options(model="wiener", steps=3, seed=5)

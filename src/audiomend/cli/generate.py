@@ -14,8 +14,8 @@ from audiomend.cli.summary import plural
 from audiomend.errors import UsageError
 
 if TYPE_CHECKING:
-    from audiomend.restorers.frame import Options
     from audiomend.restorers.generation import Generated
+    from audiomend.restorers.options import Options
 
 EXAMPLE = "Example:  audiomend generate dream.wav --seconds 20 --seed 7"
 
@@ -57,8 +57,9 @@ def generate(
     if output == PIPE and settings.json:
         raise UsageError("With OUT - the sound goes to standard output, so --json cannot; give OUT a name")
     with interrupts.scratch(), progress_bar("Loading the prior") as bar:
-        from audiomend.restorers.frame import Options, threads
+        from audiomend.restorers.frame import threads
         from audiomend.restorers.generation import generate_file
+        from audiomend.restorers.options import Options
 
         options = Options(
             model=settings.model,

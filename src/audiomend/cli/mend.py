@@ -202,7 +202,7 @@ def _request(
     gaps: tuple[str, ...],
 ) -> "Request":
     from audiomend.restorers.files import Request
-    from audiomend.restorers.frame import Options
+    from audiomend.restorers.options import Options
 
     return Request(
         verb=verb,

@@ -151,7 +151,7 @@ def _request(
     only: Sequence[str],
     skip: Sequence[str],
 ) -> "RestoreRequest":
-    from audiomend.restorers.frame import Options
+    from audiomend.restorers.options import Options
     from audiomend.restorers.plan import read_plan
     from audiomend.restorers.restoration import RestoreRequest
 

@@ -20,7 +20,7 @@ from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
 from audiomend.report.page import Page, Region, Sound
 from audiomend.report.words import percent
 from audiomend.restorers.files import Outcome, Request
-from audiomend.restorers.frame import Options
+from audiomend.restorers.options import Options
 
 Samples = NDArray[np.float64]
 Pairs = Iterable[tuple[Samples, Samples]]

@@ -15,11 +15,12 @@ from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
 from audiomend.restorers.bands import Band
 from audiomend.restorers.drawing import draws, part
-from audiomend.restorers.frame import Options, Progress, prepare, run
+from audiomend.restorers.frame import Progress, prepare, run
 from audiomend.restorers.frame import threads as _threads
 from audiomend.restorers.inspection import inspect
 from audiomend.restorers.locate import Given, search
 from audiomend.restorers.memory import ArrayReader, ArraySink, rows_of
+from audiomend.restorers.options import Options
 from audiomend.restorers.plan import MendingPlan, Stage, plan_of
 from audiomend.restorers.regions import merge
 from audiomend.restorers.restoration import Restoration, check_plan, mend_stages, stages_of

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from audiomend.errors import UsageError
-from audiomend.restorers.frame import Options, Progress
+from audiomend.restorers.frame import Progress
+from audiomend.restorers.options import Options
 
 
 def draws(options: Options, samples: int) -> list[Options]:

@@ -24,8 +24,10 @@ from audiomend.restorers.beside import (
     write_previews,
 )
 from audiomend.restorers.drawing import draws, part
-from audiomend.restorers.frame import Job, Options, Progress, prepare, run
+from audiomend.restorers.frame import Progress, prepare, run
+from audiomend.restorers.jobs import Job
 from audiomend.restorers.locate import Found, Given, search
+from audiomend.restorers.options import Options
 from audiomend.restorers.regions import Interval, parse_intervals
 
 

@@ -16,8 +16,9 @@ from audiomend.models.precision import choose, choose_device
 from audiomend.models.prior import Prior, load
 from audiomend.models.store import card_of
 from audiomend.restorers.diffusion import PROCESS, windows_for
-from audiomend.restorers.frame import Options, Progress, threads
+from audiomend.restorers.frame import Progress, threads
 from audiomend.restorers.inverse import Unguided
+from audiomend.restorers.options import Options
 from audiomend.restorers.settings import way
 from audiomend.restorers.way import Way
 from audiomend.samplers.base import Walk, seeded, silence

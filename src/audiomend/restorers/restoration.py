@@ -31,9 +31,11 @@ from audiomend.errors import Cancelled, UsageError, unknown
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Bent, Clipped, Damage, Dull, Gaps
 from audiomend.restorers.files import residue_target, wide_enough
-from audiomend.restorers.frame import Options, Progress, Sink, prepare, run
+from audiomend.restorers.frame import Progress, prepare, run
+from audiomend.restorers.jobs import Sink
 from audiomend.restorers.locate import clicked
 from audiomend.restorers.methods import WITHOUT_PRIOR
+from audiomend.restorers.options import Options
 from audiomend.restorers.plan import (
     LATER,
     MENDED,

@@ -12,8 +12,10 @@ from audiomend.evaluation.metrics import level_error, log_spectral_distance, sdr
 from audiomend.models.prior import Prior
 from audiomend.restorers.damage import Damage
 from audiomend.restorers.diffusion import stretches, windows_for
-from audiomend.restorers.frame import Options, WalkJob, run
+from audiomend.restorers.frame import run
+from audiomend.restorers.jobs import WalkJob
 from audiomend.restorers.memory import ArrayReader, ArraySink
+from audiomend.restorers.options import Options
 from audiomend.restorers.settings import way
 from audiomend.training.segments import (
     CUTOFF_HZ,

@@ -1,0 +1,65 @@
+"""What a user may choose, the same for every verb."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from audiomend.errors import UsageError
+from audiomend.restorers.regions import Interval
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose, the same for every verb.
+
+    Attributes:
+        method: a name of `methods.names` for the verb.
+        model: a shipped model's name, a model's folder, or None for the default.
+        quality: fast, balanced or best: 8, 16 or 32 network evaluations; None is balanced, or the preset's
+            own number.
+        steps: evaluations, instead of a quality.
+        preset: a published way to walk, of `presets.PRESETS`.
+        guidance, solver, sampler: names of `guiding.GUIDANCE`, `way.SOLVERS` and `walking.SAMPLERS`, instead
+            of the preset's or the verb's.
+        seed: of all noise.
+        strength: 0 leaves the damage, 1 mends it; between, a share of the change is made.
+        regions: sample intervals outside which nothing changes; empty means everywhere.
+        precision: auto, float32 or bfloat16.
+        device: auto, cpu, cuda or mps.
+        walk: other values for fields of `Way`, for comparisons.
+        draw: walk to a sample of the posterior, instead of the most accurate signal.
+    """
+
+    method: str = "auto"
+    model: str | None = None
+    quality: str | None = None
+    steps: int | None = None
+    preset: str | None = None
+    guidance: str | None = None
+    solver: str | None = None
+    sampler: str | None = None
+    seed: int = 0
+    strength: float = 1.0
+    regions: tuple[Interval, ...] = ()
+    precision: str = "auto"
+    device: str = "auto"
+    walk: Mapping[str, object] = field(default_factory=dict[str, object])
+    draw: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise UsageError(f"The strength is {self.strength:g}; it must lie between 0 and 1.")
+        if not 0 <= self.seed < 2**64:
+            raise UsageError(f"The seed {self.seed} is not a whole number from 0 to 2^64 - 1.")
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """Fields of `Way` that were chosen."""
+        named = {"guidance": self.guidance, "solver": self.solver, "sampler": self.sampler}
+        return {**{key: name for key, name in named.items() if name is not None}, **self.walk}
+
+    @property
+    def walked(self) -> tuple[str, ...]:
+        """The options given that only a prior's walk obeys, by name."""
+        samples = True if self.draw else None
+        given = {"model": self.model, "steps": self.steps, "preset": self.preset, "samples": samples}
+        return (*(key for key, value in given.items() if value is not None), *self.changes)
