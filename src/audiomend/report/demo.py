@@ -194,8 +194,8 @@ def page_of(parts: Sequence[Page], files: Mapping[Path, bytes], seed: int) -> Pa
     card = card_of(None)
     return Page(
         title=TITLE,
-        lead="One phrase, damaged three ways. Each is mended as audiomend does it by default, with what measured"
-        f" best, and by the prior in this package alone. {CAVEAT}",
+        lead="One phrase, damaged three ways. Each is mended as audiomend does it by default, with what"
+        f" measured best, and by the prior in this package alone. {CAVEAT}",
         facts={
             "Model": f"{card.name} ({card.summary})",
             "Seed": str(seed),
