@@ -73,10 +73,10 @@ def score(
     declip, declick: SDR over the damaged samples. inpaint: per gap the SDR, the log-spectral distance of the
     gap with half a frame on either side (so every frame's centre lies in the gap), and the level error; means
     over gaps. band: the last two in the band, and as agreement the SDR of the estimate against the *damaged*
-    gap further from the band than a sixth of its edges. extend: log-spectral distance and level error above the
-    cut-off, and as agreement the SDR of the estimate against the *damaged* clip below 0.95 of the cut-off:
-    what was measured should stay; and the log-spectral distance of all bands. All: SDR and SI-SDR of the
-    whole clip.
+    gap further from the band than a sixth of its edges. extend: log-spectral distance and level error above
+    the cut-off, and as agreement the SDR of the estimate against the *damaged* clip below 0.95 of the
+    cut-off: what was measured should stay; and the log-spectral distance of all bands. All: SDR and SI-SDR of
+    the whole clip.
     """
     r, y, e = (np.asarray(x, dtype=np.float64) for x in (reference, observation, estimate))
     whole = {"sdr_db": storable(sdr(r, e)), "si_sdr_db": storable(si_sdr(r, e))}
