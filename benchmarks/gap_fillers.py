@@ -3,8 +3,8 @@
 Run: python benchmarks/gap_fillers.py --data DIR [--set test] [--clips 24] [--lengths-ms 100 200 400 1000]
 
 DIR holds train/ (or test/) with recordings. 5 s of one channel, from the middle of each, get two gaps of a
-length. The most similar stretch fills them, and a draw of the prior (up to 120 ms from Janssen's fill). Printed
-for each range of unlikeness: how many gaps, log-spectral distance and SDR in them, means for both fillers.
+length. The most similar stretch fills them, and a draw of the prior (up to 120 ms from Janssen's fill).
+Printed for each range of unlikeness: how many gaps, log-spectral distance and SDR in them, means for both.
 """
 
 import argparse
