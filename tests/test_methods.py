@@ -14,7 +14,7 @@ from audiomend.errors import Cancelled, UsageError
 from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.classical import parts, restored
-from audiomend.restorers.damage import Clipped, Dull, Gaps
+from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.methods import METHODS, Excerpt, Method, frame_at
 
@@ -112,25 +112,59 @@ def test_it_can_be_cancelled() -> None:
         audiomend.declip(y, RATE, method="ar", progress=lambda share: False)
 
 
-def excerpted(y: np.ndarray, method: Method, level: float = 0.3) -> np.ndarray:
-    source, levels = ArrayReader(y[None], RATE), np.array([[level]])
-    damage = Clipped(-levels, levels, RATE)
-    out = y.copy()
+def mended(y: np.ndarray, damage: Damage, method: Method) -> np.ndarray:
+    """(channels, time), part by part."""
+    source, out = ArrayReader(y, RATE), y.copy()
     for start, piece in restored(source, damage, method, 0.4, parts(source, damage, method), lambda _: None):
-        out[start : start + piece.shape[1]] = piece[0]
+        out[:, start : start + piece.shape[1]] = piece
     return out
 
 
-@pytest.mark.parametrize(
-    ("method", "close"), [("a-spade", 1e-6), ("ar", 1e-6), ("ss-pew", 1e-3), ("blend", 2e-2)]
-)
+def clipping(level: float = 0.3) -> Clipped:
+    levels = np.array([[level]])
+    return Clipped(-levels, levels, RATE)
+
+
+@pytest.mark.parametrize(("method", "close"), [("a-spade", 1e-6), ("ar", 1e-6), ("ss-pew", 1e-3)])
 def test_excerpts_give_the_whole(method: str, close: float) -> None:
-    _, y = clipped(seconds=4.0)
+    y = clipped(seconds=4.0)[1][None]
     whole = replace(METHODS["declip"][method], longest_s=100.0)
-    expected, cut = excerpted(y, whole), excerpted(y, replace(whole, longest_s=1.5))
+    expected, cut = mended(y, clipping(), whole), mended(y, clipping(), replace(whole, longest_s=1.5))
     lost = np.abs(y) == 0.3
-    lost[:RATE] = lost[-RATE:] = False  # frames at the ends reach around into what is free
+    lost[:, :RATE] = lost[:, -RATE:] = False  # frames at the ends reach around into what is free
     assert np.linalg.norm((cut - expected)[lost]) < close * np.linalg.norm((expected - y)[lost])
+
+
+EVERY = [
+    (verb, name, quality)
+    for verb, methods in METHODS.items()
+    for name, method in methods.items()
+    for quality in (None, *method.qualities)
+]
+
+
+@pytest.mark.parametrize(("verb", "name", "quality"), EVERY)
+def test_a_chunk_is_mended_as_in_the_whole(verb: str, name: str, quality: str | None) -> None:
+    """To 60 dB and more, from one longest part from its ends on."""
+    method = METHODS[verb][name].at(quality)
+    method = replace(method, longest_s=method.margin_s + 0.3)
+    tile = round(method.longest_s * RATE / method.grid(RATE)) * method.grid(RATE)
+    x = chord(seconds=5 * tile / RATE)[None]
+    chunk, inner = slice(tile, 4 * tile), slice(2 * tile, 3 * tile)
+    if verb == "declip":
+        y, damages = np.clip(x, -0.3, 0.3), [clipping(), clipping()]
+    elif verb == "extend":
+        y, damages = x, [Dull(LowPass(300.0, RATE))] * 2
+    else:
+        longest = 12 if verb == "declick" else 120
+        draw = np.random.default_rng(1)
+        ends = [(at, at + int(draw.integers(4, longest))) for at in range(100, x.shape[1] - 200, 290)]
+        inside = [(a - tile, b - tile) for a, b in ends if tile <= a and b <= 4 * tile]
+        y, damages = x, [Gaps((tuple(gaps),)) for gaps in (ends, inside)]
+    whole, part = mended(y, damages[0], method)[:, inner], mended(y[:, chunk], damages[1], method)[:, tile : 2 * tile]
+    changed = whole != y[:, inner]
+    assert changed.sum() > tile / 50
+    assert np.linalg.norm((part - whole)[changed]) <= 1e-3 * np.linalg.norm((whole - y[:, inner])[changed])
 
 
 def words(rate: int, severity: float) -> str:
@@ -138,14 +172,19 @@ def words(rate: int, severity: float) -> str:
 
 
 def test_parts_are_cells_with_damage_cut_where_they_are_long() -> None:
-    source = ArrayReader(np.ones((2, 1050)), RATE)
-    rows = (((110, 130), (395, 405), (900, 1050)), ((112, 350),))
-    method = Method(lambda e: e.observation, words, lambda rate: 100, margin_s=0.0, longest_s=0.1)
+    source = ArrayReader(np.ones((2, 2650)), RATE)
+    clicks = tuple((start, start + 9) for start in range(1410, 2650, 80))
+    rows = (((110, 130), (210, 1010), *clicks), ((112, 350),))
+    method = Method(lambda e: e.observation, words, lambda rate: 100, margin_s=0.0, longest_s=0.2)
     found = [(p.start, p.stop, p.rows, p.size) for p in parts(source, Gaps(rows), method)]
     assert found == [
-        (100, 300, (True, True), 400),
-        (300, 500, (True, True), 400),
-        (900, 1050, (True, False), 150),
+        (100, 500, (True, True), 800),  # a cell more than to 400, which does not help either
+        (500, 900, (True, False), 400),
+        (900, 1100, (True, False), 200),
+        (1400, 1600, (True, False), 200),
+        (1600, 2000, (True, False), 400),
+        (2000, 2400, (True, False), 400),
+        (2400, 2650, (True, False), 250),
     ]
 
 
