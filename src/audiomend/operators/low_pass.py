@@ -128,7 +128,7 @@ class LowPass:
 
 @lru_cache(maxsize=16)
 def _taps(cutoff_hz: float, sample_rate: float, transition: float) -> Tensor:
-    # Kaiser's formulas, in Oppenheim & Schafer 7.75 for an attenuation above 50 dB, and 7.76. scipy.signal has
+    # Kaiser's formulas for an attenuation above 50 dB (Oppenheim & Schafer, section 7.5.3). scipy.signal has
     # them, too, but costs 40 MiB of memory.
     beta = 0.1102 * (STOP_BAND_DB - 8.7)
     fall = 2 * math.pi * transition * cutoff_hz / sample_rate
