@@ -19,23 +19,25 @@ from audiomend.report import players
 from audiomend.report.demo import CAVEAT, as_stored, cases, demo, figures, runs, synthesise, wav
 from audiomend.report.page import Region
 
-NAMES = ["index", "clean", "clipped", "clipped-mended", "gaps", "gaps-mended", "dull", "dull-mended"]
+DAMAGES = ["clipped", "gaps", "dull"]
+NAMES = ["index", "clean", *(f"{name}{end}" for name in DAMAGES for end in ("", "-mended", "-prior"))]
 RATE = 16_000
 
 
 class Verbs:
-    """Stand-ins for declip, inpaint and extend that keep what they were given."""
+    """Stand-ins for declip, inpaint and extend that keep what they were given, by verb and method."""
 
     def __init__(self) -> None:
-        self.given: dict[str, tuple[np.ndarray, int, dict[str, object]]] = {}
+        self.given: dict[tuple[str, object], tuple[np.ndarray, int, dict[str, object]]] = {}
 
     def verb(self, name: str, gain: float):
         def mend(
             audio: np.ndarray, sample_rate: int, *, progress: Callable[[float], object], **options: object
         ) -> np.ndarray:
             progress(0.5)
-            self.given[name] = (audio.copy(), sample_rate, options)
-            return audio * np.float32(gain)
+            method = options.pop("method", "auto")
+            self.given[name, method] = (audio.copy(), sample_rate, options)
+            return audio * np.float32(gain if method == "auto" else gain / 2)
 
         return mend
 
@@ -76,15 +78,16 @@ def test_the_verbs_are_given_the_damaged_files_and_the_mended_ones_are_kept(
     demo(tmp_path, seed=5)
     np.testing.assert_array_equal(samples_of(tmp_path / "clean.wav"), as_stored(short(5)[0]))
     for verb, name, gain in (("declip", "clipped", 1.25), ("inpaint", "gaps", 0.5), ("extend", "dull", 0.75)):
-        audio, rate, options = verbs.given[verb]
-        np.testing.assert_array_equal(audio, samples_of(tmp_path / f"{name}.wav"))
-        mended = samples_of(tmp_path / f"{name}-mended.wav")
-        np.testing.assert_array_equal(mended, as_stored(audio * np.float32(gain)))
-        assert (audio.dtype, rate, options.pop("seed")) == (np.float32, RATE, 5)
-        if verb == "inpaint":
-            gaps = np.array(options.pop("gaps"))
-            np.testing.assert_allclose(gaps, [[1.02, 1.08], [2.29, 2.33], [3.41, 3.43]], atol=1 / RATE)
-        assert options == {}
+        for method, end, kept in (("auto", "mended", gain), ("diffusion", "prior", gain / 2)):
+            audio, rate, options = verbs.given[verb, method]
+            np.testing.assert_array_equal(audio, samples_of(tmp_path / f"{name}.wav"))
+            mended = samples_of(tmp_path / f"{name}-{end}.wav")
+            np.testing.assert_array_equal(mended, as_stored(audio * np.float32(kept)))
+            assert (audio.dtype, rate, options.pop("seed")) == (np.float32, RATE, 5)
+            if verb == "inpaint":
+                gaps = np.array(options.pop("gaps"))
+                np.testing.assert_allclose(gaps, [[1.02, 1.08], [2.29, 2.33], [3.41, 3.43]], atol=1 / RATE)
+            assert options == {}
 
 
 def test_the_files_hold_24_bits(verbs: Verbs, tmp_path: Path) -> None:
@@ -156,7 +159,7 @@ def test_the_page_tells_figures_and_that_they_prove_nothing(verbs: Verbs, tmp_pa
     assert "gaps.wav, SDR on the damaged samples 0.0 dB, log-spectral distance " in page
     for name in NAMES[1:]:
         assert hashlib.sha256((tmp_path / f"{name}.wav").read_bytes()).hexdigest() in page
-    assert page.count("<audio") == 9
+    assert page.count("<audio") == 12
     for fact in ("<dd>m1 (small)</dd>", "<dd>ab12</dd>", "<dt>Seed</dt><dd>0</dd>"):
         assert fact in page
 
@@ -168,7 +171,7 @@ def test_an_earlier_demo_is_replaced(verbs: Verbs, tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == sorted(written)
 
 
-@pytest.mark.parametrize("name", ["index.html", "clean.wav", "dull-mended.wav"])
+@pytest.mark.parametrize("name", ["index.html", "clean.wav", "dull-mended.wav", "gaps-prior.wav"])
 def test_a_foreign_file_is_refused_before_any_work(verbs: Verbs, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"mine")
     with pytest.raises(UsageError, match=name):
@@ -200,11 +203,11 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_progress_is_the_share_of_the_whole(verbs: Verbs, tmp_path: Path) -> None:
     told: list[float] = []
     demo(tmp_path, told.append)
-    assert told == pytest.approx([0.15, 0.45, 0.75, 1.0])
+    assert told == pytest.approx([0.075, 0.225, 0.375, 0.525, 0.675, 0.825, 1.0])
 
 
 def test_a_cancelled_demo_writes_nothing(verbs: Verbs, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         demo(tmp_path, lambda share: share < 0.5)
-    assert list(verbs.given) == ["declip", "inpaint"]
+    assert [verb for verb, _ in verbs.given] == ["declip", "declip", "inpaint"]
     assert list(tmp_path.iterdir()) == []

@@ -19,6 +19,7 @@ def demo(
     """Damage and mend a short synthetic phrase, and make a page to listen to it.
 
     Needs no file: leaves the clean, damaged and mended sounds and index.html in DIR, in under a minute.
+    Each damage is mended as audiomend does it by default, and by the shipped prior.
     """
     with interrupts.scratch(), progress_bar("Damaging and mending a phrase") as bar:
         from audiomend.report.demo import demo as make

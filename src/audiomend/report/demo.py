@@ -1,7 +1,11 @@
-"""A demonstration without a recording: a phrase made from formulas, damaged three ways, mended and shown."""
+"""A demonstration without a recording: a phrase made from formulas, damaged three ways, mended and shown.
+
+Each damage is mended twice: as the verb does it by default, and by the shipped prior.
+"""
 
 import hashlib
 import io
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +35,9 @@ CAVEAT = (
     " the figures of a synthetic phrase are no evidence of the quality on recordings."
 )
 NAMES = {"declip": "clipped", "inpaint": "gaps", "extend": "dull"}  # of the files, by verb
+MENDERS: Mapping[str, Mapping[str, str]] = {"mended": {}, "prior": {"method": "diffusion"}}
+"""What the verbs are told, by the end of the file's name."""
+LABELS = {"mended": "Mended", "prior": "By the prior"}
 SDR_DB = 6.0  # of the clipped phrase
 GAPS = ((1.02, 0.06), (2.29, 0.04), (3.41, 0.02))  # start and length in seconds
 CUTOFF_HZ = 4_000.0
@@ -62,7 +69,7 @@ class Case:
 
 
 def demo(directory: str | Path, progress: Progress | None = None, seed: int = 0) -> list[Path]:
-    """Writes the phrase, three damaged copies and three mended ones as WAV files, and a page about them.
+    """Writes the phrase, three damaged copies and two mended ones of each as WAV files, and a page.
 
     Files of an earlier demo are replaced, others never.
 
@@ -84,10 +91,11 @@ def demo(directory: str | Path, progress: Progress | None = None, seed: int = 0)
     clean = as_stored(phrase)
     found = cases(clean, rate)
     sounds = {"clean": clean}
-    for number, case in enumerate(found):
-        share = _part(progress, number * MENDING / len(found), (number + 1) * MENDING / len(found))
-        sounds[case.name] = as_stored(damage(clean, rate, case.damage))
-        sounds[f"{case.name}-mended"] = as_stored(_mend(case, sounds[case.name], rate, seed, share))
+    works = len(found) * len(MENDERS)
+    for number, (case, mender) in enumerate(itertools.product(found, MENDERS)):
+        share = _part(progress, number * MENDING / works, (number + 1) * MENDING / works)
+        damaged = sounds.setdefault(case.name, as_stored(damage(clean, rate, case.damage)))
+        sounds[f"{case.name}-{mender}"] = as_stored(_mend(case, mender, damaged, rate, seed, share))
     files = {folder / f"{name}.wav": wav(samples, rate) for name, samples in sounds.items()}
     parts = [part_of(case, sounds, rate, files, folder) for case in found]
     written = _write(folder / INDEX, page_of(parts, files, seed), files)
@@ -106,7 +114,7 @@ def cases(clean: Samples, rate: int) -> list[Case]:
             f"What lay beyond {clipping.clip_level:.3f} of full scale was cut off: an SDR of {SDR_DB:g} dB."
             " declip finds the level, keeps every other sample, and invents the peaks.",
             clipping,
-            runs(np.any(damaged_samples(clean, clipping), axis=0), rate),
+            runs(np.any(damaged_samples(clean, rate, clipping), axis=0), rate),
         ),
         Case(
             "Three gaps",
@@ -150,7 +158,7 @@ def figures(case: Case, clean: Samples, estimate: Samples, rate: int) -> dict[st
     if case.damage.task == "extend":
         distance = log_spectral_distance(clean, estimate, rate, low_hz=CUTOFF_HZ)
         return {f"log-spectral distance above {CUTOFF_HZ / 1000:g} kHz": distance}
-    lost = damaged_samples(clean, case.damage)
+    lost = damaged_samples(clean, rate, case.damage)
     return {
         "SDR on the damaged samples": sdr(clean[lost], estimate[lost]),
         "log-spectral distance": log_spectral_distance(clean, estimate, rate),
@@ -161,18 +169,18 @@ def part_of(
     case: Case, sounds: Mapping[str, Samples], rate: int, files: Mapping[Path, bytes], folder: Path
 ) -> Page:
     """The section of the page about one damage."""
-    names = [f"{case.name}.wav", f"{case.name}-mended.wav"]
-    damaged, mended = sounds[case.name], sounds[f"{case.name}-mended"]
+    labels = {case.name: "Damaged", **{f"{case.name}-{mender}": LABELS[mender] for mender in MENDERS}}
+
+    def sound(name: str) -> Sound:
+        decibels = figures(case, sounds["clean"], sounds[name], rate)
+        return Sound(labels[name], sounds[name], rate, _note(f"{name}.wav", decibels))
+
     return Page(
         title=case.title,
         lead=case.lead,
-        sounds=[
-            Sound("Clean", sounds["clean"], rate, "clean.wav"),
-            Sound("Damaged", damaged, rate, _note(names[0], figures(case, sounds["clean"], damaged, rate))),
-            Sound("Mended", mended, rate, _note(names[1], figures(case, sounds["clean"], mended, rate))),
-        ],
+        sounds=[Sound("Clean", sounds["clean"], rate, "clean.wav"), *map(sound, labels)],
         intervals=case.regions,
-        facts={f"SHA-256 of {name}": sha256(files[folder / name]) for name in names},
+        facts={f"SHA-256 of {name}.wav": sha256(files[folder / f"{name}.wav"]) for name in labels},
     )
 
 
@@ -186,7 +194,8 @@ def page_of(parts: Sequence[Page], files: Mapping[Path, bytes], seed: int) -> Pa
     card = card_of(None)
     return Page(
         title=TITLE,
-        lead=f"One phrase, damaged three ways, and mended by the prior in this package. {CAVEAT}",
+        lead="One phrase, damaged three ways. Each is mended as audiomend does it by default, with what"
+        f" measured best, and by the prior in this package alone. {CAVEAT}",
         facts={
             "Model": f"{card.name} ({card.summary})",
             "Seed": str(seed),
@@ -212,11 +221,11 @@ def _part(progress: Progress | None, first: float, last: float) -> Callable[[flo
     return tell
 
 
-def _mend(case: Case, damaged: Samples, rate: int, seed: int, progress: Progress) -> Samples:
+def _mend(case: Case, mender: str, damaged: Samples, rate: int, seed: int, progress: Progress) -> Samples:
     import audiomend  # the verbs load torch
 
     verb: Callable[..., Samples] = getattr(audiomend, case.damage.task)
-    return verb(damaged, rate, seed=seed, progress=progress, **case.told)
+    return verb(damaged, rate, seed=seed, progress=progress, **case.told, **MENDERS[mender])
 
 
 def _prepared(folder: Path) -> Path:
@@ -229,7 +238,10 @@ def _prepared(folder: Path) -> Path:
     page = index.read_text("utf-8", "replace") if index.is_file() else ""
     if index.exists() and f"<title>{TITLE}</title>" not in page:
         raise _foreign(index)
-    names = ["clean", *(name + end for name in NAMES.values() for end in ("", "-mended"))]
+    names = [
+        "clean",
+        *(name + end for name in NAMES.values() for end in ("", *(f"-{mender}" for mender in MENDERS))),
+    ]
     for path in (folder / f"{name}.wav" for name in names):
         # The page of an earlier demo names its files by their hashes: what is listed there is ours.
         if path.exists() and not (path.is_file() and sha256(path.read_bytes()) in page):
