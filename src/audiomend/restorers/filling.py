@@ -15,6 +15,7 @@ from audiomend.restorers.damage import Gaps, near
 from audiomend.restorers.methods import METHODS, Excerpt
 from audiomend.restorers.regions import Interval
 from audiomend.samplers.base import Signal
+from audiomend.tuning import give_back
 
 AGREEMENT_ORDER = 512
 AGREEMENT_S = 0.2  # around a gap, from which it is judged
@@ -136,6 +137,7 @@ class Guess:
             if len(self._kept) >= 64:  # more than what one window and its neighbours hold
                 self._kept.pop(next(iter(self._kept)))
             self._kept[gap] = self._filled(damaged, *gap)
+            give_back()
         return self._kept[gap]
 
     def _filled(self, damaged: Signal, first: int, end: int) -> tuple[Tensor, Tensor]:

@@ -53,6 +53,7 @@ from audiomend.restorers.plan import (
     spans,
 )
 from audiomend.restorers.regions import Interval, merge, parse_intervals
+from audiomend.tuning import give_back
 
 Array = NDArray[Any]
 OVERSHOT = 1.01  # times a clip level: what was cut there and not disturbed since stays below
@@ -293,6 +294,7 @@ def _do(
     touched: _Touched,
 ) -> Done:
     begun = time.monotonic()
+    give_back()  # of the stage before
     method, settings = _MENDING[stage.stage](stage, source, options, sink, progress, touched)
     if progress is not None and progress(1.0) is False:
         raise Cancelled("The work was cancelled; nothing was written.")
