@@ -1,7 +1,8 @@
 """Restoration by a classical method: the damaged stretches of a signal, excerpt by excerpt."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -12,6 +13,8 @@ from audiomend.audio.reader import SoundReader
 from audiomend.restorers.damage import Damage
 from audiomend.restorers.methods import Excerpt, Method
 
+TRIED_FROM_S = 5.0  # of work, whose time is foretold by a trial; for less a trial takes too much of it
+TRIAL_S, TRIAL_MARGIN_S = 0.2, 0.1
 LATE = 0.25  # of the longest stretch: the shortest part, and how long a cut may wait for a known sample
 
 Done = Callable[[int], None]
@@ -77,15 +80,55 @@ def restored(
         (position, (channels, n)) of the restored signal at the file's level, in order of position; only lost
         samples in it are to be used.
     """
-    grid = method.grid(source.rate)
-    margin = ceil(method.margin_s * source.rate / grid) * grid
     for part in work:
-        start, stop = max(part.start - margin, 0), min(part.stop + margin, source.frames)
-        samples = source.read(start, stop).astype(np.float64)
-        rows = torch.tensor(part.rows)
-        observation = torch.from_numpy(samples.astype(np.float32) * np.float32(gain))[rows]
-        operator = damage.operator([start], stop - start, rows[None], gain)
-        mended = method.mend(Excerpt(observation, operator, start, source.rate, damage.severity))
-        samples[np.array(part.rows)] = mended.double().numpy() / gain
+        start, stop = _with_margin(source, part, _margin(source, method))
+        samples = _mended(source, damage, method, gain, part.rows, start, stop)
         yield part.start, samples[:, part.start - start : part.stop - start]
         done(part.size)
+
+
+@torch.inference_mode()
+def foretold(source: SoundReader, damage: Damage, method: Method, gain: float, work: Sequence[Part]) -> float:
+    """Seconds that `restored` will take, by the second of two trials on its beginning; 0 for little work."""
+    spans = [_with_margin(source, part, _margin(source, method)) for part in work]
+    if sum(stop - start for start, stop in spans) < TRIED_FROM_S * source.rate:
+        return 0.0
+    first, grid = work[0], method.grid(source.rate)
+    trial = replace(first, stop=min(first.start + ceil(TRIAL_S * source.rate / grid) * grid, first.stop))
+    start, stop = _with_margin(source, trial, round(min(TRIAL_MARGIN_S, method.margin_s) * source.rate))
+    took = 0.0
+    for _ in range(2):  # the first loads what is loaded once
+        begun = time.perf_counter()
+        _mended(source, damage, method, gain, trial.rows, start, stop)
+        took = time.perf_counter() - begun
+    read = sum((b - a) * sum(part.rows) for (a, b), part in zip(spans, work, strict=True))
+    return took * read / ((stop - start) * sum(trial.rows))
+
+
+def _margin(source: SoundReader, method: Method) -> int:
+    """That of the method in samples, a multiple of its grid."""
+    grid = method.grid(source.rate)
+    return ceil(method.margin_s * source.rate / grid) * grid
+
+
+def _with_margin(source: SoundReader, part: Part, margin: int) -> tuple[int, int]:
+    return max(part.start - margin, 0), min(part.stop + margin, source.frames)
+
+
+def _mended(
+    source: SoundReader,
+    damage: Damage,
+    method: Method,
+    gain: float,
+    damaged: Sequence[bool],
+    start: int,
+    stop: int,
+) -> NDArray[np.float64]:
+    """(channels, n) of samples [start, stop), the damaged channels mended."""
+    samples = source.read(start, stop).astype(np.float64)
+    rows = torch.tensor(damaged)
+    observation = torch.from_numpy(samples.astype(np.float32) * np.float32(gain))[rows]
+    operator = damage.operator([start], stop - start, rows[None], gain)
+    mended = method.mend(Excerpt(observation, operator, start, source.rate, damage.severity))
+    samples[np.array(damaged)] = mended.double().numpy() / gain
+    return samples
