@@ -239,6 +239,14 @@ def test_what_was_not_clipped_has_no_pile(x):
     assert found.confidence < 0.5
 
 
+@pytest.mark.parametrize(("share", "found"), [(0.94, True), (0.99, False)])
+def test_of_a_square_wave_or_a_constant_nothing_was_cut_off(share, found):
+    top = find_bent_tops(piled(0.5, 0.02, share))[0]
+    assert (top.high < math.inf) == found
+    expected = (1.0, share + (1 - share) / 4) if found else (0, 0)
+    assert (top.confidence, top.share) == pytest.approx(expected, abs=0.01)
+
+
 def test_the_crest_of_a_sinusoid_is_dense_but_no_pile():
     x = np.sin(np.linspace(0, 2 * np.pi * 2000, 4_000_000))[None]
     expected = math.acos(0.97) / 0.03 * math.sqrt(1 - 0.85**2)
@@ -816,6 +824,12 @@ def test_a_room_is_told_of_voices_only():
 @pytest.mark.parametrize(("hz", "fall_db", "confidence"), [(5000, 20, 0.5), (5000, 30, 0.75), (7700, 40, 0)])
 def test_a_band_that_ends_near_half_the_rate_is_whole(hz, fall_db, confidence):
     found = bandwidth.finding(bandwidth.Bandwidth(hz, "edge", fall_db, 1.0), RATE)
+    assert found.confidence == pytest.approx(confidence)
+
+
+@pytest.mark.parametrize(("hz", "confidence"), [(20.0, 1.0), (19.9, 0.0)])
+def test_what_ends_below_hearing_is_not_dull(hz, confidence):
+    found = bandwidth.finding(bandwidth.Bandwidth(hz, "edge", 40, 1.0), RATE)
     assert found.confidence == pytest.approx(confidence)
 
 

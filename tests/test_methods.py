@@ -48,6 +48,18 @@ def test_peaks_come_back_and_the_rest_stays_to_the_bit(method: str) -> None:
     assert shares[-1] == 1.0
 
 
+@pytest.mark.parametrize("frames", [1, 2, 21])
+@pytest.mark.parametrize("verb", ["declip", "inpaint"])
+def test_sounds_of_a_few_samples_are_mended_by_every_method(verb: str, frames: int) -> None:
+    y = np.full(frames, 0.3)
+    y[frames // 2 + 1 :] = 0.1
+    where = {"declip": {"clip_level": 0.3}, "inpaint": {"gaps": [(0, (frames // 2 + 1) / RATE)]}}[verb]
+    for method in METHODS[verb]:
+        z = getattr(audiomend, verb)(y, RATE, method=method, **where)
+        assert np.isfinite(z).all()
+        np.testing.assert_array_equal(z[frames // 2 + 1 :], y[frames // 2 + 1 :])
+
+
 @FAST
 def test_channels_are_mended_by_themselves(method: str) -> None:
     _, y = clipped()

@@ -36,8 +36,9 @@ def held(x: Tensor, observation: Tensor, low: Tensor, high: Tensor, window: int)
         x: (..., time), consistent with the observation.
         observation: (..., time), clipped.
         low, high: the levels, broadcast against it; -inf and inf for a polarity that is not clipped.
-        window: in samples, odd, at most twice the time.
+        window: in samples, odd; a shorter signal is taken as a whole.
     """
+    window = min(window, 2 * x.shape[-1] - 1)
     clipped = (observation <= low) | (observation >= high)
     sides = torch.stack(torch.broadcast_tensors(-low, high))
     polarities = sides.isfinite().sum(dim=0)

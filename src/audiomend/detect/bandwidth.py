@@ -32,6 +32,7 @@ CLIFF_DEPTH = (
 SURE_FALL_DB = 20.0
 HALF_DB = 6.0
 CUMULATIVE_SHARE = 0.985
+LEAST_HZ = 20.0  # a sound that ends below it is none: a constant, a drift
 AUDIBLE_HZ = 19_000.0  # what lies above it is missed by hardly anybody
 FULL_BAND = 0.95  # of Nyquist: an edge above it is the anti-aliasing filter of a full-band recording
 
@@ -216,6 +217,8 @@ def finding(bandwidth: Bandwidth, sample_rate: float) -> Finding:
     }
     if bandwidth.cutoff_hz > min(FULL_BAND * sample_rate / 2, AUDIBLE_HZ):
         return Finding("bandwidth", 0.0, "whole", facts)
+    if bandwidth.cutoff_hz < LEAST_HZ:
+        return Finding("bandwidth", 0.0, f"nothing above {LEAST_HZ:g} Hz", facts)
     sure = sureness(bandwidth.fall_db, 0, SURE_FALL_DB, 2 * SURE_FALL_DB)
     if sure < 0.5:
         return Finding("bandwidth", sure, "no clear edge", facts)
