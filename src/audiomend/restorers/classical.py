@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from audiomend.audio.reader import SoundReader
 from audiomend.restorers.damage import Damage
 from audiomend.restorers.methods import Excerpt, Method
+from audiomend.tuning import give_back
 
 LATE = 0.25  # of the longest stretch: the shortest part, and how long a cut may wait for a known sample
+
+LARGE = 1 << 19  # samples of an excerpt after which memory is given back
 
 Done = Callable[[int], None]
 """Called with the number of samples that were just restored, over all channels."""
@@ -80,12 +83,23 @@ def restored(
     grid = method.grid(source.rate)
     margin = ceil(method.margin_s * source.rate / grid) * grid
     for part in work:
-        start, stop = max(part.start - margin, 0), min(part.stop + margin, source.frames)
-        samples = source.read(start, stop).astype(np.float64)
-        rows = torch.tensor(part.rows)
-        observation = torch.from_numpy(samples.astype(np.float32) * np.float32(gain))[rows]
-        operator = damage.operator([start], stop - start, rows[None], gain)
-        mended = method.mend(Excerpt(observation, operator, start, source.rate, damage.severity))
-        samples[np.array(part.rows)] = mended.double().numpy() / gain
-        yield part.start, samples[:, part.start - start : part.stop - start]
+        piece = _piece(source, damage, method, gain, part, margin)
+        if (part.stop - part.start + 2 * margin) * sum(part.rows) >= LARGE:
+            give_back()
+        yield part.start, piece
         done(part.size)
+
+
+def _piece(
+    source: SoundReader, damage: Damage, method: Method, gain: float, part: Part, margin: int
+) -> NDArray[np.float64]:
+    """The part restored, (channels, n)."""
+    start, stop = max(part.start - margin, 0), min(part.stop + margin, source.frames)
+    rows = torch.tensor(part.rows)
+    samples = source.read(start, stop).astype(np.float32) * np.float32(gain)
+    operator = damage.operator([start], stop - start, rows[None], gain)
+    excerpt = Excerpt(torch.from_numpy(samples)[rows], operator, start, source.rate, damage.severity)
+    mended = method.mend(excerpt)[:, part.start - start : part.stop - start]
+    piece = source.read(part.start, part.stop).astype(np.float64)
+    piece[np.array(part.rows)] = mended.double().numpy() / gain
+    return piece

@@ -237,7 +237,10 @@ def _diagnosed(sound: Sound) -> tuple[Diagnosis, Survey]:
     """What is wrong; what the detectors hold is given up before the work begins."""
     examination = Examination(sound.channels, sound.rate)
     counted = survey(sound, [examination])
-    return examination.diagnosis(), counted
+    diagnosis = examination.diagnosis()
+    del examination
+    give_back()
+    return diagnosis, counted
 
 
 def mend_stages(
@@ -294,8 +297,8 @@ def _do(
     touched: _Touched,
 ) -> Done:
     begun = time.monotonic()
-    give_back()  # of the stage before
     method, settings = _MENDING[stage.stage](stage, source, options, sink, progress, touched)
+    give_back()
     if progress is not None and progress(1.0) is False:
         raise Cancelled("The work was cancelled; nothing was written.")
     runs, level_db = _compare(source, Overlaid(source, sink))
