@@ -15,7 +15,7 @@ from audiomend.tuning import give_back
 
 LATE = 0.25  # of the longest stretch: the shortest part, and how long a cut may wait for a known sample
 
-LARGE = 1 << 19  # samples of an excerpt after which memory is given back
+LARGE = 1 << 19  # samples of an excerpt before and after which memory is given back
 
 Done = Callable[[int], None]
 """Called with the number of samples that were just restored, over all channels."""
@@ -83,8 +83,11 @@ def restored(
     grid = method.grid(source.rate)
     margin = ceil(method.margin_s * source.rate / grid) * grid
     for part in work:
+        is_large = (part.stop - part.start + 2 * margin) * sum(part.rows) >= LARGE
+        if is_large:
+            give_back()
         piece = _piece(source, damage, method, gain, part, margin)
-        if (part.stop - part.start + 2 * margin) * sum(part.rows) >= LARGE:
+        if is_large:
             give_back()
         yield part.start, piece
         done(part.size)

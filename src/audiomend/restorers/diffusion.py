@@ -33,7 +33,7 @@ from audiomend.solvers.watched import watched
 from audiomend.tuning import give_back
 
 OVERLAP = 1 / 8  # of a window, cross-faded with the next
-AT_ONCE = 8  # evaluations after which memory is given back
+AT_ONCE = 4  # evaluations after which memory is given back
 PROCESS = EDM()  # the one that every prior here is trained for
 FILL_SAMPLE = 1 << 32  # the noise above a file's Nyquist frequency is a posterior sample of its own
 
