@@ -9,22 +9,25 @@ import pytest
 import torch
 from torch import Tensor
 
+from audiomend.classical import tiles
+from audiomend.classical.parallel import side_by_side
 from audiomend.classical.social_sparsity import (
     ALONE,
     AROUND,
     DEFAULT,
     DEFAULT_EW,
     PUBLISHED,
+    Coefficients,
     SocialSparsity,
-    analysis,
     local_sum,
     misfit,
-    shrunk,
+    reach,
     ss_ew,
     ss_pew,
-    synthesis,
 )
+from audiomend.classical.tiles import TILE_BYTES
 from audiomend.operators.hard_clip import HardClip
+from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL = SocialSparsity(window=64, thresholds=4, steps=12, tolerance=0.02)
@@ -40,21 +43,31 @@ def tones(time: int, seed: int = 0) -> Tensor:
     return (places * 0.31 + seed).sin() + 0.5 * (places * 0.83).sin() + 0.02 * noise(time, seed=seed)
 
 
-def plain_shrunk(z: Tensor, threshold: float, around: tuple[int, int]) -> Tensor:
-    """Bin by bin; an index beyond an edge is mirrored, the edge itself included."""
-    out = torch.zeros_like(z)
-    frames, bins = z.shape
+def analysis(x: Tensor, window: int, redundancy: int = 2) -> Tensor:
+    """(time,) to (frames, bins)."""
+    hann = torch.hann_window(window, dtype=x.dtype)
+    frames = circular_frames(x, window, window // 4) * hann
+    return torch.fft.rfft(frames, n=redundancy * window) / math.sqrt(1.5 * redundancy * window)
 
-    def mirrored(place: int, size: int) -> int:
-        return -1 - place if place < 0 else 2 * size - 1 - place if place >= size else place
 
-    for n in range(frames):
-        for b in range(bins):
-            near = [mirrored(n + d, frames) for d in range(-(around[0] // 2), around[0] // 2 + 1)]
-            beside = [mirrored(b + d, bins) for d in range(-(around[1] // 2), around[1] // 2 + 1)]
-            power = sum(abs(z[i, j].item()) ** 2 for i in near for j in beside) / (len(near) * len(beside))
-            out[n, b] = z[n, b] * max(0.0, 1 - threshold**2 / power)
-    return out
+def synthesis(z: Tensor, redundancy: int = 2) -> Tensor:
+    channels = 2 * (z.shape[-1] - 1)
+    window = channels // redundancy
+    frames = torch.fft.irfft(z, n=channels)[..., :window] * math.sqrt(channels / 1.5)
+    return circular_overlap_add(frames * torch.hann_window(window, dtype=frames.dtype), window // 4)
+
+
+def mirrored(size: int, reach: int) -> Tensor:
+    """(size, reach) the neighbours of each place; beyond an edge they are mirrored, itself included."""
+    places = torch.arange(size)[:, None] + torch.arange(reach) - reach // 2
+    places = torch.where(places < 0, -1 - places, places)
+    return torch.where(places < size, places, 2 * size - 1 - places)
+
+
+def shrunk(z: Tensor, threshold: float, around: tuple[int, int]) -> Tensor:
+    power = z.abs().square()[mirrored(len(z), around[0])].mean(1)
+    power = power[:, mirrored(z.shape[1], around[1])].mean(-1)
+    return z * (1 - threshold**2 / power).clamp(min=0)
 
 
 def plain(
@@ -64,7 +77,7 @@ def plain(
     around: tuple[int, int],
     settings: SocialSparsity,
 ) -> tuple[Tensor, list[int]]:
-    """One row, with two syntheses an iteration, as printed; the shrinkage is tested by itself."""
+    """One row, with two syntheses an iteration, as printed."""
     time, more = len(y), -len(y) % (2 * settings.window)
     r = settings.redundancy
     g = z = torch.zeros_like(analysis(torch.nn.functional.pad(y, (0, more)), settings.window, r))
@@ -77,7 +90,7 @@ def plain(
             residual[(y >= high) & (x.abs() > high)] = 0
             residual[(y <= low) & (x.abs() > -low)] = 0
             step = analysis(torch.nn.functional.pad(residual, (0, more)), settings.window, r)
-            last, g = g, shrunk(z + step, torch.tensor(threshold, dtype=y.dtype), around)
+            last, g = g, shrunk(z + step, threshold, around)
             z = g + (k - 1) / (k + 5) * (g - last)
             change = (synthesis(g, r)[:time] - previous).norm()
             previous = synthesis(g, r)[:time]
@@ -87,30 +100,30 @@ def plain(
     return previous, counts
 
 
-def test_the_transform_is_tight_and_synthesis_its_adjoint() -> None:
-    x, z = noise(2, 256), torch.complex(noise(2, 16, 65, seed=1), noise(2, 16, 65, seed=2))
-    torch.testing.assert_close(synthesis(analysis(x, 64)), x)
-    half = torch.ones(65, dtype=torch.float64).index_fill(0, torch.tensor([0, 64]), 0.5)
-    product = 2 * (half * (analysis(x, 64).conj() * z).real).sum()
-    torch.testing.assert_close((x * synthesis(z)).sum(), product)
+def first_step(x: Tensor, around: tuple[int, int], redundancy: int, threshold: float) -> Tensor:
+    settings = replace(SMALL, redundancy=redundancy)
+    with side_by_side() as run:
+        return Coefficients(len(x), settings, around, x, run).step(x, 0.0, threshold)
 
 
-def test_a_frame_is_the_windowed_signal_around_its_centre() -> None:
-    x = noise(256)
-    hann = torch.hann_window(64, dtype=torch.float64)
-    for redundancy, size in ((1, 64), (2, 128)):
-        expected = torch.fft.rfft(x[32:96] * hann, n=size) / math.sqrt(1.5 * size)
-        torch.testing.assert_close(analysis(x, 64, redundancy)[4], expected)
-        torch.testing.assert_close(synthesis(analysis(x, 64, redundancy), redundancy), x)
+@pytest.mark.parametrize("redundancy", [2, 1])
+def test_the_transform_is_tight(redundancy: int) -> None:
+    x = noise(512)
+    torch.testing.assert_close(first_step(x, ALONE, redundancy, 1e-9), x)
+    torch.testing.assert_close(synthesis(analysis(x, 64, redundancy), redundancy), x)
 
 
-@pytest.mark.parametrize("around", [ALONE, AROUND, (3, 5)])
-def test_shrinkage_by_hand(around: tuple[int, int]) -> None:
-    z = torch.complex(noise(8, 9), noise(8, 9, seed=1))
-    expected = plain_shrunk(z, 1.4, around)
-    assert 10 < (expected == 0).sum() < 70
-    torch.testing.assert_close(shrunk(z, torch.tensor(1.4, dtype=torch.float64), around), expected)
-    assert not shrunk(torch.zeros_like(z), torch.tensor(0.1), around).any()
+@pytest.mark.parametrize("tile_bytes", [TILE_BYTES, 8000, 1])
+@pytest.mark.parametrize("around", [ALONE, AROUND, (3, 5), (5, 1), (1, 3)])
+def test_a_step_shrinks_by_what_is_around_whatever_the_tiles(
+    around: tuple[int, int], tile_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "TILE_BYTES", tile_bytes)
+    x = noise(512)
+    expected = shrunk(analysis(x, 64), 0.35, around)
+    assert 0.05 < (expected == 0).double().mean() < 0.9
+    torch.testing.assert_close(first_step(x, around, 2, 0.35), synthesis(expected))
+    assert not first_step(torch.zeros(512), around, 2, 0.1).any()
 
 
 def test_the_local_sum_mirrors_its_edges() -> None:
@@ -127,7 +140,8 @@ def test_a_clipped_sample_is_fine_beyond_its_level_whatever_its_sign() -> None:
     y = torch.tensor([0.2, 0.5, 0.5, 0.5, -0.4, -0.4, -0.4])
     x = torch.tensor([0.7, 0.6, 0.1, -0.6, -0.3, -0.7, 0.45])
     expected = torch.tensor([-0.5, 0, 0.4, 0, -0.1, 0, 0])
-    torch.testing.assert_close(misfit(x, y, torch.tensor(-0.4), torch.tensor(0.5)), expected)
+    level = reach(y, torch.tensor(-0.4), torch.tensor(0.5))
+    torch.testing.assert_close(misfit(x, y, level), expected)
 
 
 @pytest.mark.parametrize("redundancy", [2, 1])
@@ -139,6 +153,23 @@ def test_the_descent_is_the_plain_form(form, around: tuple[int, int], redundancy
     assert steps.tolist() == counts
     assert len(set(counts)) > 2
     torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+
+
+@FORMS
+def test_threads_take_tiles_by_turns(form, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "TILE_BYTES", 8000)
+    y, clip = tones(700).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
+    alone, steps = form(y, clip, SMALL)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with torch.inference_mode():
+            signal, counts = form(y, clip, SMALL)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(counts, steps)
+    torch.testing.assert_close(signal, alone)
 
 
 def test_the_end_is_kept_apart_from_the_beginning() -> None:

@@ -12,11 +12,11 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from audiomend.classical.level import level_gain
+from audiomend.classical.parallel import Run, side_by_side
+from audiomend.classical.tiles import Tiles
 from audiomend.operators.hard_clip import HardClip
-from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
 OVERLAPS = 4  # hops of a window
 HANN_POWER = 1.5  # sum of the squared windows that cover a sample
@@ -87,35 +87,9 @@ def ss_pew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAU
     return _restored(observation, clip, settings, AROUND)
 
 
-def analysis(x: Tensor, window: int, redundancy: int = 2) -> Tensor:
-    """(..., time) real, circular -> (..., frames, redundancy * window / 2 + 1) complex.
-
-    A tight Gabor frame: hop window / 4, redundancy * window channels, a Hann window. time is a multiple of
-    the window.
-    """
-    frames = circular_frames(x, window, window // OVERLAPS) * _taper(window, x.dtype, x.device)
-    return torch.fft.rfft(frames, n=redundancy * window, norm="ortho")
-
-
-def synthesis(z: Tensor, redundancy: int = 2) -> Tensor:
-    """(..., frames, bins) complex -> (..., time) real: `analysis`' adjoint and a left inverse."""
-    channels = 2 * (z.shape[-1] - 1)
-    window = channels // redundancy
-    frames = torch.fft.irfft(z, n=channels, norm="ortho")[..., :window]
-    return circular_overlap_add(frames * _taper(window, frames.dtype, frames.device), window // OVERLAPS)
-
-
-def shrunk(z: Tensor, threshold: Tensor, around: tuple[int, int]) -> Tensor:
-    """z max(0, 1 - threshold² / p), p the `local_power` around each bin; (1, 1) is empirical Wiener.
-
-    z: (..., frames, bins) complex; threshold broadcasts against it.
-    """
-    return z * wiener(local_power(z, around), threshold)
-
-
 def wiener(power: Tensor, threshold: Tensor | float) -> Tensor:
     """max(0, 1 - threshold² / power); 0 where there is no power. The threshold is above 0."""
-    return (-(threshold**2) / power).add_(1).clamp_(min=0)
+    return power.reciprocal().mul_(-(threshold**2)).add_(1).clamp_(min=0)
 
 
 def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
@@ -145,11 +119,98 @@ def local_sum(x: Tensor, size: int, dim: int) -> Tensor:
     return total
 
 
+class Coefficients:
+    """Coefficients of a signal that gain what it misses, with momentum, and are shrunk.
+
+    The frame is tight: a Hann window, hop window / 4, redundancy * window channels.
+    """
+
+    def __init__(
+        self, time: int, settings: SocialSparsity, around: tuple[int, int], like: Tensor, run: Run
+    ) -> None:
+        """All zero.
+
+        Args:
+            time: samples, a multiple of twice the window.
+            around: odd numbers, at most those of frames and bins.
+            like: a tensor of their precision, on their device.
+        """
+        hop = settings.window // OVERLAPS
+        taper = _taper(settings.window, like.dtype, like.device)
+        self._tiles, self._run, self._around = Tiles(time, taper, hop, settings.redundancy), run, around
+        frames, bins = self._tiles.shape
+        self._kept = like.new_zeros(frames, bins, dtype=like.dtype.to_complex())
+        self._last = torch.zeros_like(self._kept)
+        self._power = like.new_zeros(frames, bins + around[1] - 1)
+        self._means = {tile.start: _mean_of_frames(tile, frames, around, like) for tile in self._tiles.tiles}
+
+    def step(self, missing: Tensor, momentum: float, threshold: float) -> Tensor:
+        """Gain `missing`, shrink: the signal of what is kept.
+
+        Args:
+            missing: (samples,), at most `time`.
+            momentum: how far to go on beyond what was kept, of the way from what was kept before.
+        """
+        half = self._around[1] // 2
+
+        def gain(tile: slice) -> None:
+            z, kept = torch.view_as_real(self._last[tile]), torch.view_as_real(self._kept[tile])
+            gained = z.lerp_(kept, 1 + momentum).add_(torch.view_as_real(self._tiles.spectra(tile)))
+            power = self._power[tile]
+            inside = power[:, half : power.shape[1] - half]
+            torch.add(*gained.square().unbind(-1), out=inside)
+            power[:, :half] = inside[:, :half].flip(-1)
+            power[:, power.shape[1] - half :] = inside[:, inside.shape[1] - half :].flip(-1)
+
+        def shrink(tile: slice) -> None:
+            z = self._last[tile].mul_(wiener(self._local_power(tile), threshold))
+            self._tiles.put(tile, z)
+
+        self._tiles.take(missing)
+        self._run(gain, self._tiles.tiles)
+        self._run(shrink, self._tiles.tiles)
+        self._kept, self._last = self._last, self._kept
+        return self._tiles.signal()
+
+    def _local_power(self, tile: slice) -> Tensor:
+        """`local_power` of the tile."""
+        if self._around == ALONE:
+            return self._power[tile]
+        near, mean = self._means[tile.start]
+        power, bins = mean @ self._power[near], self._tiles.shape[1]
+        local = power[:, :bins]
+        for i in range(1, self._around[1]):
+            local = local + power[:, i : i + bins]
+        return local
+
+
+def _mean_of_frames(tile: slice, frames: int, around: tuple[int, int], like: Tensor) -> tuple[slice, Tensor]:
+    """The frames around a tile, and the matrix that adds to each of its frames those beside it."""
+    half = around[0] // 2
+    near = slice(max(tile.start - half, 0), min(tile.stop + half, frames))
+    size = near.stop - near.start
+    sums = local_sum(torch.eye(size, dtype=like.dtype, device=like.device), around[0], 0)
+    return near, sums[tile.start - near.start :][: tile.stop - tile.start] / (around[0] * around[1])
+
+
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
 def _taper(window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     hann = torch.hann_window(window, dtype=torch.float64, device=device)
     return (hann / math.sqrt(HANN_POWER)).to(dtype)
+
+
+def reach(y: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """The magnitude beyond which a sample may lie anywhere: its clip level's, inf where it is not clipped."""
+    return torch.where(y >= high, high, torch.where(y <= low, -low, math.inf))
+
+
+def misfit(x: Tensor, y: Tensor, level: Tensor) -> Tensor:
+    """What is missing of the observation: 0 where a clipped sample is louder than its level, of either sign.
+
+    That a clipped sample of the wrong sign passes too is as published. level: what `reach` gives.
+    """
+    return (y - x).masked_fill_(x.abs() > level, 0)
 
 
 def _restored(
@@ -158,68 +219,34 @@ def _restored(
     settings: SocialSparsity,
     around: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
-    low, high = (level.expand_as(observation) for level in clip.levels(observation))
     gain = level_gain(observation, settings.rms)
 
     def rows(x: Tensor) -> Tensor:
         return (x * gain).to(settings.dtype).reshape(-1, x.shape[-1])
 
-    signal, steps = _descend(rows(observation), rows(low), rows(high), settings, around)
-    return (
-        (signal.view_as(observation) / gain).to(observation.dtype),
-        steps.view(*observation.shape[:-1], settings.thresholds),
-    )
-
-
-def misfit(x: Tensor, y: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """What is missing of the observation: 0 where a clipped sample is louder than its level, of either sign.
-
-    That a clipped sample of the wrong sign passes too is as published.
-    """
-    level = torch.where(y >= high, high, -low)
-    fine = ((y >= high) | (y <= low)) & (x.abs() > level)
-    return torch.where(fine, 0, y - x)
+    low, high = (level.expand_as(observation) for level in clip.levels(observation))
+    pairs = zip(rows(observation), rows(reach(observation, low, high)), strict=True)
+    signals, steps = zip(*(_descend(y, level, settings, around) for y, level in pairs), strict=True)
+    signal = torch.stack(signals).view_as(observation) / gain
+    return signal.to(observation.dtype), torch.tensor(steps).view(*observation.shape[:-1], -1)
 
 
 def _descend(
-    y: Tensor,
-    low: Tensor,
-    high: Tensor,
-    settings: SocialSparsity,
-    around: tuple[int, int],
-) -> tuple[Tensor, Tensor]:
-    """(rows, time) to the restored rows and the steps at each threshold, (rows, thresholds).
-
-    Rows go on by themselves; those that are done leave the batch.
-    """
-    time = y.shape[-1]
-    more = settings.apart * settings.window
-    more += -(time + more) % (2 * settings.window)
-    schedule = settings.schedule().to(y.device)
-    steps = torch.zeros(len(y), settings.thresholds, dtype=torch.int64, device=y.device)
-    outcome, rows = torch.empty_like(y), torch.arange(len(y), device=y.device)
-    stage, k = torch.zeros_like(rows), torch.zeros_like(rows)
-
-    def spectra(x: Tensor) -> Tensor:
-        return analysis(pad(x, (0, more)), settings.window, settings.redundancy)
-
-    x, signal = torch.zeros_like(y), y
-    z = g = torch.zeros_like(spectra(y))
-    while len(rows):
-        z = spectra(misfit(x, y, low, high)).add_(z)
-        g, last_g = shrunk(z, schedule[stage, None, None], around), g
-        signal, last_signal = synthesis(g, settings.redundancy)[..., :time], signal
-        momentum = (k.to(y.dtype) / (k + 6))[:, None]
-        z = torch.lerp(last_g, g, 1 + momentum[..., None].to(g.dtype))  # beyond g
-        x = torch.lerp(last_signal, signal, 1 + momentum)  # synthesis(z), since it is linear
-
-        k = k + 1
-        over = (k == settings.steps) | ((signal - last_signal).norm(dim=-1) < settings.tolerance)
-        steps[rows[over], stage[over]] = k[over]
-        stage, k = stage + over, torch.where(over, 0, k)
-        done = stage == settings.thresholds
-        if done.any():
-            outcome[rows[done]] = signal[done]
-            state = (x, y, z, g, signal, low, high, stage, k, rows)
-            x, y, z, g, signal, low, high, stage, k, rows = (part[~done] for part in state)
-    return outcome, steps
+    y: Tensor, level: Tensor, settings: SocialSparsity, around: tuple[int, int]
+) -> tuple[Tensor, list[int]]:
+    """(time,) to the restored signal and the steps at each threshold."""
+    time, taken = len(y), list[int]()
+    whole = time + settings.apart * settings.window
+    whole += -whole % (2 * settings.window)
+    x, signal, momentum = torch.zeros_like(y), y, 0.0
+    with side_by_side() as run:
+        coefficients = Coefficients(whole, settings, around, y, run)
+        for threshold in settings.schedule().tolist():
+            k, changed = 0, math.inf
+            while k < settings.steps and changed >= settings.tolerance:
+                last, signal = signal, coefficients.step(misfit(x, y, level), momentum, threshold)[:time]
+                change, momentum = signal - last, k / (k + 6)
+                x = torch.add(signal, change, alpha=momentum)  # of z, since synthesis is linear
+                k, changed = k + 1, float(change.norm())
+            taken.append(k)
+    return signal, taken
