@@ -103,7 +103,7 @@ def plain(
 def first_step(x: Tensor, around: tuple[int, int], redundancy: int, threshold: float) -> Tensor:
     settings = replace(SMALL, redundancy=redundancy)
     with side_by_side() as run:
-        return Coefficients(len(x), settings, around, x, run).step(x, 0.0, threshold)
+        return Coefficients(len(x), settings, around, x).step(x, 0.0, threshold, run)
 
 
 @pytest.mark.parametrize("redundancy", [2, 1])

@@ -41,6 +41,12 @@ def side_by_side() -> Generator[Run]:
         torch.set_num_threads(threads)
 
 
+def slices(count: int, most: int) -> list[slice]:
+    """0 to `count` in slices of at most `most`, and one for each thread of torch at least."""
+    size = max(1, min(most, -(-count // torch.get_num_threads())))
+    return [slice(i, min(i + size, count)) for i in range(0, count, size)]
+
+
 def _in_turn(function: Callable[[slice], None], slices: Sequence[slice]) -> None:
     for each in slices:
         function(each)

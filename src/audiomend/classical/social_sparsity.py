@@ -125,9 +125,7 @@ class Coefficients:
     The frame is tight: a Hann window, hop window / 4, redundancy * window channels.
     """
 
-    def __init__(
-        self, time: int, settings: SocialSparsity, around: tuple[int, int], like: Tensor, run: Run
-    ) -> None:
+    def __init__(self, time: int, settings: SocialSparsity, around: tuple[int, int], like: Tensor) -> None:
         """All zero.
 
         Args:
@@ -137,19 +135,20 @@ class Coefficients:
         """
         hop = settings.window // OVERLAPS
         taper = _taper(settings.window, like.dtype, like.device)
-        self._tiles, self._run, self._around = Tiles(time, taper, hop, settings.redundancy), run, around
+        self._tiles, self._around = Tiles(time, taper, hop, settings.redundancy), around
         frames, bins = self._tiles.shape
         self._kept = like.new_zeros(frames, bins, dtype=like.dtype.to_complex())
         self._last = torch.zeros_like(self._kept)
         self._power = like.new_zeros(frames, bins + around[1] - 1)
         self._means = {tile.start: _mean_of_frames(tile, frames, around, like) for tile in self._tiles.tiles}
 
-    def step(self, missing: Tensor, momentum: float, threshold: float) -> Tensor:
+    def step(self, missing: Tensor, momentum: float, threshold: float, run: Run) -> Tensor:
         """Gain `missing`, shrink: the signal of what is kept.
 
         Args:
             missing: (samples,), at most `time`.
             momentum: how far to go on beyond what was kept, of the way from what was kept before.
+            run: calls with all tiles.
         """
         half = self._around[1] // 2
 
@@ -167,8 +166,8 @@ class Coefficients:
             self._tiles.put(tile, z)
 
         self._tiles.take(missing)
-        self._run(gain, self._tiles.tiles)
-        self._run(shrink, self._tiles.tiles)
+        run(gain, self._tiles.tiles)
+        run(shrink, self._tiles.tiles)
         self._kept, self._last = self._last, self._kept
         return self._tiles.signal()
 
@@ -239,12 +238,13 @@ def _descend(
     whole = time + settings.apart * settings.window
     whole += -whole % (2 * settings.window)
     x, signal, momentum = torch.zeros_like(y), y, 0.0
+    coefficients = Coefficients(whole, settings, around, y)
     with side_by_side() as run:
-        coefficients = Coefficients(whole, settings, around, y, run)
         for threshold in settings.schedule().tolist():
             k, changed = 0, math.inf
             while k < settings.steps and changed >= settings.tolerance:
-                last, signal = signal, coefficients.step(misfit(x, y, level), momentum, threshold)[:time]
+                missing, last = misfit(x, y, level), signal
+                signal = coefficients.step(missing, momentum, threshold, run)[:time]
                 change, momentum = signal - last, k / (k + 6)
                 x = torch.add(signal, change, alpha=momentum)  # of z, since synthesis is linear
                 k, changed = k + 1, float(change.norm())

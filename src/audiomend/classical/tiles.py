@@ -9,6 +9,8 @@ from threading import local
 import torch
 from torch import Tensor
 
+from audiomend.classical.parallel import slices
+
 TILE_BYTES = 1 << 20  # of the spectra of a tile
 
 
@@ -34,8 +36,7 @@ class Tiles:
         self._taper, self._hop, self._channels = taper, hop, redundancy * window
         self.shape = frames, self._channels // 2 + 1
         most = round(TILE_BYTES / (self.shape[1] * 2 * taper.element_size()))
-        size = max(1, min(most, -(-frames // torch.get_num_threads())))
-        self.tiles = [slice(i, min(i + size, frames)) for i in range(0, frames, size)]
+        self.tiles = slices(frames, most)
 
         self._signal = taper.new_zeros(time + window - hop)
         self._inside = self._signal[window // 2 :][:time]
