@@ -18,6 +18,7 @@ from audiomend.evaluation.damages import (
     sha256_of,
 )
 from audiomend.evaluation.metrics import sdr, split_bands
+from audiomend.operators.click import Clicks
 
 RATE = 8000
 
@@ -45,13 +46,13 @@ def test_clipping_has_one_level_for_all_channels() -> None:
 def test_clipped_samples_are_those_that_changed() -> None:
     clip = clip_of(1.0)
     how = plan("declip", 5.0, clip, RATE, 0)
-    np.testing.assert_array_equal(damaged_samples(clip, how), damage(clip, RATE, how) != clip)
+    np.testing.assert_array_equal(damaged_samples(clip, RATE, how), damage(clip, RATE, how) != clip)
 
 
 def test_gaps_are_zero_inside_and_leave_the_rest() -> None:
     clip = clip_of(4.0)
     how = plan("inpaint", 50.0, clip, RATE, 3)
-    observation, mask = damage(clip, RATE, how), damaged_samples(clip, how)
+    observation, mask = damage(clip, RATE, how), damaged_samples(clip, RATE, how)
     assert not observation[mask].any()
     np.testing.assert_array_equal(observation[~mask], clip[~mask])
     assert mask.sum() == 2 * 400 * len(how.gaps)
@@ -114,14 +115,26 @@ def test_a_low_pass_keeps_what_is_below_and_loses_what_is_above() -> None:
     _, lost = split_bands(observation, RATE, 3150.0)
     assert sdr(original, kept) > 40  # the ends of the clip, where the filter sees zeros, cost a little
     assert np.square(lost).sum() < 1e-5 * np.square(clip).sum()
-    assert damaged_samples(clip, how).all()
+    assert damaged_samples(clip, RATE, how).all()
 
 
-@pytest.mark.parametrize("task", ["declip", "inpaint", "extend"])
+def test_clicks_are_those_of_the_operator_on_the_same_samples_of_all_channels() -> None:
+    clip = clip_of(3.0)
+    how = plan("declick", 20.0, clip, RATE, 7)
+    loudest = np.sqrt(np.mean(np.square(clip.astype(np.float64)))) * 10**0.75
+    added = Clicks.random(0, 3 * RATE, RATE, 20.0, loudest, 7).added.numpy()
+    np.testing.assert_allclose(damage(clip, RATE, how) - clip, np.stack([added, added]), atol=1e-7)
+    np.testing.assert_array_equal(damaged_samples(clip, RATE, how), np.stack([added != 0] * 2))
+    assert 0.3 * loudest < np.abs(added).max() <= loudest
+    other = damage(clip, RATE, plan("declick", 20.0, clip, RATE, 8))
+    assert (other != damage(clip, RATE, how)).any()
+
+
+@pytest.mark.parametrize("task", ["declip", "inpaint", "extend", "declick"])
 def test_damages_leave_the_clip_alone_and_are_float32(task: Any) -> None:
     clip = clip_of(2.0)
     before = clip.copy()
-    how = plan(task, {"declip": 5.0, "inpaint": 50.0, "extend": 1000.0}[task], clip, RATE, 0)
+    how = plan(task, {"declip": 5.0, "inpaint": 50.0, "extend": 1000.0, "declick": 20.0}[task], clip, RATE, 0)
     observation = damage(clip, RATE, how)
     np.testing.assert_array_equal(clip, before)
     assert observation.dtype == np.float32

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audiomend.evaluation.damages import Damage, damage
+from audiomend.evaluation.damages import Damage, damage, damaged_samples
 from audiomend.evaluation.metrics import log_spectral_distance
 from audiomend.evaluation.scoring import FIGURES, score, shown_figures
 
@@ -24,6 +24,19 @@ def test_declip_counts_the_clipped_samples_only() -> None:
     figures = score(clip, observation, estimate, RATE, how)
     assert figures["clipped_sdr_db"] == pytest.approx(20.0, abs=1e-5)
     assert figures["sdr_db"] == pytest.approx(10 * np.log10(9.25 / (0.08 + 8.5**2 + 64)), abs=1e-5)
+
+
+CLICKS = Damage("declick", 20.0, peak=0.5, seed=3)
+
+
+def test_declick_measures_the_samples_under_the_clicks() -> None:
+    clip = clip_of(40_000)
+    lost = damaged_samples(clip, RATE, CLICKS)
+    estimate = np.where(lost, np.float32(0.9) * clip, clip)
+    figures = score(clip, damage(clip, RATE, CLICKS), estimate, RATE, CLICKS)
+    assert figures["clicked_sdr_db"] == pytest.approx(20.0, abs=1e-4)
+    wrong = np.square(0.1 * clip[lost]).sum()
+    assert figures["sdr_db"] == pytest.approx(10 * np.log10(np.square(clip).sum() / wrong), abs=1e-3)
 
 
 GAPS = Damage("inpaint", 100.0, gaps=((5000, 9410), (20_000, 24_410)))
@@ -118,11 +131,12 @@ def test_each_table_shows_figures_of_its_task() -> None:
     assert shown_figures("declip", 3.0) == ("clipped_sdr_db", "si_sdr_db")
     assert shown_figures("inpaint", 50.0) == ("gap_sdr_db",)
     assert shown_figures("inpaint", 100.0) == ("gap_lsd_db", "gap_level_error_db")
+    assert shown_figures("declick", 20.0) == ("clicked_sdr_db", "sdr_db")
     assert shown_figures("extend", 3000.0) == ("above_lsd_db", "agreement_below_db", "lsd_db", "si_sdr_db")
 
 
 def test_every_figure_has_a_label() -> None:
     clip = clip_of(40_000)
     box = Damage("band", 200.0, gaps=((8000, 11_200),))
-    hows = (Damage("declip", 5.0, clip_level=1.0), GAPS, box, LOW_PASS)
+    hows = (Damage("declip", 5.0, clip_level=1.0), CLICKS, GAPS, box, LOW_PASS)
     assert {name for how in hows for name in score(clip, clip, clip, RATE, how)} == set(FIGURES)

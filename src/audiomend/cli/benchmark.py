@@ -19,9 +19,11 @@ EXAMPLE = (
 
 def benchmark(
     task: Annotated[
-        Literal["declip", "inpaint", "band", "extend"],
+        Literal["declip", "inpaint", "band", "extend", "declick"],
         typer.Argument(
-            metavar="TASK", help="declip, inpaint, band (gaps from 2 to 6 kHz) or extend.", show_default=False
+            metavar="TASK",
+            help="declip, inpaint, band (gaps from 2 to 6 kHz), extend or declick.",
+            show_default=False,
         ),
     ],
     data: Annotated[
@@ -72,7 +74,8 @@ def benchmark(
         typer.Option(
             "--severity",
             metavar="NUMBER",
-            help="Input SDR in dB (declip), gap in ms (inpaint, band) or cut-off in Hz (extend); repeatable.",
+            help="Input SDR in dB (declip), gap in ms (inpaint, band), cut-off in Hz (extend) or clicks a "
+            "second (declick); repeatable.",
             show_default="those of the published tables",
         ),
     ] = None,

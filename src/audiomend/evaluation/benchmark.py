@@ -83,7 +83,7 @@ def benchmark(
     failed ones are tried again. A cell that fails is marked with its error.
 
     Args:
-        task: "declip", "inpaint", "band" or "extend".
+        task: "declip", "inpaint", "band", "extend" or "declick".
         data_dir: holds data_dir/split/set/*.flac (or wav, ogg, opus, mp3, aiff).
         out_dir: folder of the results, one per choice of damages.
         methods: e.g. "damaged", "diffusion@steps=16,solver=unipc", "cqtdiff-rg@steps=69" (`parse_method`).

@@ -98,7 +98,7 @@ def touched(truth: Clip, rate: int, how: Damage) -> Bools:
         mask[:, :, np.fft.rfftfreq(size, 1 / rate) > 1.05 * how.severity] = True
         return mask
     reach = size // 4 if how.task == "declip" else 0
-    lost: Bools = np.asarray(damaged_samples(truth, how))
+    lost: Bools = np.asarray(damaged_samples(truth, rate, how))
     for frame in range(frames):
         centre = frame * (size // 4) + size // 2
         mask[:, frame] = lost[:, centre - reach : centre + reach + 1].any(axis=1, keepdims=True)

@@ -34,6 +34,7 @@ class Figure:
 
 FIGURES: dict[str, Figure] = {
     "clipped_sdr_db": Figure("SDR on the clipped samples, dB", "higher"),
+    "clicked_sdr_db": Figure("SDR on the clicked samples, dB", "higher"),
     "gap_sdr_db": Figure("SDR in the gap, dB", "higher"),
     "gap_lsd_db": Figure("log-spectral distance in the gap, dB", "lower"),
     "gap_level_error_db": Figure("level error in the gap, dB", "nearer 0"),
@@ -55,6 +56,8 @@ def shown_figures(task: Task, severity: float) -> tuple[str, ...]:
     """The figures that tables show at this severity, the most telling first."""
     if task == "declip":
         return ("clipped_sdr_db", "si_sdr_db")
+    if task == "declick":
+        return ("clicked_sdr_db", "sdr_db")
     if task == "inpaint":
         return ("gap_sdr_db",) if severity <= SHORT_GAP_MS else ("gap_lsd_db", "gap_level_error_db")
     if task == "band":
@@ -67,19 +70,20 @@ def score(
 ) -> dict[str, float | None]:
     """Figures of an estimate of a damaged clip; all signals (channels, time), infinity stored as +-300.
 
-    declip: SDR over the clipped samples. inpaint: per gap the SDR, the log-spectral distance of the gap with
-    half a frame on either side (so every frame's centre lies in the gap), and the level error; means over
-    gaps. band: the last two in the band, and as agreement the SDR of the estimate against the *damaged* gap
-    further from the band than a sixth of its edges. extend: log-spectral distance and level error above the
-    cut-off, and as agreement the SDR of the estimate against the *damaged* clip below 0.95 of the cut-off:
-    what was measured should stay; and the log-spectral distance of all bands. All: SDR and SI-SDR of the
-    whole clip.
+    declip, declick: SDR over the damaged samples. inpaint: per gap the SDR, the log-spectral distance of the
+    gap with half a frame on either side (so every frame's centre lies in the gap), and the level error; means
+    over gaps. band: the last two in the band, and as agreement the SDR of the estimate against the *damaged*
+    gap further from the band than a sixth of its edges. extend: log-spectral distance and level error above
+    the cut-off, and as agreement the SDR of the estimate against the *damaged* clip below 0.95 of the
+    cut-off: what was measured should stay; and the log-spectral distance of all bands. All: SDR and SI-SDR of
+    the whole clip.
     """
     r, y, e = (np.asarray(x, dtype=np.float64) for x in (reference, observation, estimate))
     whole = {"sdr_db": storable(sdr(r, e)), "si_sdr_db": storable(si_sdr(r, e))}
-    if how.task == "declip":
-        clipped = damaged_samples(reference, how)
-        return {"clipped_sdr_db": storable(sdr(r[clipped], e[clipped]))} | whole
+    if how.task in ("declip", "declick"):
+        lost = damaged_samples(reference, rate, how)
+        name = "clipped_sdr_db" if how.task == "declip" else "clicked_sdr_db"
+        return {name: storable(sdr(r[lost], e[lost]))} | whole
     if how.task == "inpaint":
         margin = frame_size(rate) // 2
         return {

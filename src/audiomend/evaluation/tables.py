@@ -15,6 +15,7 @@ _TITLES: dict[Task, str] = {
     "inpaint": "gaps of",
     "band": "gaps from 2 to 6 kHz of",
     "extend": "low-pass at",
+    "declick": "clicks:",
 }
 
 

@@ -114,7 +114,7 @@ def cases(clean: Samples, rate: int) -> list[Case]:
             f"What lay beyond {clipping.clip_level:.3f} of full scale was cut off: an SDR of {SDR_DB:g} dB."
             " declip finds the level, keeps every other sample, and invents the peaks.",
             clipping,
-            runs(np.any(damaged_samples(clean, clipping), axis=0), rate),
+            runs(np.any(damaged_samples(clean, rate, clipping), axis=0), rate),
         ),
         Case(
             "Three gaps",
@@ -158,7 +158,7 @@ def figures(case: Case, clean: Samples, estimate: Samples, rate: int) -> dict[st
     if case.damage.task == "extend":
         distance = log_spectral_distance(clean, estimate, rate, low_hz=CUTOFF_HZ)
         return {f"log-spectral distance above {CUTOFF_HZ / 1000:g} kHz": distance}
-    lost = damaged_samples(clean, case.damage)
+    lost = damaged_samples(clean, rate, case.damage)
     return {
         "SDR on the damaged samples": sdr(clean[lost], estimate[lost]),
         "log-spectral distance": log_spectral_distance(clean, estimate, rate),

@@ -29,6 +29,7 @@ from audiomend.restorers.way import MEASURING, Way
 from audiomend.samplers.base import Walk, seeded, silence
 from audiomend.solvers.base import Solver
 from audiomend.solvers.watched import watched
+from audiomend.tuning import give_back
 
 OVERLAP = 1 / 8  # of a window, cross-faded with the next
 PROCESS = EDM()  # the one that every prior here is trained for
@@ -269,6 +270,7 @@ def _walked(
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
     windows = windows_for(prior, source.rate)
     for stretch in work:
+        give_back()
         # One idle window before the stretch: its neighbours need what they cross-fade with.
         offset = (stretch.first - 1) * windows.hop
         length = (stretch.last + 1) * windows.hop - offset

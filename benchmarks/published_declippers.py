@@ -1,0 +1,88 @@
+"""What the published settings of the declippers restore, and at what cost, beside the defaults of `declip`.
+
+Run: python benchmarks/published_declippers.py --data DIR [--set test] [--clips 8] [--methods a-spade ...]
+
+DIR holds test/ (or train/) with recordings. From the middle of each 2 s of one channel, their peak
+brought to 1 as in the survey (Záviška et al. 2021), are clipped to an input SDR. Printed: SDR
+on the clipped samples, mean over the clips, and CPU seconds of one thread for a second of sound; "published"
+runs the method as published for 44.1 kHz, in float64, whatever the rate, "default" is `declip --method`.
+"""
+
+import argparse
+import csv
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import audiomend
+
+audiomend.tune_process()
+
+import numpy as np  # noqa: E402
+import soundfile  # noqa: E402
+import torch  # noqa: E402
+
+from audiomend.classical import ar_declip, social_sparsity, spade  # noqa: E402
+from audiomend.evaluation.metrics import sdr  # noqa: E402
+from audiomend.operators.hard_clip import HardClip, threshold_for_sdr  # noqa: E402
+
+CLIP_S = 2
+FOLDERS = {"train": ("music", "speech_wb16", "singing"), "test": ("piano_render", "music", "speech")}
+PUBLISHED: dict[str, Callable[[torch.Tensor, HardClip], torch.Tensor]] = {
+    "a-spade": lambda y, clip: spade.a_spade(y, clip, spade.PUBLISHED)[0],
+    "s-spade": lambda y, clip: spade.s_spade(y, clip, spade.PUBLISHED)[0],
+    "ss-ew": lambda y, clip: social_sparsity.ss_ew(y, clip, social_sparsity.PUBLISHED)[0],
+    "ss-pew": lambda y, clip: social_sparsity.ss_pew(y, clip, social_sparsity.PUBLISHED)[0],
+    "ar": lambda y, clip: ar_declip.declipped(y, clip.low, clip.high, ar_declip.PUBLISHED),
+}
+Array = np.ndarray
+
+
+def clips(data: Path, split: str, count: int) -> Iterator[tuple[Array, int]]:
+    """(time,) with a peak of 1, and the rate: an equal share of each folder, evenly spread."""
+    folders = FOLDERS[split]
+    for number, folder in enumerate(folders[:count]):
+        with (data / split / folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if float(row["seconds"]) >= CLIP_S]
+        share = (count + len(folders) - 1 - number) // len(folders)
+        for row in rows[:: max(len(rows) // share, 1)][:share]:
+            samples, rate = soundfile.read(data / split / folder / row["file"], always_2d=True)
+            first = (len(samples) - CLIP_S * rate) // 2
+            clip = samples[first : first + CLIP_S * rate, 0]
+            yield clip / np.abs(clip).max(), rate
+
+
+def mended(method: str, form: str, observed: Array, level: float, rate: int) -> Array:
+    if form == "published":
+        return PUBLISHED[method](torch.from_numpy(observed), HardClip(-level, level)).numpy()
+    return audiomend.declip(observed, rate, method=method, threads=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--set", choices=FOLDERS, default="test")
+    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--methods", nargs="*", choices=PUBLISHED, default=list(PUBLISHED))
+    parser.add_argument("--sdr-db", nargs="*", type=float, default=[5.0, 10.0])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    chosen = list(clips(arguments.data, arguments.set, arguments.clips))
+    heads = [f"{head} at {db:g} dB" for db in arguments.sdr_db for head in ("SDR, dB", "CPU s")]
+    print(f"| method | settings | {' | '.join(heads)} |\n| --- | --- | {'---: | ' * len(heads)}")
+    for method in arguments.methods:
+        for form in ("published", "default"):
+            cells: list[str] = []
+            for sdr_db in arguments.sdr_db:
+                figures, begun = [], time.process_time()
+                for clean, rate in chosen:
+                    level = float(threshold_for_sdr(torch.from_numpy(clean), sdr_db))
+                    observed, lost = np.clip(clean, -level, level), np.abs(clean) >= level
+                    figures.append(sdr(clean[lost], mended(method, form, observed, level, rate)[lost]))
+                seconds = (time.process_time() - begun) / (CLIP_S * len(chosen))
+                cells += [f"{np.mean(figures):.1f}", f"{seconds:.2g}"]
+            print(f"| {method} | {form} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
