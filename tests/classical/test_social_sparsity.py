@@ -11,20 +11,18 @@ from torch import Tensor
 
 from audiomend.classical import tiles
 from audiomend.classical.parallel import side_by_side
+from audiomend.classical.shrinkage import ALONE, local_sum, misfit, reach
 from audiomend.classical.social_sparsity import (
-    ALONE,
     AROUND,
     DEFAULT,
-    DEFAULT_EW,
+    HEAVY,
     PUBLISHED,
     Coefficients,
     SocialSparsity,
-    local_sum,
-    misfit,
-    reach,
     ss_ew,
     ss_pew,
 )
+from audiomend.classical.thresholding import SOFT, thresholded
 from audiomend.classical.tiles import TILE_BYTES
 from audiomend.operators.hard_clip import HardClip
 from audiomend.transforms.stft import circular_frames, circular_overlap_add
@@ -76,27 +74,30 @@ def plain(
     high: float,
     around: tuple[int, int],
     settings: SocialSparsity,
+    start: Tensor,
 ) -> tuple[Tensor, list[int]]:
     """One row, with two syntheses an iteration, as printed."""
     time, more = len(y), -len(y) % (2 * settings.window)
     r = settings.redundancy
-    g = z = torch.zeros_like(analysis(torch.nn.functional.pad(y, (0, more)), settings.window, r))
-    previous, counts = y, []
+    g = z = analysis(torch.nn.functional.pad(start, (0, more)), settings.window, r)
+    previous, counts, age = y, [], 0
     for i in range(settings.thresholds):
+        age = 0 if settings.anew else age
         threshold = 10 ** (-1 - 3 * i / (settings.thresholds - 1)) * math.sqrt(2 / r)
-        for k in range(1, settings.steps + 1):
+        for step in range(settings.steps):
             x = synthesis(z, r)[:time]
             residual = y - x
             residual[(y >= high) & (x.abs() > high)] = 0
             residual[(y <= low) & (x.abs() > -low)] = 0
-            step = analysis(torch.nn.functional.pad(residual, (0, more)), settings.window, r)
-            last, g = g, shrunk(z + step, threshold, around)
-            z = g + (k - 1) / (k + 5) * (g - last)
+            gained = analysis(torch.nn.functional.pad(residual, (0, more)), settings.window, r)
+            last, g = g, shrunk(z + gained, threshold, around)
+            z = g + min(age / (age + 6), settings.most_momentum) * (g - last)
+            age += 1
             change = (synthesis(g, r)[:time] - previous).norm()
             previous = synthesis(g, r)[:time]
             if change < settings.tolerance:
                 break
-        counts.append(k)
+        counts.append(step + 1)
     return previous, counts
 
 
@@ -149,9 +150,20 @@ def test_a_clipped_sample_is_fine_beyond_its_level_whatever_its_sign() -> None:
 def test_the_descent_is_the_plain_form(form, around: tuple[int, int], redundancy: int) -> None:
     y, settings = tones(300).clamp(-0.9, 0.7), replace(SMALL, redundancy=redundancy)
     signal, steps = form(y, HardClip(-0.9, 0.7), settings)
-    expected, counts = plain(y, -0.9, 0.7, around, settings)
+    expected, counts = plain(y, -0.9, 0.7, around, settings, torch.zeros_like(y))
     assert steps.tolist() == counts
     assert len(set(counts)) > 2
+    torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("form", "around"), [(ss_ew, ALONE), (ss_pew, AROUND)])
+def test_the_descent_goes_on_from_its_start(form, around: tuple[int, int]) -> None:
+    y, clip = tones(300).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
+    settings = replace(SMALL, thresholds=30, steps=1, tolerance=0.0, anew=False, most_momentum=0.7, start=5)
+    start = thresholded(y, clip, replace(SOFT, window=64, steps=5, rising=0.0, rms=None))
+    signal, steps = form(y, clip, settings)
+    assert steps.tolist() == [1] * 30
+    expected, _ = plain(y, -0.9, 0.7, around, settings, start)
     torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
 
 
@@ -217,9 +229,11 @@ def test_the_default_does_not_depend_on_the_level(form) -> None:
 
 
 def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
-    assert SocialSparsity(8192, 2, 1e-1, 1e-4, 20, 500, 1e-4, 0, None, torch.float64) == PUBLISHED
-    assert SocialSparsity(8192, 1, 1e-1, 1e-4, 10, 200, 1e-4, 1, 0.15, torch.float32) == DEFAULT
-    assert replace(DEFAULT, thresholds=20, steps=100) == DEFAULT_EW
+    published = SocialSparsity(8192, 2, 1e-1, 1e-4, 20, 500, 1e-4, True, 1.0, 0, 0, None, torch.float64)
+    assert published == PUBLISHED
+    lean = SocialSparsity(8192, 1, 1e-2, 3e-5, 1000, 1, 0.0, False, 0.99, 300, 1, 0.15, torch.float32)
+    assert lean == DEFAULT
+    assert replace(DEFAULT, start=1200) == HEAVY
     thresholds = [10 ** (-1 - 3 * i / 19) for i in range(20)]
     assert PUBLISHED.schedule().tolist() == pytest.approx(thresholds)
     wider = replace(PUBLISHED, redundancy=1).schedule()  # half as many coefficients for as much energy

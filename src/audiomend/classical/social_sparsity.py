@@ -15,13 +15,14 @@ from torch import Tensor
 
 from audiomend.classical.level import level_gain
 from audiomend.classical.parallel import Run, side_by_side
+from audiomend.classical.shrinkage import ALONE, local_sum, misfit, reach, wiener
+from audiomend.classical.thresholding import SOFT, thresholded
 from audiomend.classical.tiles import Tiles
 from audiomend.operators.hard_clip import HardClip
 
 OVERLAPS = 4  # hops of a window
 HANN_POWER = 1.5  # sum of the squared windows that cover a sample
 AROUND = 7, 3  # frames and bins whose power PEW averages
-ALONE = 1, 1
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class SocialSparsity:
         thresholds: how many there are, evenly spaced in their logarithm.
         steps: most steps at each.
         tolerance: a threshold is done when the 2-norm of the signal's change is below this.
+        anew: momentum begins anew at each threshold, as published.
+        most_momentum: it rises to this at most.
+        start: steps of the thresholding whose outcome is the start; 0 begins at silence, as published.
         apart: windows, at least, between the end of the signal and its circular continuation. With 0, as
             published, its end can sound into its beginning.
         rms: level the observation is brought to before, since thresholds are absolute; None leaves it.
@@ -48,6 +52,9 @@ class SocialSparsity:
     thresholds: int = 20
     steps: int = 500
     tolerance: float = 1e-4
+    anew: bool = True
+    most_momentum: float = 1.0
+    start: int = 0
     apart: int = 0
     rms: float | None = None
     dtype: torch.dtype = torch.float64
@@ -60,15 +67,24 @@ class SocialSparsity:
 
 
 PUBLISHED = SocialSparsity()
-DEFAULT = SocialSparsity(redundancy=1, thresholds=10, steps=200, apart=1, rms=0.15, dtype=torch.float32)
-DEFAULT_EW = replace(
-    DEFAULT, thresholds=20, steps=100
-)  # a finer descent, which shrinkage without neighbours needs
+DEFAULT = SocialSparsity(
+    redundancy=1,
+    first=1e-2,
+    last=3e-5,
+    thresholds=1000,
+    steps=1,
+    tolerance=0.0,
+    anew=False,
+    most_momentum=0.99,
+    start=300,
+    apart=1,
+    rms=0.15,
+    dtype=torch.float32,
+)
+HEAVY = replace(DEFAULT, start=1200)  # most samples clipped: up to 2 dB at 1 dB
 
 
-def ss_ew(
-    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT_EW
-) -> tuple[Tensor, Tensor]:
+def ss_ew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
     """Social sparsity with empirical Wiener shrinkage.
 
     Args:
@@ -85,38 +101,6 @@ def ss_ew(
 def ss_pew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
     """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise."""
     return _restored(observation, clip, settings, AROUND)
-
-
-def wiener(power: Tensor, threshold: Tensor | float) -> Tensor:
-    """max(0, 1 - threshold² / power); 0 where there is no power. The threshold is above 0."""
-    return power.reciprocal().mul_(-(threshold**2)).add_(1).clamp_(min=0)
-
-
-def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
-    """Mean of |z|² over (frames, bins) around each bin of (..., frames, bins), mirrored at the edges.
-
-    around: odd numbers, at most the numbers of frames and bins.
-    """
-    power = z.real.square().addcmul_(z.imag, z.imag)
-    for dim, size in zip((-2, -1), around, strict=True):
-        if size > 1:
-            power = local_sum(power, size, dim)
-    return power if around == ALONE else power.div_(around[0] * around[1])
-
-
-def local_sum(x: Tensor, size: int, dim: int) -> Tensor:
-    """The sum of an odd number of neighbours; the edges are mirrored and count twice."""
-    half, length = size // 2, x.shape[dim]
-    ends = x.narrow(dim, 0, half).flip(dim), x.narrow(dim, length - half, half).flip(dim)
-    sums = torch.cat((ends[0], x, ends[1]), dim)
-    total, reach = sums.narrow(dim, 0, length), 1
-    for bit in range(1, size.bit_length()):  # sums of 2, 4, ... neighbours
-        more = sums.shape[dim] - 2 ** (bit - 1)
-        sums = sums.narrow(dim, 0, more) + sums.narrow(dim, 2 ** (bit - 1), more)
-        if size & 2**bit:
-            total = total + sums.narrow(dim, reach, length)
-            reach += 2**bit
-    return total
 
 
 class Coefficients:
@@ -141,6 +125,15 @@ class Coefficients:
         self._last = torch.zeros_like(self._kept)
         self._power = like.new_zeros(frames, bins + around[1] - 1)
         self._means = {tile.start: _mean_of_frames(tile, frames, around, like) for tile in self._tiles.tiles}
+
+    def begin(self, x: Tensor, run: Run) -> None:
+        """Hold the analysis of x, (samples,), at most `time`."""
+
+        def hold(tile: slice) -> None:
+            self._kept[tile] = self._tiles.spectra(tile)
+
+        self._tiles.take(x)
+        run(hold, self._tiles.tiles)
 
     def step(self, missing: Tensor, momentum: float, threshold: float, run: Run) -> Tensor:
         """Gain `missing`, shrink: the signal of what is kept.
@@ -199,19 +192,6 @@ def _taper(window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return (hann / math.sqrt(HANN_POWER)).to(dtype)
 
 
-def reach(y: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """The magnitude beyond which a sample may lie anywhere: its clip level's, inf where it is not clipped."""
-    return torch.where(y >= high, high, torch.where(y <= low, -low, math.inf))
-
-
-def misfit(x: Tensor, y: Tensor, level: Tensor) -> Tensor:
-    """What is missing of the observation: 0 where a clipped sample is louder than its level, of either sign.
-
-    That a clipped sample of the wrong sign passes too is as published. level: what `reach` gives.
-    """
-    return (y - x).masked_fill_(x.abs() > level, 0)
-
-
 def _restored(
     observation: Tensor,
     clip: HardClip,
@@ -224,29 +204,38 @@ def _restored(
         return (x * gain).to(settings.dtype).reshape(-1, x.shape[-1])
 
     low, high = (level.expand_as(observation) for level in clip.levels(observation))
-    pairs = zip(rows(observation), rows(reach(observation, low, high)), strict=True)
-    signals, steps = zip(*(_descend(y, level, settings, around) for y, level in pairs), strict=True)
+    parts = rows(observation), rows(reach(observation, low, high)), rows(_start(observation, clip, settings))
+    signals, steps = zip(*(_descend(*row, settings, around) for row in zip(*parts, strict=True)), strict=True)
     signal = torch.stack(signals).view_as(observation) / gain
     return signal.to(observation.dtype), torch.tensor(steps).view(*observation.shape[:-1], -1)
 
 
+def _start(observation: Tensor, clip: HardClip, settings: SocialSparsity) -> Tensor:
+    if settings.start == 0:
+        return torch.zeros_like(observation)
+    kind = replace(SOFT, window=settings.window, steps=settings.start, rising=0.0, rms=settings.rms)
+    return thresholded(observation, clip, kind)
+
+
 def _descend(
-    y: Tensor, level: Tensor, settings: SocialSparsity, around: tuple[int, int]
+    y: Tensor, level: Tensor, start: Tensor, settings: SocialSparsity, around: tuple[int, int]
 ) -> tuple[Tensor, list[int]]:
     """(time,) to the restored signal and the steps at each threshold."""
     time, taken = len(y), list[int]()
     whole = time + settings.apart * settings.window
     whole += -whole % (2 * settings.window)
-    x, signal, momentum = torch.zeros_like(y), y, 0.0
+    x, signal, age, momentum = start, y, 0, 0.0
     coefficients = Coefficients(whole, settings, around, y)
     with side_by_side() as run:
+        coefficients.begin(start, run)
         for threshold in settings.schedule().tolist():
             k, changed = 0, math.inf
+            age = 0 if settings.anew else age
             while k < settings.steps and changed >= settings.tolerance:
                 missing, last = misfit(x, y, level), signal
                 signal = coefficients.step(missing, momentum, threshold, run)[:time]
-                change, momentum = signal - last, k / (k + 6)
+                change, momentum = signal - last, min(age / (age + 6), settings.most_momentum)
                 x = torch.add(signal, change, alpha=momentum)  # of z, since synthesis is linear
-                k, changed = k + 1, float(change.norm())
+                k, age, changed = k + 1, age + 1, float(change.norm())
             taken.append(k)
     return signal, taken

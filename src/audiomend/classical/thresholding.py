@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from audiomend.classical.level import level_gain
-from audiomend.classical.social_sparsity import ALONE, local_power, misfit, reach, wiener
+from audiomend.classical.shrinkage import ALONE, local_power, misfit, reach, wiener
 from audiomend.operators.hard_clip import HardClip
 from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
