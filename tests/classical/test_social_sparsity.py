@@ -84,7 +84,8 @@ def plain(
     for i in range(settings.thresholds):
         age = 0 if settings.anew else age
         threshold = 10 ** (-1 - 3 * i / (settings.thresholds - 1)) * math.sqrt(2 / r)
-        for step in range(settings.steps):
+        count = 0
+        while count < settings.steps:
             x = synthesis(z, r)[:time]
             residual = y - x
             residual[(y >= high) & (x.abs() > high)] = 0
@@ -95,9 +96,10 @@ def plain(
             age += 1
             change = (synthesis(g, r)[:time] - previous).norm()
             previous = synthesis(g, r)[:time]
+            count += 1
             if change < settings.tolerance:
                 break
-        counts.append(step + 1)
+        counts.append(count)
     return previous, counts
 
 
@@ -159,8 +161,12 @@ def test_the_descent_is_the_plain_form(form, around: tuple[int, int], redundancy
 @pytest.mark.parametrize(("form", "around"), [(ss_ew, ALONE), (ss_pew, AROUND)])
 def test_the_descent_goes_on_from_its_start(form, around: tuple[int, int]) -> None:
     y, clip = tones(300).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
-    settings = replace(SMALL, thresholds=30, steps=1, tolerance=0.0, anew=False, most_momentum=0.7, start=5)
-    start = thresholded(y, clip, replace(SOFT, window=64, steps=5, rising=0.0, rms=None))
+    settings = replace(SMALL, thresholds=30, steps=1, tolerance=0.0, anew=False, most_momentum=0.7)
+    settings, kind = (
+        replace(settings, start=replace(SOFT, steps=5)),
+        replace(SOFT, window=64, steps=5, rms=None),
+    )
+    start = thresholded(y, clip, kind)
     signal, steps = form(y, clip, settings)
     assert steps.tolist() == [1] * 30
     expected, _ = plain(y, -0.9, 0.7, around, settings, start)
@@ -229,11 +235,12 @@ def test_the_default_does_not_depend_on_the_level(form) -> None:
 
 
 def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
-    published = SocialSparsity(8192, 2, 1e-1, 1e-4, 20, 500, 1e-4, True, 1.0, 0, 0, None, torch.float64)
+    published = SocialSparsity(8192, 2, 1e-1, 1e-4, 20, 500, 1e-4, True, 1.0, None, 0, None, torch.float64)
     assert published == PUBLISHED
-    lean = SocialSparsity(8192, 1, 1e-2, 3e-5, 1000, 1, 0.0, False, 0.99, 300, 1, 0.15, torch.float32)
+    start = replace(SOFT, steps=300, rising=0.0)
+    lean = SocialSparsity(8192, 1, 1e-2, 3e-5, 1000, 1, 0.0, False, 0.99, start, 1, 0.15, torch.float32)
     assert lean == DEFAULT
-    assert replace(DEFAULT, start=1200) == HEAVY
+    assert replace(DEFAULT, start=replace(SOFT, steps=1200)) == HEAVY
     thresholds = [10 ** (-1 - 3 * i / 19) for i in range(20)]
     assert PUBLISHED.schedule().tolist() == pytest.approx(thresholds)
     wider = replace(PUBLISHED, redundancy=1).schedule()  # half as many coefficients for as much energy

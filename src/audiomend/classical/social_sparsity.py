@@ -16,7 +16,7 @@ from torch import Tensor
 from audiomend.classical.level import level_gain
 from audiomend.classical.parallel import Run, side_by_side
 from audiomend.classical.shrinkage import ALONE, local_sum, misfit, reach, wiener
-from audiomend.classical.thresholding import SOFT, thresholded
+from audiomend.classical.thresholding import SOFT, Thresholding, thresholded
 from audiomend.classical.tiles import Tiles
 from audiomend.operators.hard_clip import HardClip
 
@@ -38,7 +38,8 @@ class SocialSparsity:
         tolerance: a threshold is done when the 2-norm of the signal's change is below this.
         anew: momentum begins anew at each threshold, as published.
         most_momentum: it rises to this at most.
-        start: steps of the thresholding whose outcome is the start; 0 begins at silence, as published.
+        start: the thresholding whose outcome is the start, with this window and rms; None begins at silence,
+            as published.
         apart: windows, at least, between the end of the signal and its circular continuation. With 0, as
             published, its end can sound into its beginning.
         rms: level the observation is brought to before, since thresholds are absolute; None leaves it.
@@ -54,7 +55,7 @@ class SocialSparsity:
     tolerance: float = 1e-4
     anew: bool = True
     most_momentum: float = 1.0
-    start: int = 0
+    start: Thresholding | None = None
     apart: int = 0
     rms: float | None = None
     dtype: torch.dtype = torch.float64
@@ -76,12 +77,12 @@ DEFAULT = SocialSparsity(
     tolerance=0.0,
     anew=False,
     most_momentum=0.99,
-    start=300,
+    start=replace(SOFT, steps=300, rising=0.0),
     apart=1,
     rms=0.15,
     dtype=torch.float32,
 )
-HEAVY = replace(DEFAULT, start=1200)  # most samples clipped: up to 2 dB at 1 dB
+HEAVY = replace(DEFAULT, start=replace(SOFT, steps=1200))  # nearly half clipped or more: 3 dB at 1 dB
 
 
 def ss_ew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
@@ -211,9 +212,9 @@ def _restored(
 
 
 def _start(observation: Tensor, clip: HardClip, settings: SocialSparsity) -> Tensor:
-    if settings.start == 0:
+    if settings.start is None:
         return torch.zeros_like(observation)
-    kind = replace(SOFT, window=settings.window, steps=settings.start, rising=0.0, rms=settings.rms)
+    kind = replace(settings.start, window=settings.window, rms=settings.rms)
     return thresholded(observation, clip, kind)
 
 

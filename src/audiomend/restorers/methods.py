@@ -26,6 +26,7 @@ from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Replaced
 
 HEAVY_SHARE = 0.6  # of clipped samples: input SDRs of about 3 dB and less
+MANY_SHARE = 0.4  # about 5 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
 MODELLED_S = 0.12  # longest gap that a model of what is around it can fill; the work grows with its cube
 
@@ -104,8 +105,9 @@ def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
 
 def _social(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
     def settings(rate: int, severity: float) -> social_sparsity.SocialSparsity:
-        usual = social_sparsity.HEAVY if severity > HEAVY_SHARE else social_sparsity.DEFAULT
-        return replace(usual, window=frame_at(rate), rms=None)
+        usual = social_sparsity.HEAVY if severity > MANY_SHARE else social_sparsity.DEFAULT
+        start = usual.start and replace(usual.start, rate=rate)
+        return replace(usual, start=start, window=frame_at(rate), rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
         chosen = settings(excerpt.rate, excerpt.severity)
@@ -113,8 +115,10 @@ def _social(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
 
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
-        start = f"from {chosen.start} steps of a falling threshold"
-        return f"frames of {chosen.window}, {start}, {chosen.thresholds} steps of descent"
+        first = chosen.start.steps if chosen.start else 0
+        return (
+            f"frames of {chosen.window}, {first} steps of a falling threshold, {chosen.thresholds} of descent"
+        )
 
     return Method(mend, words, frame_at, margin_s=1.0, longest_s=8.0)
 
