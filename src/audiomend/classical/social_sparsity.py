@@ -85,23 +85,28 @@ DEFAULT = SocialSparsity(
 HEAVY = replace(DEFAULT, start=replace(SOFT, steps=1200))  # nearly half clipped or more: 3 dB at 1 dB
 
 
-def ss_ew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
+def ss_ew(
+    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT, start: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Social sparsity with empirical Wiener shrinkage.
 
     Args:
         observation: (..., time) real, clipped.
         clip: its levels.
+        start: (..., time) where the descent begins, in place of what the settings say.
 
     Returns:
         The restored signal, (..., time) of the observation's dtype, near the observation between the levels
         but not equal to it; and (..., thresholds) how many steps each threshold took.
     """
-    return _restored(observation, clip, settings, ALONE)
+    return _restored(observation, clip, settings, ALONE, start)
 
 
-def ss_pew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
+def ss_pew(
+    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT, start: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise."""
-    return _restored(observation, clip, settings, AROUND)
+    return _restored(observation, clip, settings, AROUND, start)
 
 
 class Coefficients:
@@ -198,6 +203,7 @@ def _restored(
     clip: HardClip,
     settings: SocialSparsity,
     around: tuple[int, int],
+    start: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     gain = level_gain(observation, settings.rms)
 
@@ -205,7 +211,8 @@ def _restored(
         return (x * gain).to(settings.dtype).reshape(-1, x.shape[-1])
 
     low, high = (level.expand_as(observation) for level in clip.levels(observation))
-    parts = rows(observation), rows(reach(observation, low, high)), rows(_start(observation, clip, settings))
+    start = _start(observation, clip, settings) if start is None else start
+    parts = rows(observation), rows(reach(observation, low, high)), rows(start)
     signals, steps = zip(*(_descend(*row, settings, around) for row in zip(*parts, strict=True)), strict=True)
     signal = torch.stack(signals).view_as(observation) / gain
     return signal.to(observation.dtype), torch.tensor(steps).view(*observation.shape[:-1], -1)
