@@ -827,12 +827,6 @@ def test_a_band_that_ends_near_half_the_rate_is_whole(hz, fall_db, confidence):
     assert found.confidence == pytest.approx(confidence)
 
 
-@pytest.mark.parametrize(("hz", "confidence"), [(20.0, 1.0), (19.9, 0.0)])
-def test_what_ends_below_hearing_is_not_dull(hz, confidence):
-    found = bandwidth.finding(bandwidth.Bandwidth(hz, "edge", 40, 1.0), RATE)
-    assert found.confidence == pytest.approx(confidence)
-
-
 def test_a_fall_into_digital_silence_is_told_once():
     x = dropped(-200)
     x[0, 1000 * 32 : 1020 * 32] = 0

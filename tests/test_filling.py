@@ -102,7 +102,7 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     x = torch.from_numpy(sound()[None]).float()
     y = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     y[:, 4000:4200] = y[:, 9000:9100] = 0
-    guess = constant(3.0, Filling(1.0, "janssen", {}, shrunk=True), [(4000, 4200)], monkeypatch)
+    guess = constant(3.0, Filling(1.0, "janssen", {}, shrunk=True, share=0.3), [(4000, 4200)], monkeypatch)
 
     def damaged(start: int, stop: int) -> torch.Tensor:
         return torch.nn.functional.pad(y, (max(-start, 0), 0))[:, max(start, 0) : stop + max(-start, 0)]
@@ -116,7 +116,7 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     torch.testing.assert_close(warm[:, 100:], torch.full((1, 100), 3.0 * sure**0.5), rtol=1e-3, atol=0)
     walked = torch.full((1, 500), -1.0)
     blended = guess.blended(damaged, walked, 3900)
-    expected = torch.full((1, 200), 3.0 * sure - (1 - sure))
+    expected = torch.full((1, 200), 0.3 * 3.0 - 0.7)
     torch.testing.assert_close(blended[:, 100:300], expected, rtol=1e-3, atol=0)
     assert (blended[:, :100] == -1).all()
     assert (blended[:, 300:] == -1).all()
@@ -158,12 +158,12 @@ def jobs(*lengths_s: float, steps: int | None = None, of: np.ndarray | None = No
 def test_each_gap_is_filled_in_the_way_that_suits_its_length():
     found = jobs(0.02, 0.05, 0.1, 0.9)
     names = [job.method for job in found]
-    assert names == [*["janssen and diffusion"] * 2, "similarity"]
-    check(found, FILLINGS[:3])
+    assert names == ["janssen and diffusion", "similarity"]
+    check(found, FILLINGS[:2])
     unlike = jobs(0.02, 0.05, 0.1, 0.9, of=restless())
-    assert [job.method for job in unlike] == [*["janssen and diffusion"] * 3, "diffusion"]
-    check(unlike[:3], [FILLINGS[i] for i in (0, 1, 3)])
-    for length, blended in ((0.03, False), (0.031, True), (0.08, True), (0.081, False)):
+    assert [job.method for job in unlike] == [*["janssen and diffusion"] * 2, "diffusion"]
+    check(unlike[:2], [FILLINGS[i] for i in (0, 2)])
+    for length, blended in ((0.01, True), (0.08, True), (0.081, False)):
         (job,) = jobs(length, of=restless())
         assert isinstance(job, WalkJob)
         assert (job.blend is not None) == blended
@@ -180,7 +180,7 @@ def check(found: list[Job], fillings: Sequence[Filling]) -> None:
         if isinstance(job, WalkJob):
             assert filling.walk is not None
             assert {key: getattr(job.way, key) for key in filling.walk} == dict(filling.walk)
-            assert (job.blend is not None) == filling.blended
+            assert (job.blend is not None) == (filling.share > 0)
             assert job.way.warm
             assert job.started_from == f"the gaps filled by {filling.method}"
         else:

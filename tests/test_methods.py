@@ -205,6 +205,13 @@ def test_parts_are_cells_with_damage_cut_where_they_are_long() -> None:
     ]
 
 
+def test_no_part_ends_inside_a_gap() -> None:
+    gaps = ((110, 120), (210, 220), (310, 320), (350, 420), (510, 520))
+    method = Method(lambda e: e.observation, words, lambda rate: 100, margin_s=0.0, longest_s=0.2)
+    found = parts(ArrayReader(np.ones((1, 900)), RATE), Gaps((gaps,)), method)
+    assert [(p.start, p.stop) for p in found] == [(100, 500), (500, 600)]
+
+
 def test_a_method_sees_its_margin_at_the_common_level_and_only_damaged_channels() -> None:
     samples = np.stack([np.linspace(-1, 1, 1000), np.linspace(-0.1, 0.1, 1000)])
     source, levels = ArrayReader(samples, RATE), np.full((2, 1), 0.9)

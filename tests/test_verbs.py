@@ -378,8 +378,6 @@ def test_solvers_of_first_order_differ_in_their_freshness(
         ("cumulative", 1.0, 2000.0, False),
         ("edge", 1.0, 3801.0, False),
         ("edge", 1.0, 3799.0, True),
-        ("edge", 1.0, 20.0, True),
-        ("edge", 1.0, 19.9, False),
     ],
 )
 def test_extend_believes_clear_edges_only(

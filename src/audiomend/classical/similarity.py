@@ -65,13 +65,13 @@ def interpolated(x: Tensor, known: Tensor, rate: float, settings: Similarity = S
         x's shape and dtype, equal to x where known to the bit.
     """
     signal = torch.where(known, x, 0).double().reshape(-1, x.shape[-1])
-    filled = signal.clone()
+    filled = x.clone().reshape(-1, x.shape[-1])
     for start, end in zip(*(ends.tolist() for ends in runs(~known)), strict=True):
         reach = round((settings.reach_s + settings.context_s) * rate)
         first, last = max(start - reach, 0), min(end + reach, x.shape[-1])
         near, whole = signal[:, first:last], known[first:last]
         filled[:, start:end] = _gap(near, whole, start - first, end - first, rate, settings)
-    return torch.where(known, x, filled.view(x.shape).to(x.dtype))
+    return filled.view(x.shape)
 
 
 def _gap(x: Tensor, known: Tensor, start: int, end: int, rate: float, settings: Similarity) -> Tensor:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from audiomend.audio.reader import SoundReader
 from audiomend.restorers.damage import Damage
 from audiomend.restorers.methods import Excerpt, Method
+from audiomend.tuning import give_back
 
 TRIED_FROM_S = 5.0  # of work, whose time is foretold by a trial; for less a trial takes too much of it
 TRIAL_S, TRIAL_MARGIN_S = 0.2, 0.1
 LATE = 0.25  # of the longest stretch: the shortest part, and how long a cut may wait for a known sample
+LARGE = 1 << 19  # samples of an excerpt before and after which memory is given back
 
 Done = Callable[[int], None]
 """Called with the number of samples that were just restored, over all channels."""
@@ -80,29 +82,36 @@ def restored(
         (position, (channels, n)) of the restored signal at the file's level, in order of position; only lost
         samples in it are to be used.
     """
+    margin = _margin(source, method)
     for part in work:
-        start, stop = _with_margin(source, part, _margin(source, method))
-        samples = _mended(source, damage, method, gain, part.rows, start, stop)
-        yield part.start, samples[:, part.start - start : part.stop - start]
+        is_large = (part.stop - part.start + 2 * margin) * sum(part.rows) >= LARGE
+        if is_large:
+            give_back()
+        piece = _piece(source, damage, method, gain, part, margin)
+        if is_large:
+            give_back()
+        yield part.start, piece
         done(part.size)
 
 
 @torch.inference_mode()
 def foretold(source: SoundReader, damage: Damage, method: Method, gain: float, work: Sequence[Part]) -> float:
     """Seconds that `restored` will take, by the second of two trials on its beginning; 0 for little work."""
-    spans = [_with_margin(source, part, _margin(source, method)) for part in work]
-    if sum(stop - start for start, stop in spans) < TRIED_FROM_S * source.rate:
+    margin = _margin(source, method)
+    read = [min(part.stop + margin, source.frames) - max(part.start - margin, 0) for part in work]
+    if sum(read) < TRIED_FROM_S * source.rate:
         return 0.0
     first, grid = work[0], method.grid(source.rate)
     trial = replace(first, stop=min(first.start + ceil(TRIAL_S * source.rate / grid) * grid, first.stop))
-    start, stop = _with_margin(source, trial, round(min(TRIAL_MARGIN_S, method.margin_s) * source.rate))
+    aside = round(min(TRIAL_MARGIN_S, method.margin_s) * source.rate)
+    tried = min(trial.stop + aside, source.frames) - max(trial.start - aside, 0)
     took = 0.0
     for _ in range(2):  # the first loads what is loaded once
         begun = time.perf_counter()
-        _mended(source, damage, method, gain, trial.rows, start, stop)
+        _piece(source, damage, method, gain, trial, aside)
         took = time.perf_counter() - begun
-    read = sum((b - a) * sum(part.rows) for (a, b), part in zip(spans, work, strict=True))
-    return took * read / ((stop - start) * sum(trial.rows))
+    whole = sum(frames * sum(part.rows) for frames, part in zip(read, work, strict=True))
+    return took * whole / (tried * sum(trial.rows))
 
 
 def _margin(source: SoundReader, method: Method) -> int:
@@ -111,24 +120,16 @@ def _margin(source: SoundReader, method: Method) -> int:
     return ceil(method.margin_s * source.rate / grid) * grid
 
 
-def _with_margin(source: SoundReader, part: Part, margin: int) -> tuple[int, int]:
-    return max(part.start - margin, 0), min(part.stop + margin, source.frames)
-
-
-def _mended(
-    source: SoundReader,
-    damage: Damage,
-    method: Method,
-    gain: float,
-    damaged: Sequence[bool],
-    start: int,
-    stop: int,
+def _piece(
+    source: SoundReader, damage: Damage, method: Method, gain: float, part: Part, margin: int
 ) -> NDArray[np.float64]:
-    """(channels, n) of samples [start, stop), the damaged channels mended."""
-    samples = source.read(start, stop).astype(np.float64)
-    rows = torch.tensor(damaged)
-    observation = torch.from_numpy(samples.astype(np.float32) * np.float32(gain))[rows]
+    """The part restored, (channels, n)."""
+    start, stop = max(part.start - margin, 0), min(part.stop + margin, source.frames)
+    rows = torch.tensor(part.rows)
+    samples = source.read(start, stop).astype(np.float32) * np.float32(gain)
     operator = damage.operator([start], stop - start, rows[None], gain)
-    mended = method.mend(Excerpt(observation, operator, start, source.rate, damage.severity))
-    samples[np.array(damaged)] = mended.double().numpy() / gain
-    return samples
+    excerpt = Excerpt(torch.from_numpy(samples)[rows], operator, start, source.rate, damage.severity)
+    mended = method.mend(excerpt)[:, part.start - start : part.stop - start]
+    piece = source.read(part.start, part.stop).astype(np.float64)
+    piece[np.array(part.rows)] = mended.double().numpy() / gain
+    return piece

@@ -35,20 +35,19 @@ class Filling:
         unlike_db: most that the surroundings of these gaps may differ from the most similar stretch.
         shrunk: whether the walk starts from the guess times √w. w is the agreement of what the sound before
             and after the gap, continued, make of it: the guess of a model that is not sure is too loud.
-        blended: whether the result is w guess + (1 - w) walk.
+        share: of the guess in the result, 0 to 1; the rest is the walk.
     """
 
     longest_s: float
     method: str
     walk: Mapping[str, object] | None
     shrunk: bool = False
-    blended: bool = False
+    share: float = 0.0
     unlike_db: float = inf
 
 
 FILLINGS = (
-    Filling(0.03, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True),
-    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True, blended=True),
+    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True, share=0.4),
     Filling(inf, "similarity", None, unlike_db=7.5),
     Filling(0.12, "janssen", {"start": 0.3, **_DRAW}),
     Filling(inf, "diffusion", {}),
@@ -104,22 +103,27 @@ class Guess:
     def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
         """(channels, stop - start): the damaged signal with the guess, for a walk to start from."""
 
-        def scaled(fill: Tensor, sure: Tensor) -> Tensor:
+        def scaled(x: Tensor, fill: Tensor, sure: Tensor) -> Tensor:
+            del x
             return fill * sure.sqrt() if self.filling.shrunk else fill
 
         return self._placed(damaged, damaged(start, stop), start, scaled)
 
     def blended(self, damaged: Signal, walked: Tensor, start: int) -> Tensor:
-        """The walked signal, (channels, n) from `start` on, and the guess: each as far as it can be sure."""
-        return self._placed(damaged, walked, start, lambda fill, sure: sure * fill, lambda sure: 1 - sure)
+        """The walked signal, (channels, n) from `start` on, with the guess's share."""
+
+        def mixed(x: Tensor, fill: Tensor, sure: Tensor) -> Tensor:
+            del sure
+            return x + self.filling.share * (fill - x)
+
+        return self._placed(damaged, walked, start, mixed)
 
     def _placed(
         self,
         damaged: Signal,
         x: Tensor,
         start: int,
-        fill_in: Callable[[Tensor, Tensor], Tensor],
-        kept: Callable[[Tensor], Tensor] = torch.zeros_like,
+        fill_in: Callable[[Tensor, Tensor, Tensor], Tensor],
     ) -> Tensor:
         out = x.clone()
         for first, end in near(self.chosen, start, start + x.shape[1]):
@@ -127,7 +131,7 @@ class Guess:
             low, high = max(first, start), min(end, start + x.shape[1])
             inside, there = slice(low - start, high - start), slice(low - first, high - first)
             lost = ~_known(self.gaps, low, high)
-            new = fill_in(fill[:, there], sure) + kept(sure) * x[:, inside]
+            new = fill_in(x[:, inside], fill[:, there], sure)
             out[:, inside] = torch.where(lost, new.to(x), x[:, inside])
         return out
 

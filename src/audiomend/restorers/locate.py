@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomend.audio.file import Accumulator
-from audiomend.detect.bandwidth import FULL_BAND, LEAST_HZ, BandwidthDetector
+from audiomend.detect.bandwidth import FULL_BAND, BandwidthDetector
 from audiomend.detect.bends import BendDetector, SoftClipping
 from audiomend.detect.clicks import Click, ClickDetector, apart_from
 from audiomend.detect.clipping import ClippingDetector
@@ -257,8 +257,6 @@ def _search_cutoff(cutoff_hz: float | None, rate: int, channels: int) -> Search:
         if verdict.rule != "edge" or verdict.confidence < SURE_EDGE:
             facts["edge_hz"] = None
             return Found(None, "no clear edge was found where the sound ends", facts, SET_CUTOFF)
-        if verdict.cutoff_hz < LEAST_HZ:
-            return Found(None, f"there is no sound above {LEAST_HZ:g} Hz", facts, SET_CUTOFF)
         if verdict.cutoff_hz > FULL_BAND * rate / 2:
             return Found(None, "the sound reaches up to the Nyquist frequency", facts, SET_CUTOFF)
         return found(verdict.cutoff_hz, f"found by an edge of {verdict.fall_db:.0f} dB", facts)

@@ -24,6 +24,7 @@ from audiomend.restorers.plan import (
 )
 from audiomend.restorers.regions import Interval, parse_intervals
 from audiomend.restorers.stages import Done, mend_stages
+from audiomend.tuning import give_back
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,10 @@ def _diagnosed(sound: Sound) -> tuple[Diagnosis, Survey]:
     """What is wrong; what the detectors hold is given up before the work begins."""
     examination = Examination(sound.channels, sound.rate)
     counted = survey(sound, [examination])
-    return examination.diagnosis(), counted
+    diagnosis = examination.diagnosis()
+    del examination
+    give_back()
+    return diagnosis, counted
 
 
 def check_plan(plan: MendingPlan, name: str, size: tuple[int, int, int], digest: str = "") -> None:

@@ -112,8 +112,8 @@ def _do(
     touched: _Touched,
 ) -> Done:
     begun = time.monotonic()
-    give_back()  # of the stage before
     method, settings = _MENDING[stage.stage](stage, source, options, sink, progress, touched)
+    give_back()
     if progress is not None and progress(1.0) is False:
         raise Cancelled("The work was cancelled; nothing was written.")
     runs, level_db = _compare(source, Overlaid(source, sink))
