@@ -17,6 +17,7 @@ from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Bent, Damage, Gaps, Within
 from audiomend.restorers.diffusion import Stretch, stretches, windows_for
 from audiomend.restorers.filling import FILLINGS, Guess
+from audiomend.restorers.guessing import for_draw
 from audiomend.restorers.guiding import check
 from audiomend.restorers.jobs import Array, ClassicalJob, Job, Jobs, Sink, WalkJob, place
 from audiomend.restorers.methods import AUTO, METHODS, names
@@ -125,6 +126,8 @@ def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Opti
     windows = windows_for(prior, source.rate)
     if damage.clean_rms > 0:
         gain = min(gain, prior.card.sigma_data / damage.clean_rms)
+    if options.draw:
+        damage = for_draw(damage, gain, options.seed)
     if options.regions:
         damage = Within(damage, options.regions)
     every = torch.ones(1, source.channels, dtype=torch.bool)

@@ -17,7 +17,6 @@ LIGHT_MOMENTUM, HEAVY_MOMENTUM = (
     (0.6, 2.0),
     (0.85, 3.0),
 )  # m and stride up to the one share, from the other on
-LIGHT_KAPPA, HEAVY_KAPPA = 0.8, 0.4  # of a draw, at the same shares
 LONG_GAP_S = 0.08
 
 _WAYS = {
@@ -34,13 +33,14 @@ _WAYS = {
 _WAYS["inpaint-band"] = replace(_WAYS["inpaint"], start=1.0, solver="2m", conditioned=True)
 _LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)
 
-_COLD_DRAW = {"start": 10.0, "end": 0.003, "rho": 5.0, "solver": "unipc", "warm": False, "conditioned": True}
-# An estimate starts low or goes beyond the denoiser; a draw starts where noise drowns what is missing, and
-# follows the probability flow. Clipped peaks are drawn by momentum that adds more fresh noise (`_drawing`).
-_DRAWING: Mapping[str, Mapping[str, object]] = {
+_COLD_DRAW: Mapping[str, Any] = {"start": 10.0, "end": 0.003, "rho": 5.0, "solver": "unipc", "warm": False, "conditioned": True}
+# An estimate starts low or goes beyond the denoiser; a draw starts where noise drowns what is missing, or where
+# it is as loud as the guess errs (`guessing.for_draw`), and follows the probability flow.
+_DRAWING: Mapping[str, Mapping[str, Any]] = {
+    "declip": {"start": 1.5, "end": 0.003, "rho": 5.0, "solver": "unipc"},
     "inpaint": _COLD_DRAW,
     "inpaint-band": _COLD_DRAW,
-    "extend": {"start": 2.0, "rho": 5.0, "solver": "unipc"},
+    "extend": {"start": 0.3, "rho": 5.0, "solver": "unipc"},
 }
 
 
@@ -74,7 +74,7 @@ def way(
         m, stride = momentum_for(severity)
         usual = replace(usual, m=m, stride=stride)
     if draw:
-        usual = replace(usual, **_drawing(verb, severity))
+        usual = replace(usual, **_DRAWING[verb])
     wanted: dict[str, Any] = {} if preset is None else {**find(preset).for_verb(verb)}
     if steps is not None or quality is not None or preset is None:
         wanted["steps"] = steps or QUALITY_STEPS[quality or USUAL_QUALITY]
@@ -94,13 +94,6 @@ def momentum_for(share: float) -> tuple[float, float]:
     """m and stride for a share of clipped samples: they rise from the light to the heavy ones in between."""
     m, stride = (_between(share, *values) for values in zip(LIGHT_MOMENTUM, HEAVY_MOMENTUM, strict=True))
     return m, stride
-
-
-def _drawing(verb: str, severity: float) -> dict[str, Any]:
-    """The fields that make a draw of the way by which a verb estimates."""
-    if verb == "declip":
-        return {"kappa": _between(severity, LIGHT_KAPPA, HEAVY_KAPPA)}
-    return {**_DRAWING[verb]}
 
 
 def _between(share: float, light: float, heavy: float) -> float:
