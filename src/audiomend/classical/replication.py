@@ -81,8 +81,8 @@ def drawn(x: Tensor, rate: float, cutoff_hz: float, seed: int, first: int = 0) -
     """One of the bands that may have been above the cut-off: noise at a level that is drawn.
 
     In dB the power density at f is p + 3 + 6 z_1 + (5 z_2 - 11) log2(f / c) + 6 z_3, with p the level of
-    `replicated`'s line at the cut-off c in each frame, z_1 and z_2 standard normal numbers of the seed and z_3
-    one that changes with time, independent after 93 ms.
+    `replicated`'s line at the cut-off c in each frame, z_1 and z_2 standard normal numbers of the seed and
+    z_3 one that changes with time, independent after 93 ms.
 
     x, rate, cutoff_hz, first: as for `replicated`.
     seed: 0 <= seed < 2^64; all rows of x have the same noise.
@@ -165,7 +165,7 @@ class _Plan:
     rise: Tensor
 
     def line(self, power: Tensor) -> tuple[Tensor, Tensor]:
-        """(..., bins) power to (..., 1): the slope of its line in dB per octave, and its dB at the cut-off."""
+        """(..., bins) power to (..., 1): its line's slope in dB per octave, and dB at the cut-off."""
         fitted = 10 * power[..., slice(*self.fitted)].log10()
         slope, level = (fitted @ self.weights).unsqueeze(-2).unbind(-1)
         return slope, level - slope * self.middle

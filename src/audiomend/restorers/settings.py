@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from audiomend.errors import UsageError, unknown
-from audiomend.restorers.guiding import GUIDANCE
+from audiomend.restorers.guiding import GUIDANCE, RECONSTRUCTION
 from audiomend.restorers.presets import find
 from audiomend.restorers.walking import SAMPLERS
-from audiomend.restorers.way import MEASURING, SOLVERS, Way
+from audiomend.restorers.way import ADAPTIVE, MEASURING, SOLVERS, Way
 
 QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
 USUAL_QUALITY = "balanced"
@@ -33,14 +33,27 @@ _WAYS = {
 _WAYS["inpaint-band"] = replace(_WAYS["inpaint"], start=1.0, solver="2m", conditioned=True)
 _LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)
 
-_COLD_DRAW: Mapping[str, Any] = {"start": 10.0, "end": 0.003, "rho": 5.0, "solver": "unipc", "warm": False, "conditioned": True}
-# An estimate starts low or goes beyond the denoiser; a draw starts where noise drowns what is missing, or where
-# it is as loud as the guess errs (`guessing.for_draw`), and follows the probability flow.
+_COLD_DRAW: Mapping[str, Any] = {
+    "start": 10.0,
+    "end": 0.003,
+    "rho": 5.0,
+    "solver": "unipc",
+    "warm": False,
+    "conditioned": True,
+}
+# An estimate starts low or goes beyond the denoiser; a draw starts where noise drowns what is missing, or is
+# as loud as the guess errs (`guessing.for_draw`), and follows the probability flow.
 _DRAWING: Mapping[str, Mapping[str, Any]] = {
     "declip": {"start": 1.5, "end": 0.003, "rho": 5.0, "solver": "unipc"},
     "inpaint": _COLD_DRAW,
     "inpaint-band": _COLD_DRAW,
     "extend": {"start": 0.3, "rho": 5.0, "solver": "unipc"},
+}
+
+# Guidance pulls beyond the estimate by itself: with momentum it runs away.
+_RECONSTRUCTING: Mapping[str, Mapping[str, Any]] = {
+    "declip": {"m": 0.0, "stride": 1.0, "xi": 0.2},
+    "inpaint": {"xi": 0.05},
 }
 
 
@@ -75,12 +88,18 @@ def way(
         usual = replace(usual, m=m, stride=stride)
     if draw:
         usual = replace(usual, **_DRAWING[verb])
+    if preset is None and (changes or {}).get("guidance") in RECONSTRUCTION:
+        usual = replace(usual, **_RECONSTRUCTING.get(verb, {}))
     wanted: dict[str, Any] = {} if preset is None else {**find(preset).for_verb(verb)}
     if steps is not None or quality is not None or preset is None:
         wanted["steps"] = steps or QUALITY_STEPS[quality or USUAL_QUALITY]
     wanted |= changes or {}
     if odd := set(wanted) - set(vars(usual)):
         raise UsageError(f"A walk has no {', '.join(sorted(odd))}; it has {', '.join(vars(usual))}.")
+    if wanted.get("sampler") == ADAPTIVE and (steps is not None or quality is not None):
+        raise UsageError(
+            f"The sampler {ADAPTIVE} chooses its steps, so it takes no number of them and no quality."
+        )
     if wanted.get("sampler") in MEASURING:
         wanted = {"guidance": "none"} | wanted
     chosen = replace(usual, **wanted)

@@ -16,7 +16,7 @@ from torch.special import ndtr
 
 from audiomend.denoisers.base import Denoiser, Estimate, noise_of
 from audiomend.errors import UsageError
-from audiomend.guidance.gradient import gradient_of, pulled_back, relative_level
+from audiomend.guidance.gradient import gradient_of, pulled_back, relative_level, row_norm
 from audiomend.processes.base import Process
 from audiomend.samplers.base import Noise
 from audiomend.solvers.base import State
@@ -58,8 +58,10 @@ def twisted(
     At each time: resample where the weights have grown uneven; propose by the ancestral step of the estimate
     that is guided by ∇ log p̃(y | x_t); weigh by p̃(y | x_s) p(x_s | x_t) / (p̃(y | x_t) q(x_s | x_t, y)),
     where p̃(y | x_t) = N(y; A x̂_0, sigma_y² + r²), r² = sigma² sd² / (sigma² + sd²). The last step, to s = 0,
-    has no noise that could be guided: it takes the estimate, and p̃ becomes p(y | x_0). One evaluation and
-    one backward pass a particle and step. The denoiser sees no carry, since resampling would mix them up.
+    has no noise that could be guided: it takes the estimate, and p̃ becomes p(y | x_0). Guidance moves an
+    estimate by no more than its residual: with ‖A‖ = 1 and the exact denoiser of white clean signals it never
+    would, but a network's Jacobian in loud noise is not that small. One evaluation and one backward pass a
+    particle and step. The denoiser sees no carry, since resampling would mix them up.
 
     x: (particles, ..., time) states at time levels[0], independent of each other. The axes between are rows
         that are weighted and resampled each for itself.
@@ -97,7 +99,8 @@ def twisted(
         x, clean, implied, gradient, foreseen = (
             _taken(values, chosen) for values in (x, clean, implied, gradient, now)
         )
-        shift = a * sigma**2 * gradient if s > 0 else torch.zeros_like(x)
+        residual = (forward(clean) - observation).flatten(x.ndim - 1)
+        shift = _no_longer(a * sigma**2 * gradient, row_norm(residual)) if s > 0 else torch.zeros_like(x)
         x, odds = _proposed(process, x, t, s, Estimate(clean, implied), shift, _draws(noise, step, x))
         log_weights = log_weights + odds
         if step == len(levels) - 1:
@@ -132,6 +135,11 @@ def _taken(values: Tensor, chosen: Tensor) -> Tensor:
     """(particles, ...) or (particles, ..., time) -> the chosen particle in each place of each row."""
     index = chosen if values.ndim == chosen.ndim else chosen[..., None].expand_as(values)
     return values.gather(0, index)
+
+
+def _no_longer(x: Tensor, most: Tensor) -> Tensor:
+    """x (..., time), shortened to the norm `most` (..., 1) where it is longer."""
+    return x * (most / row_norm(x).clamp(min=torch.finfo(x.dtype).tiny)).clamp(max=1)
 
 
 def _draws(noise: Noise, step: int, x: Tensor) -> Tensor:
