@@ -597,7 +597,7 @@ def test_tds_draws_one_particle_of_each_channel_by_its_weight(monkeypatch: pytes
 
     def watched(told: Denoiser, process: EDM, x: Tensor, *rest: object, **more: float) -> Iterator[Cloud]:
         seen.append(Cloud(1.0, x, torch.zeros(0), 0))
-        assert more == pytest.approx({"noise_level": 0.05, "sigma_data": 0.1})
+        assert more == pytest.approx({"noise_level": 0.05, "sigma_data": 0.1, "longest": 1.0})
         for cloud in real(told, process, x, *rest, **more):
             seen.append(cloud)
             yield cloud

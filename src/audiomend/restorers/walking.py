@@ -125,6 +125,7 @@ def by_particles(problem: Stretched, walk: Walk, start: Signal, length: int) -> 
         noise,
         noise_level=problem.way.sigma_y * problem.sigma_data,
         sigma_data=problem.sigma_data,
+        longest=1.0,
     )
     u = ndtr(noise(len(walk.levels), 0, 0, 1))
     chosen = (last.log_weights.softmax(0).cumsum(0) < u).sum(0).clamp(max=PARTICLES - 1)

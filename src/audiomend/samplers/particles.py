@@ -52,16 +52,15 @@ def twisted(
     noise_level: float,
     sigma_data: float,
     threshold: float = 0.5,
+    longest: float = math.inf,
 ) -> Iterator[Cloud]:
     """Walk particles from x to a weighted sample of p(x_0 | y) (algorithm 1).
 
     At each time: resample where the weights have grown uneven; propose by the ancestral step of the estimate
     that is guided by ∇ log p̃(y | x_t); weigh by p̃(y | x_s) p(x_s | x_t) / (p̃(y | x_t) q(x_s | x_t, y)),
     where p̃(y | x_t) = N(y; A x̂_0, sigma_y² + r²), r² = sigma² sd² / (sigma² + sd²). The last step, to s = 0,
-    has no noise that could be guided: it takes the estimate, and p̃ becomes p(y | x_0). Guidance moves an
-    estimate by no more than its residual: with ‖A‖ = 1 and the exact denoiser of white clean signals it never
-    would, but a network's Jacobian in loud noise is not that small. One evaluation and one backward pass a
-    particle and step. The denoiser sees no carry, since resampling would mix them up.
+    has no noise that could be guided: it takes the estimate, and p̃ becomes p(y | x_0). One evaluation and
+    one backward pass a particle and step. The denoiser sees no carry, since resampling would mix them up.
 
     x: (particles, ..., time) states at time levels[0], independent of each other. The axes between are rows
         that are weighted and resampled each for itself.
@@ -72,6 +71,9 @@ def twisted(
     noise_level: sigma_y > 0, standard deviation of the observation's noise.
     sigma_data: sd, RMS of clean signals.
     threshold: particles are resampled where the effective number of them is below this share, 0 to 1.
+    longest: guidance moves an estimate by at most so many times its residual. With ‖A‖ = 1 and the exact
+        denoiser of white clean signals it moves it by less than 1 of them; a network's Jacobian in loud noise
+        is not as small, and the walk runs away. Weights correct any proposal.
 
     Raises:
         UsageError: noise_level is not above 0, or the last of the levels is not 0.
@@ -100,7 +102,11 @@ def twisted(
             _taken(values, chosen) for values in (x, clean, implied, gradient, now)
         )
         residual = (forward(clean) - observation).flatten(x.ndim - 1)
-        shift = _no_longer(a * sigma**2 * gradient, row_norm(residual)) if s > 0 else torch.zeros_like(x)
+        shift = (
+            _no_longer(a * sigma**2 * gradient, longest * row_norm(residual))
+            if s > 0
+            else torch.zeros_like(x)
+        )
         x, odds = _proposed(process, x, t, s, Estimate(clean, implied), shift, _draws(noise, step, x))
         log_weights = log_weights + odds
         if step == len(levels) - 1:
