@@ -1,20 +1,24 @@
-"""What a long recording of which 1 % is damaged costs through `audiomend restore`; prints time and memory.
+"""What a long recording of which 1 % is damaged costs; prints time and memory.
 
-    python benchmarks/long_files.py --minutes 20 60
+    python benchmarks/long_files.py --minutes 10 20 60
+    python benchmarks/long_files.py --commands "declip --method ss-pew" "inpaint --method janssen"
 
 48 kHz, stereo, 24 bits, made of the demo's phrase. Every 100 s hold 0.8 s that are clipped, three gaps of 20
-to 100 ms and five clicks. Each length has a process of its own, whose largest resident memory is told.
+to 100 ms and five clicks. Each run has a process of its own, of one thread, whose largest resident memory is
+told.
 """
 
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -52,11 +56,12 @@ def write(path: Path, minutes: float) -> None:
             file.write(block)
 
 
-def mended(source: Path, output: Path, options: list[str]) -> dict[str, object]:
-    """What `audiomend restore --json` tells, with its time and memory."""
-    command = [sys.executable, "-m", "audiomend.cli.main", "restore", str(source), str(output), "--json"]
+def mended(command: str, source: Path, output: Path) -> dict[str, Any]:
+    """What an `audiomend` command tells with --json, and its time and memory."""
+    program = [sys.executable, "-m", "audiomend.cli.main", *shlex.split(command), str(source), str(output)]
+    options = ["--json", "--force", "--threads", "1"]
     begun = time.monotonic()
-    with tempfile.TemporaryFile() as told, subprocess.Popen([*command, *options], stdout=told) as process:
+    with tempfile.TemporaryFile() as told, subprocess.Popen([*program, *options], stdout=told) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         told.seek(0)
@@ -69,26 +74,28 @@ def mended(source: Path, output: Path, options: list[str]) -> dict[str, object]:
     return {**found, **cost}
 
 
+def stages(told: dict[str, Any]) -> str:
+    """What `restore` did, and in how many seconds; empty for the other commands."""
+    done = told.get("done", [])
+    return ", ".join(f"{one['stage']} by {one['method'] or 'nothing'} {one['seconds']:.0f}" for one in done)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--minutes", type=float, nargs="+", default=[10.0, 20.0])
-    parser.add_argument("options", nargs="*", help="for audiomend restore, after --")
+    parser.add_argument("--commands", nargs="+", default=["restore"], help="of audiomend, with options")
     given = parser.parse_args()
-    print("| minutes | wall, s | CPU, s | peak, MiB | changed | stages, s |")
-    print("| ---: | ---: | ---: | ---: | ---: | --- |")
+    print("| command | minutes | wall, s | CPU, s | peak, MiB | changed | stages, s |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | --- |")
     for minutes in given.minutes:
         with tempfile.TemporaryDirectory() as folder:
             source, output = Path(folder, "in.wav"), Path(folder, "out.wav")
             write(source, minutes)
-            told = mended(source, output, ["--threads", "1", *given.options])
-        stages = ", ".join(
-            f"{one['stage']} by {one['method'] or 'nothing'} {one['seconds']:.0f}" for one in told["done"]
-        )
-        print(
-            f"| {minutes:g} | {told['wall_s']:.0f} | {told['cpu_s']:.0f} | {told['peak_mib']:.0f} |"
-            f" {told['changed']['share']:.3%} | {stages} |",
-            flush=True,
-        )
+            for command in given.commands:
+                told = mended(command, source, output)
+                cost = f"{told['wall_s']:.0f} | {told['cpu_s']:.0f} | {told['peak_mib']:.0f}"
+                share = f"{told['changed']['share']:.3%}"
+                print(f"| {command} | {minutes:g} | {cost} | {share} | {stages(told)} |", flush=True)
 
 
 if __name__ == "__main__":

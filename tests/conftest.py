@@ -8,12 +8,16 @@ from types import ModuleType
 
 import pytest
 import torch
+from hypothesis import settings
 
 from audiomend.networks import cqtdiff_plus
 
 # Each worker of the test runner has one core: more threads than cores slow torch down ten times and more.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
+
+# `--hypothesis-profile ci` tries costly properties, too, with as many examples as the others.
+settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)
 
 
 @pytest.fixture(scope="session")

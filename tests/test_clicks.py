@@ -4,9 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 
 import audiomend
-from audiomend.detect.clicks import NARROW_THRESHOLD, THRESHOLD, ClickDetector, find_clicks
+from audiomend.detect.clicks import NARROW_THRESHOLD, THRESHOLD, ClickDetector, _onset, find_clicks
+from audiomend.operators.low_pass import LowPass
 
 RATE = 44_100
 Floats = np.ndarray
@@ -176,3 +178,45 @@ def test_parts_of_a_long_file_are_the_whole():
     whole = audiomend.declick(y, RATE)
     assert np.abs(streamed - whole).max() < 1e-6
     assert np.linalg.norm(whole - x) < 0.2 * np.linalg.norm(y - x)
+
+
+def dull(seconds: float = 1.0, seed: int = 0) -> np.ndarray:
+    """Noise below a fifth of the rate: a model of it is sure of the next sample to 60 dB and more."""
+    noise = np.random.default_rng(seed).standard_normal((1, round(seconds * RATE)))
+    return 0.1 * LowPass(0.2 * RATE, RATE).forward(torch.from_numpy(noise))[0].numpy()
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_on_a_dull_sound_a_click_ends_with_its_softest_sample(flipped: bool) -> None:
+    """40 samples that fall to a hundredth of the first, or rise from there: all of them, and none besides."""
+    shape = 0.3 * 0.01 ** (np.arange(40) / 39) * np.where(np.arange(40) % 2, -1, 1)
+    y = dull()
+    y[20_000:20_040] += shape[::-1] if flipped else shape
+    (click,) = find_clicks(y[None], RATE)
+    assert (abs(click.start - 20_000), abs(click.stop - 20_040)) <= (1, 1)
+
+
+def test_on_a_dull_sound_a_click_of_one_sample_is_no_longer() -> None:
+    y = dull()
+    y[20_000] += 0.1
+    (click,) = find_clicks(y[None], RATE)
+    assert click.start <= 20_000 < click.stop <= click.start + 3
+
+
+@pytest.mark.parametrize(
+    ("places", "onset"),
+    [
+        ([12, 13], 2),  # later than the run's first sample
+        ([10], 0),
+        ([12, 9, 6], -4),  # through pauses of 3 and less
+        ([12, 9, 5], -1),  # not through one of 4
+        ([12, 9, 6, 4], -6),
+        ([12, 9, 6, 3], 2),  # to the very end: something else sounds there
+        ([16, 8], -2),  # nothing inside the run of 5
+        ([], 0),
+    ],
+)
+def test_a_run_begins_where_samples_that_are_not_foretold_begin(places: list[int], onset: int) -> None:
+    unforetold = np.zeros(20, bool)
+    unforetold[places] = True
+    assert _onset(unforetold, tail=10, length=5, join=3) == onset

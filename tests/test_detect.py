@@ -389,6 +389,11 @@ def test_an_edge_may_lie_few_bins_above_zero(edge_hz):
     assert found.cutoff_hz == pytest.approx(edge_hz, abs=1.5 * 44100 / 4096)
 
 
+def test_an_offset_has_no_edge():
+    found = find_bandwidth(np.full((1, 20_000), 0.1), 44100)
+    assert (found.rule, found.confidence) == ("cumulative", 0.0)
+
+
 def test_the_cutoff_of_a_resampler():
     narrow = rng().standard_normal(48000)
     found = find_bandwidth(soxr.resample(narrow, 16000, 44100, "VHQ")[None], 44100)

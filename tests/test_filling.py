@@ -1,5 +1,6 @@
 """Gaps by classical methods and together with the prior: which, from what, and how they are mixed."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from audiomend.classical import janssen, similarity, spain
 from audiomend.errors import UsageError
 from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Gaps
-from audiomend.restorers.filling import FILLINGS, Filling, Guess
+from audiomend.restorers.filling import FILLINGS, Filling, Guess, by_filling
 from audiomend.restorers.frame import prepare
 from audiomend.restorers.jobs import ClassicalJob, Job, Jobs, WalkJob
 from audiomend.restorers.memory import ArrayReader
@@ -101,7 +102,7 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     x = torch.from_numpy(sound()[None]).float()
     y = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     y[:, 4000:4200] = y[:, 9000:9100] = 0
-    guess = constant(3.0, Filling(1.0, "janssen", {}, shrunk=True), [(4000, 4200)], monkeypatch)
+    guess = constant(3.0, Filling(1.0, "janssen", {}, shrunk=True, share=0.3), [(4000, 4200)], monkeypatch)
 
     def damaged(start: int, stop: int) -> torch.Tensor:
         return torch.nn.functional.pad(y, (max(-start, 0), 0))[:, max(start, 0) : stop + max(-start, 0)]
@@ -115,7 +116,7 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     torch.testing.assert_close(warm[:, 100:], torch.full((1, 100), 3.0 * sure**0.5), rtol=1e-3, atol=0)
     walked = torch.full((1, 500), -1.0)
     blended = guess.blended(damaged, walked, 3900)
-    expected = torch.full((1, 200), 3.0 * sure - (1 - sure))
+    expected = torch.full((1, 200), 0.3 * 3.0 - 0.7)
     torch.testing.assert_close(blended[:, 100:300], expected, rtol=1e-3, atol=0)
     assert (blended[:, :100] == -1).all()
     assert (blended[:, 300:] == -1).all()
@@ -131,8 +132,20 @@ def test_noise_agrees_on_nothing():
     assert float(similarity.agreement(x, known, 2000, 2200, 64)) < 0.3
 
 
-def jobs(*lengths_s: float, steps: int | None = None) -> list[Job]:
-    y, gaps, place = sound(8.0), list[tuple[int, int]](), 2000
+def restless() -> np.ndarray:
+    """8 s in which no two tenths of a second are alike: each has noise in a band of its own."""
+    random = np.random.default_rng(3)
+    bins = np.arange(401) * 10 // 401
+    parts = []
+    for number in range(80):
+        levels = 10 ** (-0.15 * ((np.arange(10) * 7 + number * 3) % 13 + random.uniform(0, 6, 10)))
+        noise = np.fft.rfft(random.standard_normal(800))
+        parts.append(np.fft.irfft(noise * levels[bins]))
+    return np.concatenate(parts)
+
+
+def jobs(*lengths_s: float, steps: int | None = None, of: np.ndarray | None = None) -> list[Job]:
+    y, gaps, place = sound(8.0) if of is None else of, list[tuple[int, int]](), 2000
     for length in lengths_s:
         gaps.append((place, place + round(length * RATE)))
         place = gaps[-1][1] + 4000
@@ -145,22 +158,33 @@ def jobs(*lengths_s: float, steps: int | None = None) -> list[Job]:
 def test_each_gap_is_filled_in_the_way_that_suits_its_length():
     found = jobs(0.02, 0.05, 0.1, 0.9)
     names = [job.method for job in found]
-    assert names == [*["janssen and diffusion"] * 3, "similarity"]
-    for job, filling in zip(found, FILLINGS, strict=True):
+    assert names == ["janssen and diffusion", "similarity"]
+    check(found, FILLINGS[:2])
+    unlike = jobs(0.02, 0.05, 0.1, 0.9, of=restless())
+    assert [job.method for job in unlike] == [*["janssen and diffusion"] * 2, "diffusion"]
+    check(unlike[:2], [FILLINGS[i] for i in (0, 2)])
+    for length, blended in ((0.01, True), (0.08, True), (0.081, False)):
+        (job,) = jobs(length, of=restless())
+        assert isinstance(job, WalkJob)
+        assert (job.blend is not None) == blended
+    assert [jobs(length, of=restless())[0].method for length in (0.12, 0.121)] == [
+        "janssen and diffusion",
+        "diffusion",
+    ]
+    (alone,) = jobs(0.05, 0.04)
+    assert alone.method == "janssen and diffusion"
+
+
+def check(found: list[Job], fillings: Sequence[Filling]) -> None:
+    for job, filling in zip(found, fillings, strict=True):
         if isinstance(job, WalkJob):
             assert filling.walk is not None
             assert {key: getattr(job.way, key) for key in filling.walk} == dict(filling.walk)
-            assert (job.blend is not None) == filling.blended
+            assert (job.blend is not None) == (filling.share > 0)
             assert job.way.warm
             assert job.started_from == f"the gaps filled by {filling.method}"
         else:
             assert isinstance(job, ClassicalJob)
-    for length, blended in ((0.03, False), (0.031, True), (0.08, True), (0.081, False)):
-        (job,) = jobs(length)
-        assert isinstance(job, WalkJob)
-        assert (job.blend is not None) == blended
-    (alone,) = jobs(0.05, 0.04)
-    assert alone.method == "janssen and diffusion"
 
 
 def test_what_is_said_of_the_walk_leaves_it_alone():
@@ -170,7 +194,7 @@ def test_what_is_said_of_the_walk_leaves_it_alone():
 
 def test_several_ways_in_one_file_change_all_gaps_and_nothing_else(monkeypatch: pytest.MonkeyPatch):
     ways = (Filling(0.03, "janssen", None), Filling(0.08, "a-spain", None), Filling(9.0, "similarity", None))
-    monkeypatch.setattr("audiomend.restorers.frame.FILLINGS", ways)
+    monkeypatch.setattr("audiomend.restorers.filling.FILLINGS", ways)
     x = np.stack([sound(4.0), sound(4.0, 1)])
     gaps = [(3000, 3100), (3150, 3500), (9000, 11_000), (20_000, 20_010)]
     y = holed(x, *gaps)
@@ -189,11 +213,41 @@ def test_several_ways_in_one_file_change_all_gaps_and_nothing_else(monkeypatch: 
     np.testing.assert_array_equal(halves[:, 3280:], y[:, 3280:])
 
 
-def test_the_order_of_lengths_is_rising_to_all():
-    lengths = [filling.longest_s for filling in FILLINGS]
-    assert lengths == sorted(lengths)
-    assert lengths[-1] == float("inf")
-    assert all(METHODS["inpaint"][f.method].most >= f.longest_s for f in FILLINGS)
+def test_how_unlike_decides_between_a_similar_stretch_and_a_walk(monkeypatch: pytest.MonkeyPatch):
+    for length, unlike, method in (
+        (0.1, 7.5, "similarity"),
+        (0.1, 7.6, "janssen and diffusion"),
+        (0.3, 7.5, "similarity"),
+        (0.3, 7.6, "diffusion"),
+        (0.08, 0.0, "janssen and diffusion"),
+    ):
+        monkeypatch.setattr("audiomend.restorers.filling.unlikeness", lambda *_, unlike=unlike: unlike)
+        assert [job.method for job in jobs(length)] == [method]
+
+
+def test_what_is_measured_as_unlike_is_what_is_around_the_gap(monkeypatch: pytest.MonkeyPatch):
+    """The samples of the file alone, without those of any gap."""
+    told: list[tuple[torch.Tensor, torch.Tensor, int, int, float]] = []
+
+    def unlikeness(x, known, start, end, rate, settings):
+        del settings
+        told.append((x, known, start, end, rate))
+        return 0.0
+
+    monkeypatch.setattr("audiomend.restorers.filling.unlikeness", unlikeness)
+    x = np.random.default_rng(0).standard_normal((2, 60_000))
+    damage = Gaps((((20_000, 21_000),), ((20_500, 21_000), (40_000, 40_010))), 1000 / RATE)
+    by_filling(ArrayReader(x, 1000), damage, [(20_000, 21_000)])
+    ((near, known, start, end, rate),) = told
+    assert (start, end, rate) == (10_400, 11_400, 1000)
+    np.testing.assert_array_equal(near.numpy(), x[:, 9600:31_400])
+    assert (~known).nonzero()[:, 0].tolist() == list(range(10_400, 11_400))
+
+
+def test_every_gap_has_a_way_and_every_method_can():
+    assert FILLINGS[-1].longest_s == FILLINGS[-1].unlike_db == float("inf")
+    models = [f for f in FILLINGS if f.method != "diffusion"]
+    assert all(METHODS["inpaint"][f.method].most >= f.longest_s for f in models)
 
 
 def test_jobs_begin_in_turn_and_pieces_come_in_order():

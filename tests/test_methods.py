@@ -14,7 +14,7 @@ from audiomend.errors import Cancelled, UsageError
 from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.classical import parts, restored
-from audiomend.restorers.damage import Clipped, Dull, Gaps
+from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.methods import METHODS, Excerpt, Method, frame_at
 
@@ -112,25 +112,64 @@ def test_it_can_be_cancelled() -> None:
         audiomend.declip(y, RATE, method="ar", progress=lambda share: False)
 
 
-def excerpted(y: np.ndarray, method: Method, level: float = 0.3) -> np.ndarray:
-    source, levels = ArrayReader(y[None], RATE), np.array([[level]])
-    damage = Clipped(-levels, levels, RATE)
-    out = y.copy()
-    for start, piece in restored(source, damage, method, 0.4, parts(source, damage, method), lambda _: None):
-        out[start : start + piece.shape[1]] = piece[0]
-    return out
+def mended(
+    y: np.ndarray, damage: Damage, method: Method, first: int = 0, stop: int | None = None
+) -> np.ndarray:
+    """(channels, stop - first), the parts that reach into them mended one by one."""
+    source, out, stop = ArrayReader(y, RATE), y.copy(), y.shape[1] if stop is None else stop
+    work = [part for part in parts(source, damage, method) if part.start < stop and first < part.stop]
+    for start, piece in restored(source, damage, method, 0.4, work, lambda _: None):
+        out[:, start : start + piece.shape[1]] = piece
+    return out[:, first:stop]
 
 
-@pytest.mark.parametrize(
-    ("method", "close"), [("a-spade", 1e-6), ("ar", 1e-6), ("ss-pew", 1e-3), ("blend", 2e-2)]
-)
+def clipping(level: float = 0.3) -> Clipped:
+    levels = np.array([[level]])
+    return Clipped(-levels, levels, RATE)
+
+
+@pytest.mark.parametrize(("method", "close"), [("a-spade", 1e-6), ("ar", 1e-6), ("ss-pew", 1e-3)])
 def test_excerpts_give_the_whole(method: str, close: float) -> None:
-    _, y = clipped(seconds=4.0)
+    y = clipped(seconds=4.0)[1][None]
     whole = replace(METHODS["declip"][method], longest_s=100.0)
-    expected, cut = excerpted(y, whole), excerpted(y, replace(whole, longest_s=1.5))
+    expected, cut = mended(y, clipping(), whole), mended(y, clipping(), replace(whole, longest_s=1.5))
     lost = np.abs(y) == 0.3
-    lost[:RATE] = lost[-RATE:] = False  # frames at the ends reach around into what is free
+    lost[:, :RATE] = lost[:, -RATE:] = False  # frames at the ends reach around into what is free
     assert np.linalg.norm((cut - expected)[lost]) < close * np.linalg.norm((expected - y)[lost])
+
+
+CHUNKED = [
+    (verb, name, quality)
+    for verb in ("declip", "inpaint", "declick")
+    for name, method in METHODS[verb].items()
+    for quality in (None, *method.qualities)
+]
+
+
+@pytest.mark.parametrize(("verb", "name", "quality"), CHUNKED)
+def test_a_chunk_is_mended_as_in_the_whole(verb: str, name: str, quality: str | None) -> None:
+    """To 60 dB and more, from one longest part from its ends on. Whole sounds have more parts than one."""
+    method = METHODS[verb][name].at(quality)
+    method = replace(method, longest_s=method.margin_s + 0.3)
+    tile = round(method.longest_s * RATE / method.grid(RATE)) * method.grid(RATE)
+    x = chord(seconds=5 * tile / RATE)[None]
+
+    def both(damage: Damage, of_chunk: Damage, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        whole = mended(y, damage, method, 2 * tile, 3 * tile)
+        part = mended(y[:, tile : 4 * tile], of_chunk, method, tile, 2 * tile)
+        return whole, part, y[:, 2 * tile : 3 * tile]
+
+    if verb == "declip":
+        whole, part, y = both(clipping(), clipping(), np.clip(x, -0.3, 0.3))
+    else:
+        every, longest = {"similarity": (7000, 900), "ar": (290, 12)}.get(name, (290, 120))
+        lengths = np.random.default_rng(1).integers(4, longest, size=x.shape[1]).tolist()
+        gaps = [(at, at + lengths[at]) for at in range(every // 2, x.shape[1] - longest, every)]
+        near = [(a - tile, b - tile) for a, b in gaps if tile <= a and b <= 4 * tile]
+        whole, part, y = both(Gaps((tuple(gaps),)), Gaps((tuple(near),)), x)
+    changed = whole != y
+    assert changed.sum() > tile / 50
+    assert np.linalg.norm(part - whole) <= 1e-3 * np.linalg.norm((whole - y)[changed])
 
 
 def words(rate: int, severity: float) -> str:
@@ -138,15 +177,27 @@ def words(rate: int, severity: float) -> str:
 
 
 def test_parts_are_cells_with_damage_cut_where_they_are_long() -> None:
-    source = ArrayReader(np.ones((2, 1050)), RATE)
-    rows = (((110, 130), (395, 405), (900, 1050)), ((112, 350),))
-    method = Method(lambda e: e.observation, words, lambda rate: 100, margin_s=0.0, longest_s=0.1)
+    source = ArrayReader(np.ones((2, 2650)), RATE)
+    clicks = tuple((start, start + 9) for start in range(1410, 2650, 80))
+    rows = (((110, 130), (210, 1010), *clicks), ((112, 350),))
+    method = Method(lambda e: e.observation, words, lambda rate: 100, margin_s=0.0, longest_s=0.2)
     found = [(p.start, p.stop, p.rows, p.size) for p in parts(source, Gaps(rows), method)]
     assert found == [
-        (100, 300, (True, True), 400),
-        (300, 500, (True, True), 400),
-        (900, 1050, (True, False), 150),
+        (100, 500, (True, True), 800),  # a cell more than to 400, which does not help either
+        (500, 900, (True, False), 400),
+        (900, 1100, (True, False), 200),
+        (1400, 1600, (True, False), 200),
+        (1600, 2000, (True, False), 400),
+        (2000, 2400, (True, False), 400),
+        (2400, 2650, (True, False), 250),
     ]
+
+
+def test_no_part_ends_inside_a_gap() -> None:
+    gaps = ((110, 120), (210, 220), (310, 320), (350, 420), (510, 520))
+    method = Method(lambda e: e.observation, words, lambda rate: 100, margin_s=0.0, longest_s=0.2)
+    found = parts(ArrayReader(np.ones((1, 900)), RATE), Gaps((gaps,)), method)
+    assert [(p.start, p.stop) for p in found] == [(100, 500), (500, 600)]
 
 
 def test_a_method_sees_its_margin_at_the_common_level_and_only_damaged_channels() -> None:

@@ -16,7 +16,8 @@ from audiomend.restorers.files import wide_enough
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.options import Options
 from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
-from audiomend.restorers.restoration import Restored, RestoreRequest, _Clamped, clicks_over, restore_file
+from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
+from audiomend.restorers.stages import _Clamped, clicks_over
 
 RATE = 8000
 

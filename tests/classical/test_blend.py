@@ -7,7 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from audiomend.classical.blend import BALANCED, BEST, FAST, HEAVY, HEAVY_BEST, HEAVY_FAST, Blend, blended
+from audiomend.classical import blend
+from audiomend.classical.blend import (
+    BALANCED,
+    BEST,
+    FAST,
+    HEAVY,
+    HEAVY_BEST,
+    HEAVY_FAST,
+    SHORT_SWEEP,
+    SWEEP,
+    Blend,
+    blended,
+    density,
+)
+from audiomend.classical.social_sparsity import ss_pew
 from audiomend.classical.thresholding import (
     DESCENT,
     FINISH,
@@ -45,7 +59,10 @@ def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     assert (settings.window, settings.rate, settings.rms) == (8192, 44_100, 0.15)
     assert (settings.steps, settings.finish_steps) == (steps, finish_steps)
     assert sum(weights) == pytest.approx(1)
+    sweep = {"fast": None, "best": SWEEP}.get(name.split()[-1], SHORT_SWEEP)
+    assert settings.sweep == sweep
     few = replace(settings, window=128, rate=800.0, steps=steps // 10, finish_steps=finish_steps // 10)
+    few = replace(few, sweep=None)
     y = CLIP.forward(tones())
 
     def at(kind: Thresholding, window: int, steps: int = few.steps) -> Thresholding:
@@ -57,6 +74,40 @@ def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     descent = descended(y, CLIP, at(DESCENT, 128))
     expected = (torch.tensor(weights)[:, None, None] * torch.stack([*first, finish, descent])).sum(0)
     torch.testing.assert_close(blended(y, CLIP, few), expected, rtol=0, atol=1e-6)
+
+
+def test_density_is_the_share_of_equal_bins() -> None:
+    x = torch.zeros(2, 16384)
+    x[0, 6000] = 1.0  # a click fills all bins alike
+    x[1] = (torch.arange(16384) * (torch.pi / 4)).sin()  # a partial, three of 65 in a Hann window
+    click, partial = density(x, 128)
+    assert float(click) == pytest.approx(1, abs=1e-5)
+    assert float(partial) == pytest.approx((0.5 + 1 + 0.5) ** 2 / (65 * 1.5), rel=0.03)
+    assert density(torch.zeros(100), 128) == 0
+    loud = torch.stack([x[0] + 100 * x[1], 100 * x[0] + x[1] / 100])
+    assert float(density(loud, 128)[0]) < 0.1
+    assert float(density(loud, 128)[1]) > 0.9
+
+
+@pytest.mark.parametrize(("dense", "share"), [(0.0, 0.0), (2.0, 1.0), (None, 0.5)])
+def test_social_sparsity_goes_on_where_spectra_are_sparse(dense, share, monkeypatch) -> None:
+    y = CLIP.forward(tones())
+    sweep = replace(SHORT_SWEEP, thresholds=20)
+    settings = Blend(((4, 0.5),), ((4, 0.3),), 0.2, 0.0, steps=20, finish_steps=20, window=128)
+    mean = blended(y, CLIP, settings)
+    swept = CLIP.project(ss_pew(y, CLIP, replace(sweep, window=128), mean)[0], y)
+    found = density(mean, 128)
+    assert 0.02 < float(found.min()) < float(found.max()) < 0.5
+    if dense is None:  # halfway for the first row
+        monkeypatch.setattr(blend, "SPARSE", float(found[0]) - 0.01)
+        monkeypatch.setattr(blend, "DENSE", float(found[0]) + 0.01)
+    else:
+        monkeypatch.setattr(blend, "SPARSE", dense / 2 - 0.1)
+        monkeypatch.setattr(blend, "DENSE", dense)
+    got = blended(y, CLIP, replace(settings, sweep=sweep))
+    expected = torch.lerp(mean, swept, 0.6 * share)
+    torch.testing.assert_close(got[0], expected[0], rtol=0, atol=2e-5)
+    assert (swept - mean).norm() > 1e-2
 
 
 def test_known_samples_stay_to_the_bit_and_clipped_ones_are_consistent() -> None:

@@ -69,3 +69,7 @@ def test_a_channel_without_clipping_and_silence_pass() -> None:
     )
     high = torch.tensor([[0.2], [math.inf], [0.2]], dtype=torch.float64)
     assert torch.equal(held(y, y, -high, high, WINDOW), y)
+
+
+def test_what_is_shorter_than_half_of_a_window_is_mirrored_once():
+    torch.testing.assert_close(local_mean(torch.tensor([1.0, 4.0]), 11), torch.tensor([3.0, 2.0]))

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from audiomend.classical.autoregression import burg
-from audiomend.classical.similarity import Similarity, agreement, continued, interpolated, refined
+from audiomend.classical.similarity import (
+    HOP_S,
+    Similarity,
+    agreement,
+    continued,
+    interpolated,
+    refined,
+    unlikeness,
+)
 
 RATE = 8000
 PERIOD = 4321  # no multiple of a hop
@@ -170,3 +178,20 @@ def test_silence_stays_silence():
     assert not interpolated(torch.zeros(9000), holed(9000, (4000, 5000)), RATE).any()
     assert not continued(torch.zeros(2, 50), 10, 8).any()
     assert not continued(torch.ones(1, 2), 10, 8).any()
+
+
+def test_unlikeness_is_the_difference_of_levels_in_db():
+    """Of a sound that comes again as it was, and 6 dB softer."""
+    sound = torch.cat([phrase(), noise(-PERIOD % round(HOP_S * RATE))])
+    softer = torch.cat([sound, sound * 10 ** (-6 / 20)])[None]
+    again = torch.cat([sound, sound])[None]
+    known = holed(softer.shape[-1], (2000, 2800))
+    for x, expected in ((softer, 6.0), (again, 0.0), (torch.cat([again, softer]), 18**0.5)):
+        assert unlikeness(x, known, 2000, 2800, RATE) == pytest.approx(expected, rel=0.04, abs=0.05)
+    lost = torch.where(known, again, torch.nan)
+    assert unlikeness(lost, known, 2000, 2800, RATE) < 0.05
+
+
+def test_without_a_place_everything_is_unlike():
+    x = torch.ones(1, 3000)
+    assert unlikeness(x, holed(3000, (1000, 2500)), 1000, 2500, RATE) == math.inf

@@ -9,22 +9,23 @@ import pytest
 import torch
 from torch import Tensor
 
+from audiomend.classical import tiles
+from audiomend.classical.parallel import side_by_side
+from audiomend.classical.shrinkage import ALONE, local_sum, misfit, reach
 from audiomend.classical.social_sparsity import (
-    ALONE,
     AROUND,
     DEFAULT,
-    DEFAULT_EW,
+    HEAVY,
     PUBLISHED,
+    Coefficients,
     SocialSparsity,
-    analysis,
-    local_sum,
-    misfit,
-    shrunk,
     ss_ew,
     ss_pew,
-    synthesis,
 )
+from audiomend.classical.thresholding import SOFT, thresholded
+from audiomend.classical.tiles import TILE_BYTES
 from audiomend.operators.hard_clip import HardClip
+from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL = SocialSparsity(window=64, thresholds=4, steps=12, tolerance=0.02)
@@ -40,21 +41,31 @@ def tones(time: int, seed: int = 0) -> Tensor:
     return (places * 0.31 + seed).sin() + 0.5 * (places * 0.83).sin() + 0.02 * noise(time, seed=seed)
 
 
-def plain_shrunk(z: Tensor, threshold: float, around: tuple[int, int]) -> Tensor:
-    """Bin by bin; an index beyond an edge is mirrored, the edge itself included."""
-    out = torch.zeros_like(z)
-    frames, bins = z.shape
+def analysis(x: Tensor, window: int, redundancy: int = 2) -> Tensor:
+    """(time,) to (frames, bins)."""
+    hann = torch.hann_window(window, dtype=x.dtype)
+    frames = circular_frames(x, window, window // 4) * hann
+    return torch.fft.rfft(frames, n=redundancy * window) / math.sqrt(1.5 * redundancy * window)
 
-    def mirrored(place: int, size: int) -> int:
-        return -1 - place if place < 0 else 2 * size - 1 - place if place >= size else place
 
-    for n in range(frames):
-        for b in range(bins):
-            near = [mirrored(n + d, frames) for d in range(-(around[0] // 2), around[0] // 2 + 1)]
-            beside = [mirrored(b + d, bins) for d in range(-(around[1] // 2), around[1] // 2 + 1)]
-            power = sum(abs(z[i, j].item()) ** 2 for i in near for j in beside) / (len(near) * len(beside))
-            out[n, b] = z[n, b] * max(0.0, 1 - threshold**2 / power)
-    return out
+def synthesis(z: Tensor, redundancy: int = 2) -> Tensor:
+    channels = 2 * (z.shape[-1] - 1)
+    window = channels // redundancy
+    frames = torch.fft.irfft(z, n=channels)[..., :window] * math.sqrt(channels / 1.5)
+    return circular_overlap_add(frames * torch.hann_window(window, dtype=frames.dtype), window // 4)
+
+
+def mirrored(size: int, reach: int) -> Tensor:
+    """(size, reach) the neighbours of each place; beyond an edge they are mirrored, itself included."""
+    places = torch.arange(size)[:, None] + torch.arange(reach) - reach // 2
+    places = torch.where(places < 0, -1 - places, places)
+    return torch.where(places < size, places, 2 * size - 1 - places)
+
+
+def shrunk(z: Tensor, threshold: float, around: tuple[int, int]) -> Tensor:
+    power = z.abs().square()[mirrored(len(z), around[0])].mean(1)
+    power = power[:, mirrored(z.shape[1], around[1])].mean(-1)
+    return z * (1 - threshold**2 / power).clamp(min=0)
 
 
 def plain(
@@ -63,54 +74,59 @@ def plain(
     high: float,
     around: tuple[int, int],
     settings: SocialSparsity,
+    start: Tensor,
 ) -> tuple[Tensor, list[int]]:
-    """One row, with two syntheses an iteration, as printed; the shrinkage is tested by itself."""
+    """One row, with two syntheses an iteration, as printed."""
     time, more = len(y), -len(y) % (2 * settings.window)
     r = settings.redundancy
-    g = z = torch.zeros_like(analysis(torch.nn.functional.pad(y, (0, more)), settings.window, r))
-    previous, counts = y, []
+    g = z = analysis(torch.nn.functional.pad(start, (0, more)), settings.window, r)
+    previous, counts, age = y, [], 0
     for i in range(settings.thresholds):
+        age = 0 if settings.anew else age
         threshold = 10 ** (-1 - 3 * i / (settings.thresholds - 1)) * math.sqrt(2 / r)
-        for k in range(1, settings.steps + 1):
+        count = 0
+        while count < settings.steps:
             x = synthesis(z, r)[:time]
             residual = y - x
             residual[(y >= high) & (x.abs() > high)] = 0
             residual[(y <= low) & (x.abs() > -low)] = 0
-            step = analysis(torch.nn.functional.pad(residual, (0, more)), settings.window, r)
-            last, g = g, shrunk(z + step, torch.tensor(threshold, dtype=y.dtype), around)
-            z = g + (k - 1) / (k + 5) * (g - last)
+            gained = analysis(torch.nn.functional.pad(residual, (0, more)), settings.window, r)
+            last, g = g, shrunk(z + gained, threshold, around)
+            z = g + min(age / (age + 6), settings.most_momentum) * (g - last)
+            age += 1
             change = (synthesis(g, r)[:time] - previous).norm()
             previous = synthesis(g, r)[:time]
+            count += 1
             if change < settings.tolerance:
                 break
-        counts.append(k)
+        counts.append(count)
     return previous, counts
 
 
-def test_the_transform_is_tight_and_synthesis_its_adjoint() -> None:
-    x, z = noise(2, 256), torch.complex(noise(2, 16, 65, seed=1), noise(2, 16, 65, seed=2))
-    torch.testing.assert_close(synthesis(analysis(x, 64)), x)
-    half = torch.ones(65, dtype=torch.float64).index_fill(0, torch.tensor([0, 64]), 0.5)
-    product = 2 * (half * (analysis(x, 64).conj() * z).real).sum()
-    torch.testing.assert_close((x * synthesis(z)).sum(), product)
+def first_step(x: Tensor, around: tuple[int, int], redundancy: int, threshold: float) -> Tensor:
+    settings = replace(SMALL, redundancy=redundancy)
+    with side_by_side() as run:
+        return Coefficients(len(x), settings, around, x).step(x, 0.0, threshold, run)
 
 
-def test_a_frame_is_the_windowed_signal_around_its_centre() -> None:
-    x = noise(256)
-    hann = torch.hann_window(64, dtype=torch.float64)
-    for redundancy, size in ((1, 64), (2, 128)):
-        expected = torch.fft.rfft(x[32:96] * hann, n=size) / math.sqrt(1.5 * size)
-        torch.testing.assert_close(analysis(x, 64, redundancy)[4], expected)
-        torch.testing.assert_close(synthesis(analysis(x, 64, redundancy), redundancy), x)
+@pytest.mark.parametrize("redundancy", [2, 1])
+def test_the_transform_is_tight(redundancy: int) -> None:
+    x = noise(512)
+    torch.testing.assert_close(first_step(x, ALONE, redundancy, 1e-9), x)
+    torch.testing.assert_close(synthesis(analysis(x, 64, redundancy), redundancy), x)
 
 
-@pytest.mark.parametrize("around", [ALONE, AROUND, (3, 5)])
-def test_shrinkage_by_hand(around: tuple[int, int]) -> None:
-    z = torch.complex(noise(8, 9), noise(8, 9, seed=1))
-    expected = plain_shrunk(z, 1.4, around)
-    assert 10 < (expected == 0).sum() < 70
-    torch.testing.assert_close(shrunk(z, torch.tensor(1.4, dtype=torch.float64), around), expected)
-    assert not shrunk(torch.zeros_like(z), torch.tensor(0.1), around).any()
+@pytest.mark.parametrize("tile_bytes", [TILE_BYTES, 8000, 1])
+@pytest.mark.parametrize("around", [ALONE, AROUND, (3, 5), (5, 1), (1, 3)])
+def test_a_step_shrinks_by_what_is_around_whatever_the_tiles(
+    around: tuple[int, int], tile_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "TILE_BYTES", tile_bytes)
+    x = noise(512)
+    expected = shrunk(analysis(x, 64), 0.35, around)
+    assert 0.05 < (expected == 0).double().mean() < 0.9
+    torch.testing.assert_close(first_step(x, around, 2, 0.35), synthesis(expected))
+    assert not first_step(torch.zeros(512), around, 2, 0.1).any()
 
 
 def test_the_local_sum_mirrors_its_edges() -> None:
@@ -127,7 +143,8 @@ def test_a_clipped_sample_is_fine_beyond_its_level_whatever_its_sign() -> None:
     y = torch.tensor([0.2, 0.5, 0.5, 0.5, -0.4, -0.4, -0.4])
     x = torch.tensor([0.7, 0.6, 0.1, -0.6, -0.3, -0.7, 0.45])
     expected = torch.tensor([-0.5, 0, 0.4, 0, -0.1, 0, 0])
-    torch.testing.assert_close(misfit(x, y, torch.tensor(-0.4), torch.tensor(0.5)), expected)
+    level = reach(y, torch.tensor(-0.4), torch.tensor(0.5))
+    torch.testing.assert_close(misfit(x, y, level), expected)
 
 
 @pytest.mark.parametrize("redundancy", [2, 1])
@@ -135,10 +152,42 @@ def test_a_clipped_sample_is_fine_beyond_its_level_whatever_its_sign() -> None:
 def test_the_descent_is_the_plain_form(form, around: tuple[int, int], redundancy: int) -> None:
     y, settings = tones(300).clamp(-0.9, 0.7), replace(SMALL, redundancy=redundancy)
     signal, steps = form(y, HardClip(-0.9, 0.7), settings)
-    expected, counts = plain(y, -0.9, 0.7, around, settings)
+    expected, counts = plain(y, -0.9, 0.7, around, settings, torch.zeros_like(y))
     assert steps.tolist() == counts
     assert len(set(counts)) > 2
     torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("form", "around"), [(ss_ew, ALONE), (ss_pew, AROUND)])
+def test_the_descent_goes_on_from_its_start(form, around: tuple[int, int]) -> None:
+    y, clip = tones(300).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
+    settings = replace(SMALL, thresholds=30, steps=1, tolerance=0.0, anew=False, most_momentum=0.7)
+    settings, kind = (
+        replace(settings, start=replace(SOFT, steps=5)),
+        replace(SOFT, window=64, steps=5, rms=None),
+    )
+    start = thresholded(y, clip, kind)
+    signal, steps = form(y, clip, settings)
+    assert steps.tolist() == [1] * 30
+    expected, _ = plain(y, -0.9, 0.7, around, settings, start)
+    torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+
+
+@FORMS
+def test_threads_take_tiles_by_turns(form, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "TILE_BYTES", 8000)
+    y, clip = tones(700).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
+    alone, steps = form(y, clip, SMALL)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with torch.inference_mode():
+            signal, counts = form(y, clip, SMALL)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(counts, steps)
+    torch.testing.assert_close(signal, alone)
 
 
 def test_the_end_is_kept_apart_from_the_beginning() -> None:
@@ -186,9 +235,12 @@ def test_the_default_does_not_depend_on_the_level(form) -> None:
 
 
 def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
-    assert SocialSparsity(8192, 2, 1e-1, 1e-4, 20, 500, 1e-4, 0, None, torch.float64) == PUBLISHED
-    assert SocialSparsity(8192, 1, 1e-1, 1e-4, 10, 200, 1e-4, 1, 0.15, torch.float32) == DEFAULT
-    assert replace(DEFAULT, thresholds=20, steps=100) == DEFAULT_EW
+    published = SocialSparsity(8192, 2, 1e-1, 1e-4, 20, 500, 1e-4, True, 1.0, None, 0, None, torch.float64)
+    assert published == PUBLISHED
+    start = replace(SOFT, steps=300, rising=0.0)
+    lean = SocialSparsity(8192, 1, 1e-2, 3e-5, 1000, 1, 0.0, False, 0.99, start, 1, 0.15, torch.float32)
+    assert lean == DEFAULT
+    assert replace(DEFAULT, start=replace(SOFT, steps=1200)) == HEAVY
     thresholds = [10 ** (-1 - 3 * i / 19) for i in range(20)]
     assert PUBLISHED.schedule().tolist() == pytest.approx(thresholds)
     wider = replace(PUBLISHED, redundancy=1).schedule()  # half as many coefficients for as much energy

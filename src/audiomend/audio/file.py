@@ -29,6 +29,7 @@ from audiomend.audio.formats import Format, to_float
 from audiomend.audio.libsndfile import SYSTEM_ERROR, read_frames
 from audiomend.audio.tags import read_tags
 from audiomend.errors import AudioReadError
+from audiomend.tuning import sparing
 
 Array = NDArray[Any]
 
@@ -178,7 +179,7 @@ def survey(sound: Sound, accumulators: Sequence[Accumulator] = ()) -> Survey:
     """
     frames, peak = 0, 0.0
     wrong, first_wrong = 0, ""
-    for block in sound.blocks():
+    for block in sparing(sound.blocks()):
         samples = block.samples
         frames = block.stop
         bad = ~(np.abs(samples) <= LARGEST_SAMPLE)

@@ -1,7 +1,7 @@
 """Frames of a sound file by position, for whoever walks it in overlapping windows."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from audiomend.audio.file import Sound
 from audiomend.audio.formats import FLOAT32_BITS, to_float
 from audiomend.audio.libsndfile import read_frames
 from audiomend.errors import AudioReadError
+from audiomend.tuning import sparing
 
 Array = NDArray[Any]
 
@@ -54,10 +55,10 @@ class Overlaid:
         return np.where(np.isnan(changes), self._source.read(start, stop), changes)
 
 
-def blocks(source: SoundReader) -> list[tuple[int, int]]:
+def blocks(source: SoundReader) -> Iterator[tuple[int, int]]:
     """Start and stop of the blocks that a signal is read in from end to end."""
     step = max(1, BLOCK_VALUES // source.channels)
-    return [(start, min(start + step, source.frames)) for start in range(0, source.frames, step)]
+    return sparing((start, min(start + step, source.frames)) for start in range(0, source.frames, step))
 
 
 class _Seeking:

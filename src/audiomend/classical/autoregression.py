@@ -14,6 +14,7 @@ import torch
 from scipy.fft import next_fast_len
 from scipy.linalg import LinAlgError, solveh_banded
 from torch import Tensor
+from torch.nn.functional import pad
 
 CONDITION = 1e-9  # least share of the greatest magnitude that is inverted
 WIDE = 2  # bands of a matrix that is solved as one, not as a band
@@ -76,9 +77,8 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     They solve B_mm x_m = -B_mo x_o with B[i, j] = b[|i - j|] and b the autocorrelation of a (Janssen et
     al. 1986). The right side is the known part filtered twice, by two FFTs. Rows are solved together with
     those that miss about as many samples, each matrix filled up with ones on its diagonal. Where many more
-    are missing than the order, the matrix is a band, since b ends after the order and the i-th and the j-th
-    missing sample are at least |i - j| apart: time and memory grow with their number, not with its third and
-    second power.
+    are missing than in any `order` + 1 samples in a row, the matrix is a band, since b ends after the order:
+    time and memory grow with their number, not with its third and second power.
 
     Args:
         x: (rows, time) real.
@@ -96,11 +96,11 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     b = x.new_zeros(x.shape[0], time)
     b[:, : order + 1] = _autocorrelation(a)[:, :time]
 
-    out, counts = x.clone(), missing.sum(dim=-1)
-    is_band = counts > WIDE * (order + 1)
+    out, counts, widths = x.clone(), missing.sum(dim=-1), _most_within(missing, order + 1)
+    is_band = counts > WIDE * widths
     for row in is_band.nonzero()[:, 0].tolist():
-        gap = missing[row]
-        out[row, gap] = _filled_as_band(x[row, gap], gap, b[row, : order + 1], right[row, gap])
+        gap, width = missing[row], int(widths[row])
+        out[row, gap] = _filled_as_band(x[row, gap], gap, b[row, : order + 1], right[row, gap], width)
     for rows, count in _alike(torch.where(is_band, 0, counts)):
         out[rows] = _filled(x[rows], missing[rows], b[rows], right[rows], count)
     return out
@@ -127,15 +127,21 @@ def _filled(x: Tensor, missing: Tensor, b: Tensor, right: Tensor, count: int) ->
     return x.scatter(-1, places, torch.where(solved, values, x.gather(-1, places)))
 
 
-def _filled_as_band(x: Tensor, missing: Tensor, b: Tensor, right: Tensor) -> Tensor:
+def _most_within(missing: Tensor, length: int) -> Tensor:
+    """(rows, time) bool to (rows,): how many are missing in `length` samples in a row, at most."""
+    before = pad(missing.cumsum(dim=-1), (length, 0))
+    return (before[:, length:] - before[:, :-length]).amax(dim=-1)
+
+
+def _filled_as_band(x: Tensor, missing: Tensor, b: Tensor, right: Tensor, width: int) -> Tensor:
     """The missing samples of one row by a Cholesky factor of the lower band; x where it has none.
 
-    x, right: (count,). missing: (time,) bool. b: (order + 1,).
+    x, right: (count,). missing: (time,) bool. b: (order + 1,). width: diagonals of the band.
     """
     places = missing.nonzero()[:, 0].numpy(force=True)
     padded = np.append(b.numpy(force=True), 0)  # beyond the order
-    band = np.zeros((len(b), len(places)), padded.dtype, order="F")  # as LAPACK takes it, without a copy
-    for k in range(len(b)):
+    band = np.zeros((width, len(places)), padded.dtype, order="F")  # as LAPACK takes it, without a copy
+    for k in range(width):
         lags = places[k:] - places[: len(places) - k]
         band[k, : len(lags)] = padded[np.minimum(lags, len(b))]
     try:

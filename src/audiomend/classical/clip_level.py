@@ -36,7 +36,7 @@ def held(x: Tensor, observation: Tensor, low: Tensor, high: Tensor, window: int)
         x: (..., time), consistent with the observation.
         observation: (..., time), clipped.
         low, high: the levels, broadcast against it; -inf and inf for a polarity that is not clipped.
-        window: in samples, odd, at most twice the time.
+        window: in samples, odd.
     """
     clipped = (observation <= low) | (observation >= high)
     sides = torch.stack(torch.broadcast_tensors(-low, high))
@@ -55,7 +55,12 @@ def held(x: Tensor, observation: Tensor, low: Tensor, high: Tensor, window: int)
 
 
 def local_mean(x: Tensor, window: int) -> Tensor:
-    """(..., time) the mean over an odd number of samples around each, mirrored at the ends."""
-    rows = pad(x.reshape(-1, x.shape[-1]), (window // 2, window // 2), mode="reflect")
+    """(..., time) the mean over an odd number of samples around each, mirrored at the ends.
+
+    What is shorter than half of the window is mirrored once only, and the window as much shorter.
+    """
+    half = min(window // 2, x.shape[-1] - 1)
+    window = 2 * half + 1
+    rows = pad(x.reshape(-1, x.shape[-1]), (half, half), mode="reflect")
     total = pad(rows.double().cumsum(dim=-1), (1, 0))
     return ((total[:, window:] - total[:, :-window]) / window).to(x.dtype).view_as(x)

@@ -65,13 +65,13 @@ def interpolated(x: Tensor, known: Tensor, rate: float, settings: Similarity = S
         x's shape and dtype, equal to x where known to the bit.
     """
     signal = torch.where(known, x, 0).double().reshape(-1, x.shape[-1])
-    filled = signal.clone()
+    filled = x.clone().reshape(-1, x.shape[-1])
     for start, end in zip(*(ends.tolist() for ends in runs(~known)), strict=True):
         reach = round((settings.reach_s + settings.context_s) * rate)
         first, last = max(start - reach, 0), min(end + reach, x.shape[-1])
         near, whole = signal[:, first:last], known[first:last]
         filled[:, start:end] = _gap(near, whole, start - first, end - first, rate, settings)
-    return torch.where(known, x, filled.view(x.shape).to(x.dtype))
+    return filled.view(x.shape)
 
 
 def _gap(x: Tensor, known: Tensor, start: int, end: int, rate: float, settings: Similarity) -> Tensor:
@@ -87,6 +87,26 @@ def _gap(x: Tensor, known: Tensor, start: int, end: int, rate: float, settings: 
     fill[:, :fade] = fill[:, :fade] * rise + forth * (1 - rise)
     fill[:, length - fade :] = fill[:, length - fade :] * (1 - rise) + back * rise
     return fill
+
+
+def unlikeness(
+    x: Tensor, known: Tensor, start: int, end: int, rate: float, settings: Similarity = Similarity()
+) -> float:
+    """How little a recording repeats what is around a gap: the RMS difference of levels in bands, in dB.
+
+    That between the gap's surroundings and those of the place that is most like them, weighed as in
+    `interpolated`; inf where there is no place to compare.
+
+    Args:
+        x: (channels, time) real, finite at the known samples.
+        known: (time,) bool.
+        start, end: of the gap.
+        rate: in Hz.
+    """
+    signal = torch.where(known, x, 0).double()
+    return next(
+        (distance for _, distance in _near_shifts(signal, known, start, end, rate, settings)), math.inf
+    )
 
 
 def agreement(x: Tensor, known: Tensor, start: int, end: int, order: int) -> Tensor:
@@ -161,7 +181,7 @@ def _best_shift(
     x: Tensor, known: Tensor, start: int, end: int, rate: float, settings: Similarity
 ) -> int | None:
     """How far from the gap lies what fills it best."""
-    found = list(_near_shifts(x, known, start, end, rate, settings))
+    found = [shift for shift, _ in _near_shifts(x, known, start, end, rate, settings)]
     if not found:
         return None
     edge = round(settings.fade_s * rate)
@@ -171,8 +191,8 @@ def _best_shift(
 
 def _near_shifts(
     x: Tensor, known: Tensor, start: int, end: int, rate: float, settings: Similarity
-) -> Iterator[int]:
-    """Shifts in whole hops, those of least spectral distance around the gap first."""
+) -> Iterator[tuple[int, float]]:
+    """Shifts in whole hops, with the RMS difference of levels in dB around the gap; the least first."""
     hop, frame = round(HOP_S * rate), round(FRAME_S * rate)
     offset = start % hop  # so that frames begin where the gap does
     features = _log_spectra(x[:, offset:], frame, hop, rate)
@@ -212,7 +232,7 @@ def _near_shifts(
         best = int(score.argmin())
         if math.isinf(float(score[best])):
             return
-        yield int(shifts[best])
+        yield int(shifts[best]), math.sqrt(max(float(score[best]), 0.0) / len(features))
         score[max(best - 2, 0) : best + 3] = math.inf
 
 

@@ -12,16 +12,17 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from audiomend.classical.level import level_gain
+from audiomend.classical.parallel import Run, side_by_side
+from audiomend.classical.shrinkage import ALONE, local_sum, misfit, reach, wiener
+from audiomend.classical.thresholding import SOFT, Thresholding, thresholded
+from audiomend.classical.tiles import Tiles
 from audiomend.operators.hard_clip import HardClip
-from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
 OVERLAPS = 4  # hops of a window
 HANN_POWER = 1.5  # sum of the squared windows that cover a sample
 AROUND = 7, 3  # frames and bins whose power PEW averages
-ALONE = 1, 1
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class SocialSparsity:
         thresholds: how many there are, evenly spaced in their logarithm.
         steps: most steps at each.
         tolerance: a threshold is done when the 2-norm of the signal's change is below this.
+        anew: momentum begins anew at each threshold, as published.
+        most_momentum: it rises to this at most.
+        start: the thresholding whose outcome is the start, with this window and rms; None begins at silence,
+            as published.
         apart: windows, at least, between the end of the signal and its circular continuation. With 0, as
             published, its end can sound into its beginning.
         rms: level the observation is brought to before, since thresholds are absolute; None leaves it.
@@ -48,6 +53,9 @@ class SocialSparsity:
     thresholds: int = 20
     steps: int = 500
     tolerance: float = 1e-4
+    anew: bool = True
+    most_momentum: float = 1.0
+    start: Thresholding | None = None
     apart: int = 0
     rms: float | None = None
     dtype: torch.dtype = torch.float64
@@ -60,89 +68,127 @@ class SocialSparsity:
 
 
 PUBLISHED = SocialSparsity()
-DEFAULT = SocialSparsity(redundancy=1, thresholds=10, steps=200, apart=1, rms=0.15, dtype=torch.float32)
-DEFAULT_EW = replace(
-    DEFAULT, thresholds=20, steps=100
-)  # a finer descent, which shrinkage without neighbours needs
+DEFAULT = SocialSparsity(
+    redundancy=1,
+    first=1e-2,
+    last=3e-5,
+    thresholds=1000,
+    steps=1,
+    tolerance=0.0,
+    anew=False,
+    most_momentum=0.99,
+    start=replace(SOFT, steps=300, rising=0.0),
+    apart=1,
+    rms=0.15,
+    dtype=torch.float32,
+)
+HEAVY = replace(DEFAULT, start=replace(SOFT, steps=1200))  # nearly half clipped or more: 3 dB at 1 dB
 
 
 def ss_ew(
-    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT_EW
+    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT, start: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Social sparsity with empirical Wiener shrinkage.
 
     Args:
         observation: (..., time) real, clipped.
         clip: its levels.
+        start: (..., time) where the descent begins, in place of what the settings say.
 
     Returns:
         The restored signal, (..., time) of the observation's dtype, near the observation between the levels
         but not equal to it; and (..., thresholds) how many steps each threshold took.
     """
-    return _restored(observation, clip, settings, ALONE)
+    return _restored(observation, clip, settings, ALONE, start)
 
 
-def ss_pew(observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT) -> tuple[Tensor, Tensor]:
+def ss_pew(
+    observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT, start: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise."""
-    return _restored(observation, clip, settings, AROUND)
+    return _restored(observation, clip, settings, AROUND, start)
 
 
-def analysis(x: Tensor, window: int, redundancy: int = 2) -> Tensor:
-    """(..., time) real, circular -> (..., frames, redundancy * window / 2 + 1) complex.
+class Coefficients:
+    """Coefficients of a signal that gain what it misses, with momentum, and are shrunk.
 
-    A tight Gabor frame: hop window / 4, redundancy * window channels, a Hann window. time is a multiple of
-    the window.
+    The frame is tight: a Hann window, hop window / 4, redundancy * window channels.
     """
-    frames = circular_frames(x, window, window // OVERLAPS) * _taper(window, x.dtype, x.device)
-    return torch.fft.rfft(frames, n=redundancy * window, norm="ortho")
+
+    def __init__(self, time: int, settings: SocialSparsity, around: tuple[int, int], like: Tensor) -> None:
+        """All zero.
+
+        Args:
+            time: samples, a multiple of twice the window.
+            around: odd numbers, at most those of frames and bins.
+            like: a tensor of their precision, on their device.
+        """
+        hop = settings.window // OVERLAPS
+        taper = _taper(settings.window, like.dtype, like.device)
+        self._tiles, self._around = Tiles(time, taper, hop, settings.redundancy), around
+        frames, bins = self._tiles.shape
+        self._kept = like.new_zeros(frames, bins, dtype=like.dtype.to_complex())
+        self._last = torch.zeros_like(self._kept)
+        self._power = like.new_zeros(frames, bins + around[1] - 1)
+        self._means = {tile.start: _mean_of_frames(tile, frames, around, like) for tile in self._tiles.tiles}
+
+    def begin(self, x: Tensor, run: Run) -> None:
+        """Hold the analysis of x, (samples,), at most `time`."""
+
+        def hold(tile: slice) -> None:
+            self._kept[tile] = self._tiles.spectra(tile)
+
+        self._tiles.take(x)
+        run(hold, self._tiles.tiles)
+
+    def step(self, missing: Tensor, momentum: float, threshold: float, run: Run) -> Tensor:
+        """Gain `missing`, shrink: the signal of what is kept.
+
+        Args:
+            missing: (samples,), at most `time`.
+            momentum: how far to go on beyond what was kept, of the way from what was kept before.
+            run: calls with all tiles.
+        """
+        half = self._around[1] // 2
+
+        def gain(tile: slice) -> None:
+            z, kept = torch.view_as_real(self._last[tile]), torch.view_as_real(self._kept[tile])
+            gained = z.lerp_(kept, 1 + momentum).add_(torch.view_as_real(self._tiles.spectra(tile)))
+            power = self._power[tile]
+            inside = power[:, half : power.shape[1] - half]
+            torch.add(*gained.square().unbind(-1), out=inside)
+            power[:, :half] = inside[:, :half].flip(-1)
+            power[:, power.shape[1] - half :] = inside[:, inside.shape[1] - half :].flip(-1)
+
+        def shrink(tile: slice) -> None:
+            z = self._last[tile].mul_(wiener(self._local_power(tile), threshold))
+            self._tiles.put(tile, z)
+
+        self._tiles.take(missing)
+        run(gain, self._tiles.tiles)
+        run(shrink, self._tiles.tiles)
+        self._kept, self._last = self._last, self._kept
+        return self._tiles.signal()
+
+    def _local_power(self, tile: slice) -> Tensor:
+        """`local_power` of the tile."""
+        if self._around == ALONE:
+            return self._power[tile]
+        near, mean = self._means[tile.start]
+        power, bins = mean @ self._power[near], self._tiles.shape[1]
+        local = power[:, :bins]
+        for i in range(1, self._around[1]):
+            local = local + power[:, i : i + bins]
+        return local
 
 
-def synthesis(z: Tensor, redundancy: int = 2) -> Tensor:
-    """(..., frames, bins) complex -> (..., time) real: `analysis`' adjoint and a left inverse."""
-    channels = 2 * (z.shape[-1] - 1)
-    window = channels // redundancy
-    frames = torch.fft.irfft(z, n=channels, norm="ortho")[..., :window]
-    return circular_overlap_add(frames * _taper(window, frames.dtype, frames.device), window // OVERLAPS)
-
-
-def shrunk(z: Tensor, threshold: Tensor, around: tuple[int, int]) -> Tensor:
-    """z max(0, 1 - threshold² / p), p the `local_power` around each bin; (1, 1) is empirical Wiener.
-
-    z: (..., frames, bins) complex; threshold broadcasts against it.
-    """
-    return z * wiener(local_power(z, around), threshold)
-
-
-def wiener(power: Tensor, threshold: Tensor | float) -> Tensor:
-    """max(0, 1 - threshold² / power); 0 where there is no power. The threshold is above 0."""
-    return (-(threshold**2) / power).add_(1).clamp_(min=0)
-
-
-def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
-    """Mean of |z|² over (frames, bins) around each bin of (..., frames, bins), mirrored at the edges.
-
-    around: odd numbers, at most the numbers of frames and bins.
-    """
-    power = z.real.square().addcmul_(z.imag, z.imag)
-    for dim, size in zip((-2, -1), around, strict=True):
-        if size > 1:
-            power = local_sum(power, size, dim)
-    return power if around == ALONE else power.div_(around[0] * around[1])
-
-
-def local_sum(x: Tensor, size: int, dim: int) -> Tensor:
-    """The sum of an odd number of neighbours; the edges are mirrored and count twice."""
-    half, length = size // 2, x.shape[dim]
-    ends = x.narrow(dim, 0, half).flip(dim), x.narrow(dim, length - half, half).flip(dim)
-    sums = torch.cat((ends[0], x, ends[1]), dim)
-    total, reach = sums.narrow(dim, 0, length), 1
-    for bit in range(1, size.bit_length()):  # sums of 2, 4, ... neighbours
-        more = sums.shape[dim] - 2 ** (bit - 1)
-        sums = sums.narrow(dim, 0, more) + sums.narrow(dim, 2 ** (bit - 1), more)
-        if size & 2**bit:
-            total = total + sums.narrow(dim, reach, length)
-            reach += 2**bit
-    return total
+def _mean_of_frames(tile: slice, frames: int, around: tuple[int, int], like: Tensor) -> tuple[slice, Tensor]:
+    """The frames around a tile, and the matrix that adds to each of its frames those beside it."""
+    half = around[0] // 2
+    near = slice(max(tile.start - half, 0), min(tile.stop + half, frames))
+    size = near.stop - near.start
+    sums = local_sum(torch.eye(size, dtype=like.dtype, device=like.device), around[0], 0)
+    return near, sums[tile.start - near.start :][: tile.stop - tile.start] / (around[0] * around[1])
 
 
 @lru_cache(maxsize=8)
@@ -157,69 +203,47 @@ def _restored(
     clip: HardClip,
     settings: SocialSparsity,
     around: tuple[int, int],
+    start: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    low, high = (level.expand_as(observation) for level in clip.levels(observation))
     gain = level_gain(observation, settings.rms)
 
     def rows(x: Tensor) -> Tensor:
         return (x * gain).to(settings.dtype).reshape(-1, x.shape[-1])
 
-    signal, steps = _descend(rows(observation), rows(low), rows(high), settings, around)
-    return (
-        (signal.view_as(observation) / gain).to(observation.dtype),
-        steps.view(*observation.shape[:-1], settings.thresholds),
-    )
+    low, high = (level.expand_as(observation) for level in clip.levels(observation))
+    start = _start(observation, clip, settings) if start is None else start
+    parts = rows(observation), rows(reach(observation, low, high)), rows(start)
+    signals, steps = zip(*(_descend(*row, settings, around) for row in zip(*parts, strict=True)), strict=True)
+    signal = torch.stack(signals).view_as(observation) / gain
+    return signal.to(observation.dtype), torch.tensor(steps).view(*observation.shape[:-1], -1)
 
 
-def misfit(x: Tensor, y: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """What is missing of the observation: 0 where a clipped sample is louder than its level, of either sign.
-
-    That a clipped sample of the wrong sign passes too is as published.
-    """
-    level = torch.where(y >= high, high, -low)
-    fine = ((y >= high) | (y <= low)) & (x.abs() > level)
-    return torch.where(fine, 0, y - x)
+def _start(observation: Tensor, clip: HardClip, settings: SocialSparsity) -> Tensor:
+    if settings.start is None:
+        return torch.zeros_like(observation)
+    kind = replace(settings.start, window=settings.window, rms=settings.rms)
+    return thresholded(observation, clip, kind)
 
 
 def _descend(
-    y: Tensor,
-    low: Tensor,
-    high: Tensor,
-    settings: SocialSparsity,
-    around: tuple[int, int],
-) -> tuple[Tensor, Tensor]:
-    """(rows, time) to the restored rows and the steps at each threshold, (rows, thresholds).
-
-    Rows go on by themselves; those that are done leave the batch.
-    """
-    time = y.shape[-1]
-    more = settings.apart * settings.window
-    more += -(time + more) % (2 * settings.window)
-    schedule = settings.schedule().to(y.device)
-    steps = torch.zeros(len(y), settings.thresholds, dtype=torch.int64, device=y.device)
-    outcome, rows = torch.empty_like(y), torch.arange(len(y), device=y.device)
-    stage, k = torch.zeros_like(rows), torch.zeros_like(rows)
-
-    def spectra(x: Tensor) -> Tensor:
-        return analysis(pad(x, (0, more)), settings.window, settings.redundancy)
-
-    x, signal = torch.zeros_like(y), y
-    z = g = torch.zeros_like(spectra(y))
-    while len(rows):
-        z = spectra(misfit(x, y, low, high)).add_(z)
-        g, last_g = shrunk(z, schedule[stage, None, None], around), g
-        signal, last_signal = synthesis(g, settings.redundancy)[..., :time], signal
-        momentum = (k.to(y.dtype) / (k + 6))[:, None]
-        z = torch.lerp(last_g, g, 1 + momentum[..., None].to(g.dtype))  # beyond g
-        x = torch.lerp(last_signal, signal, 1 + momentum)  # synthesis(z), since it is linear
-
-        k = k + 1
-        over = (k == settings.steps) | ((signal - last_signal).norm(dim=-1) < settings.tolerance)
-        steps[rows[over], stage[over]] = k[over]
-        stage, k = stage + over, torch.where(over, 0, k)
-        done = stage == settings.thresholds
-        if done.any():
-            outcome[rows[done]] = signal[done]
-            state = (x, y, z, g, signal, low, high, stage, k, rows)
-            x, y, z, g, signal, low, high, stage, k, rows = (part[~done] for part in state)
-    return outcome, steps
+    y: Tensor, level: Tensor, start: Tensor, settings: SocialSparsity, around: tuple[int, int]
+) -> tuple[Tensor, list[int]]:
+    """(time,) to the restored signal and the steps at each threshold."""
+    time, taken = len(y), list[int]()
+    whole = time + settings.apart * settings.window
+    whole += -whole % (2 * settings.window)
+    x, signal, age, momentum = start, y, 0, 0.0
+    coefficients = Coefficients(whole, settings, around, y)
+    with side_by_side() as run:
+        coefficients.begin(start, run)
+        for threshold in settings.schedule().tolist():
+            k, changed = 0, math.inf
+            age = 0 if settings.anew else age
+            while k < settings.steps and changed >= settings.tolerance:
+                missing, last = misfit(x, y, level), signal
+                signal = coefficients.step(missing, momentum, threshold, run)[:time]
+                change, momentum = signal - last, min(age / (age + 6), settings.most_momentum)
+                x = torch.add(signal, change, alpha=momentum)  # of z, since synthesis is linear
+                k, age, changed = k + 1, age + 1, float(change.norm())
+            taken.append(k)
+    return signal, taken

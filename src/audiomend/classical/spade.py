@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from audiomend.classical.level import level_gain
+from audiomend.classical.parallel import side_by_side, slices
 from audiomend.operators.hard_clip import HardClip
 from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
@@ -56,7 +57,7 @@ class Spade:
 
 PUBLISHED = Spade()
 DEFAULT = Spade(redundancy=1, step=4, rms=0.15, dtype=torch.float32, untouched=False)
-HEAVY = replace(DEFAULT, redundancy=2, step=2)  # most samples clipped: 0.5 to 4 dB at 1 dB
+HEAVY = replace(DEFAULT, redundancy=2, step=2, tolerance=0.5)  # most samples clipped: up to 6 dB at 1 dB
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,8 +183,14 @@ def _restored(observation: Tensor, clip: HardClip, settings: Spade, form: Form) 
     best = (y * window).flatten(0, -2)
     iterations = torch.zeros(len(best), dtype=torch.int64, device=best.device)
     bounds = [torch.where(x.isinf(), x, x * window).flatten(0, -2) for x in (lowest, highest)]
-    for some in rows.split(BATCH) if len(rows) else ():
+
+    def solve_some(batch: slice) -> None:
+        some = rows[batch]
         best[some], iterations[some] = solve(best[some], bounds[0][some], bounds[1][some], settings, form)
+
+    batches = slices(len(rows), BATCH)
+    with side_by_side() as run:
+        run(solve_some, batches)
     signal = circular_overlap_add(best.view(*shape, -1) * (window / HANN_POWER), hop) / gain
     signal = signal[..., : observation.shape[-1]].to(observation.dtype)
     return signal.clamp(lower, upper), iterations.view(shape)

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from audiomend.classical.level import level_gain
-from audiomend.classical.social_sparsity import ALONE, local_power, misfit, wiener
+from audiomend.classical.shrinkage import ALONE, local_power, misfit, reach, wiener
 from audiomend.operators.hard_clip import HardClip
 from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
@@ -105,12 +105,12 @@ def bounded(x: Tensor, lower: Tensor, upper: Tensor, settings: Thresholding) -> 
 def descended(observation: Tensor, clip: HardClip, settings: Thresholding = DESCENT) -> Tensor:
     """Restore what was clipped by descent from silence; arguments and outcome as those of `thresholded`."""
     gain, window = level_gain(observation, settings.rms), settings.window
-    low, high = (level.expand_as(observation) * gain for level in clip.levels(observation))
+    level = reach(observation, *clip.levels(observation)) * gain
     y, slope = observation * gain, settings.slope().to(observation)
     signal = x = torch.zeros_like(y)
     z = kept = torch.zeros_like(analysis(_apart(x, window), window))
     for step, threshold in enumerate(settings.schedule().tolist()):
-        z = z + analysis(_apart(misfit(x, y, low, high), window), window)
+        z = z + analysis(_apart(misfit(x, y, level), window), window)
         share = shares(local_power(z, settings.around), threshold * slope, settings.hard)
         kept, last_kept = z * share, kept
         signal, last_signal = synthesis(kept, window)[..., : y.shape[-1]], signal

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomend.detect.finding import Finding, sureness
+from audiomend.operators.low_pass import LOWEST_CUTOFF_HZ
 
 FRAME_S = 0.093  # 4096 samples at 44.1 and 48 kHz
 FRAMES_AT_ONCE = 64
@@ -117,9 +118,12 @@ def _verdict(level: NDArray[np.float64], magnitude: NDArray[np.float64], bin_hz:
     falls = _falls(level)
     edge = _highest_edge(falls)
     fall = float(falls[edge.steepest - SIDE_BINS])
+    cutoff_hz = _cutoff(level, edge) * bin_hz if fall >= LEAST_FALL_DB else 0.0
+    if fall >= LEAST_FALL_DB and cutoff_hz < LOWEST_CUTOFF_HZ:  # what ends there is an offset, no sound
+        fall = 0.0
     confidence = float(np.clip(fall / SURE_FALL_DB, 0, 1))
     if fall >= LEAST_FALL_DB:
-        return Bandwidth(_cutoff(level, edge) * bin_hz, "edge", fall, confidence)
+        return Bandwidth(cutoff_hz, "edge", fall, confidence)
     below = np.cumsum(magnitude) <= CUMULATIVE_SHARE * magnitude.sum()
     return Bandwidth(max(int(below.sum()) - 1, 0) * bin_hz, "cumulative", fall, confidence)
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from audiomend.classical.autoregression import lpc
 from audiomend.detect.finding import Finding, Place, plural, sureness
@@ -36,6 +37,8 @@ SIDE_S, SIDE_SHARE, SIDE_DEVIATIONS = 0.004, 0.8, 1.282
 TRIGGER = 6.0  # deviations of the block from which a place is looked at
 EDGE = 3.0  # deviations of both residuals inside a click
 BODY = 0.1  # of a click's largest residual, from which it counts
+BESIDE_EDGE = 5.0  # deviations of what the sound beside a click predicts, from which a sample belongs to it
+TAIL_S, FITTED_S = 7e-4, 0.012  # how far that may reach, and what it is predicted from
 JOIN_S = 1.8e-4  # parts of a click are this near to each other
 LONGEST_S = 0.002
 THRESHOLD, NARROW_THRESHOLD = 10.0, 20.0  # deviations of either side that a click stands out by
@@ -160,9 +163,14 @@ def _clicks(frames: Floats, rate: float) -> Iterator[tuple[int, int, int, float]
     before, after = (matched.side(place, width) for place in (starts - ORDER - width, stops + ORDER))
     excess = peaks / np.maximum(before, after)
     least = THRESHOLD if rate >= NARROW_HZ else NARROW_THRESHOLD
-    for i in np.flatnonzero(excess >= least):
-        row, start = divmod(int(starts[i]), frames.shape[1])
-        yield row, start, start + int(stops[i] - starts[i]), float(excess[i] / (excess[i] + least))
+    clear = excess >= least
+    if not clear.any():
+        return
+    excess = excess[clear]
+    starts, stops = _bounded(frames, starts[clear], stops[clear], rate)
+    for first, stop, stands in zip(starts.tolist(), stops.tolist(), excess.tolist(), strict=True):
+        row, start = divmod(first, frames.shape[1])
+        yield row, start, start + stop - first, stands / (stands + least)
 
 
 def _candidates(matched: "_Filtered", forward: "_Filtered", both: Floats, join: int) -> tuple[Ints, Ints]:
@@ -190,6 +198,55 @@ def _trimmed(residual: Floats, starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
         ends.append((start + int(loud[0]), start + int(loud[-1]) + 1))
     first, last = np.array(ends, np.int64).reshape(-1, 2).T
     return first, last
+
+
+def _bounded(frames: Floats, starts: Ints, stops: Ints, rate: float) -> tuple[Ints, Ints]:
+    """The runs between the first and the last sample that the sound on that side does not foretell.
+
+    What is soft beside the click may be loud beside what a model of a dull sound is sure of: left as known,
+    it spoils the interpolation. And a needless sample in the run is one more to interpolate.
+    """
+    tail, fitted, join = (round(seconds * rate) for seconds in (TAIL_S, FITTED_S, JOIN_S))
+    lengths = stops - starts
+    places = np.arange(-tail - fitted, int(lengths.max()))
+    x = frames.ravel()
+    before, after = x[starts[:, None] + places], x[stops[:, None] - 1 - places]
+    unforetold = _unforetold(torch.from_numpy(np.concatenate([before, after])), fitted)
+    later = np.array(
+        [
+            _onset(row, tail, length, join)
+            for row, length in zip(unforetold, [*lengths, *lengths], strict=True)
+        ]
+    )
+    starts, stops = starts + later[: len(starts)], stops - later[len(starts) :]
+    return np.minimum(starts, stops - 1), stops
+
+
+def _onset(unforetold: NDArray[np.bool_], tail: int, length: int, join: int) -> int:
+    """By how much a run of some length begins later than `tail`.
+
+    At its first sample that is not foretold, or at one before it to which such samples lead without a pause;
+    if they lead to the very end, something else sounds there.
+    """
+    inside = np.flatnonzero(unforetold[tail : tail + length])
+    first = onset = int(inside[0]) if len(inside) else 0
+    for place in (np.flatnonzero(unforetold[:tail]) - tail)[::-1].tolist():
+        if onset - place > join:
+            break
+        onset = place
+    return onset if onset + tail > join else first
+
+
+def _unforetold(x: Tensor, fitted: int) -> NDArray[np.bool_]:
+    """(rows, fitted + n) to (rows, n): which samples a model of the first ones does not expect."""
+    windowed = x[:, :fitted] * torch.hann_window(fitted, dtype=x.dtype)
+    energy = WHITE_SHARE * windowed.square().sum(-1) + WHITE_POWER * fitted
+    a = lpc(windowed, ORDER, energy)
+    residual = torch.einsum("rik,rk->ri", x.unfold(-1, ORDER + 1, 1), a.flip(-1)).abs()
+    place = round(BLOCK_SHARE * (fitted - ORDER - 1))
+    level = residual[:, : fitted - ORDER].kthvalue(place + 1).values / BLOCK_DEVIATIONS
+    level = torch.hypot(level, a.square().sum(-1).sqrt() * (energy / fitted).sqrt())
+    return (residual[:, fitted - ORDER :] > BESIDE_EDGE * level[:, None]).numpy()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
+from scipy.linalg import solve_banded
+
+Floats = NDArray[np.float64]
 
 FLOOR = 1e-10  # least magnitude, full scale 1
 POLE = 0.999  # of the filter that takes an offset away
@@ -58,18 +60,29 @@ class SpeechSnrDetector:
     """Add blocks, then ask for the result."""
 
     def __init__(self, channels: int) -> None:
-        self._state = np.zeros((channels, 1))
+        self._last = np.zeros((2, channels, 1))  # sample, without its offset too
         self._sum, self._logarithms, self._samples = np.zeros(channels), np.zeros(channels), 0
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
         if not block.shape[1]:
             return
-        x, self._state = lfilter([1, -1], [1, -POLE], block.astype(np.float64), axis=1, zi=self._state)
+        x = self._without_offset(block.astype(np.float64))
         magnitude = np.maximum(np.abs(x), FLOOR)
         self._sum += magnitude.sum(axis=1)
         self._logarithms += np.log(magnitude).sum(axis=1)
         self._samples += block.shape[1]
+
+    def _without_offset(self, x: Floats) -> Floats:
+        """(channels, n): y[k] = x[k] - x[k - 1] + POLE y[k - 1], a system of two diagonals in y."""
+        before, filtered = self._last
+        right = np.diff(x, prepend=before)
+        right[:, 0] += POLE * filtered[:, 0]
+        band = np.ones((2, x.shape[1]))
+        band[1] = -POLE
+        y: Floats = solve_banded((1, 0), band, right.T, overwrite_ab=True, check_finite=False).T
+        self._last = np.stack([x[:, -1:], y[:, -1:]])
+        return y
 
     def result(self) -> SpeechSnr:
         """The verdict on what was added so far; a silent channel says nothing."""

@@ -9,7 +9,8 @@ from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
 from audiomend.report.page import Page, Region, Sound
 from audiomend.report.verb import decibels, pairs
 from audiomend.report.words import percent
-from audiomend.restorers.restoration import Done, Restored, RestoreRequest
+from audiomend.restorers.restoration import Restored, RestoreRequest
+from audiomend.restorers.stages import Done
 
 INVENTED = "What stands in the place of what was lost is invented: likely sound, not the lost one."
 

@@ -23,7 +23,8 @@ from audiomend.restorers.memory import ArrayReader, ArraySink, rows_of
 from audiomend.restorers.options import Options
 from audiomend.restorers.plan import MendingPlan, Stage, plan_of
 from audiomend.restorers.regions import merge
-from audiomend.restorers.restoration import Restoration, check_plan, mend_stages, stages_of
+from audiomend.restorers.restoration import Restoration, check_plan, stages_of
+from audiomend.restorers.stages import mend_stages
 
 Array = NDArray[Any]
 Samples = TypeVar("Samples", NDArray[Any], torch.Tensor)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -12,6 +11,11 @@ from numpy.typing import NDArray
 from audiomend.audio.reader import SoundReader
 from audiomend.restorers.damage import Damage
 from audiomend.restorers.methods import Excerpt, Method
+from audiomend.tuning import give_back
+
+LATE = 0.25  # of the longest stretch: the shortest part, and how long a cut may wait for a known sample
+
+LARGE = 1 << 19  # samples of an excerpt before and after which memory is given back
 
 Done = Callable[[int], None]
 """Called with the number of samples that were just restored, over all channels."""
@@ -33,28 +37,33 @@ class Part:
 def parts(source: SoundReader, damage: Damage, method: Method) -> list[Part]:
     """Where there is work to do, found by reading the file once.
 
-    Neighbouring cells of the method's grid that hold damage are one part, cut where it is too long.
+    Neighbouring cells of the method's grid that hold damage are one part. Where that is too long it is cut at
+    multiples of the method's longest stretch, counted from the beginning of the file: so a sound is cut where
+    it would be cut in a longer one, and what comes is the same. No cut goes through a gap or a clipped peak,
+    unless that is long itself.
     """
     grid = method.grid(source.rate)
-    runs: list[list[NDArray[np.bool_]]] = []
-    first: list[int] = []
-    inside = False
-    for cell in range(ceil(source.frames / grid)):
-        start, stop = cell * grid, min((cell + 1) * grid, source.frames)
-        rows = np.asarray(damage.lost(start, source.read(start, stop)).any(axis=1))
-        if rows.any() and inside:
-            runs[-1].append(rows)
-        elif rows.any():
-            runs.append([rows])
-            first.append(cell)
-        inside = bool(rows.any())
     longest = max(1, round(method.longest_s * source.rate / grid))
+    late = round(LATE * longest)
     found: list[Part] = []
-    for cell, run in zip(first, runs, strict=True):
-        edges = np.linspace(0, len(run), ceil(len(run) / longest) + 1).round().astype(int)
-        for a, b in pairwise(edges.tolist()):
-            rows = tuple(np.any(run[a:b], axis=0).tolist())
-            found.append(Part((cell + a) * grid, min((cell + b) * grid, source.frames), rows))
+    rows = np.zeros(source.channels, np.bool_)  # of the part under way
+    first, due, is_free = 0, 0, True
+
+    def end(cell: int) -> None:
+        if rows.any():
+            found.append(Part(first * grid, min(cell * grid, source.frames), tuple(rows.tolist())))
+
+    cells = ceil(source.frames / grid)
+    for cell in range(cells):
+        start, stop = cell * grid, min((cell + 1) * grid, source.frames)
+        lost = damage.lost(start, source.read(start, stop))
+        here = np.asarray(lost.any(axis=1))
+        is_long = cell >= due + late or (cell >= due and is_free)
+        if is_long or not (here.any() and rows.any()):
+            end(cell)
+            rows, first, due = here, cell, ((cell + late) // longest + 1) * longest
+        rows, is_free = rows | here, not lost[:, -1].any()
+    end(cells)
     return found
 
 
@@ -74,12 +83,26 @@ def restored(
     grid = method.grid(source.rate)
     margin = ceil(method.margin_s * source.rate / grid) * grid
     for part in work:
-        start, stop = max(part.start - margin, 0), min(part.stop + margin, source.frames)
-        samples = source.read(start, stop).astype(np.float64)
-        rows = torch.tensor(part.rows)
-        observation = torch.from_numpy(samples.astype(np.float32) * np.float32(gain))[rows]
-        operator = damage.operator([start], stop - start, rows[None], gain)
-        mended = method.mend(Excerpt(observation, operator, start, source.rate, damage.severity))
-        samples[np.array(part.rows)] = mended.double().numpy() / gain
-        yield part.start, samples[:, part.start - start : part.stop - start]
+        is_large = (part.stop - part.start + 2 * margin) * sum(part.rows) >= LARGE
+        if is_large:
+            give_back()
+        piece = _piece(source, damage, method, gain, part, margin)
+        if is_large:
+            give_back()
+        yield part.start, piece
         done(part.size)
+
+
+def _piece(
+    source: SoundReader, damage: Damage, method: Method, gain: float, part: Part, margin: int
+) -> NDArray[np.float64]:
+    """The part restored, (channels, n)."""
+    start, stop = max(part.start - margin, 0), min(part.stop + margin, source.frames)
+    rows = torch.tensor(part.rows)
+    samples = source.read(start, stop).astype(np.float32) * np.float32(gain)
+    operator = damage.operator([start], stop - start, rows[None], gain)
+    excerpt = Excerpt(torch.from_numpy(samples)[rows], operator, start, source.rate, damage.severity)
+    mended = method.mend(excerpt)[:, part.start - start : part.stop - start]
+    piece = source.read(part.start, part.stop).astype(np.float64)
+    piece[np.array(part.rows)] = mended.double().numpy() / gain
+    return piece

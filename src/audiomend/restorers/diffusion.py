@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import count
 
 import numpy as np
 import torch
@@ -29,8 +30,10 @@ from audiomend.restorers.way import MEASURING, Way
 from audiomend.samplers.base import Walk, seeded, silence
 from audiomend.solvers.base import Solver
 from audiomend.solvers.watched import watched
+from audiomend.tuning import give_back
 
 OVERLAP = 1 / 8  # of a window, cross-faded with the next
+AT_ONCE = 4  # evaluations after which memory is given back
 PROCESS = EDM()  # the one that every prior here is trained for
 FILL_SAMPLE = 1 << 32  # the noise above a file's Nyquist frequency is a posterior sample of its own
 
@@ -268,11 +271,19 @@ def _walked(
     preview: Preview | None,
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
     windows = windows_for(prior, source.rate)
+    calls = count(1)
+
+    def told(inputs: int) -> None:
+        evaluated(inputs)
+        if next(calls) % AT_ONCE == 0:
+            give_back()
+
     for stretch in work:
+        give_back()
         # One idle window before the stretch: its neighbours need what they cross-fade with.
         offset = (stretch.first - 1) * windows.hop
         length = (stretch.last + 1) * windows.hop - offset
-        problem = Restoration(source, damage, prior, way, gain, seed, offset, evaluated)
+        problem = Restoration(source, damage, prior, way, gain, seed, offset, told)
         walk = Walk(
             process=PROCESS,
             levels=way.levels(prior.card.sigma_data),

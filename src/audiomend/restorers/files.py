@@ -29,6 +29,7 @@ from audiomend.restorers.jobs import Job
 from audiomend.restorers.locate import Found, Given, search
 from audiomend.restorers.options import Options
 from audiomend.restorers.regions import Interval, parse_intervals
+from audiomend.tuning import give_back
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ def mend_file(
         input_sha256 = "" if request.source == PIPE else sha256(Path(request.source))  # OUT may replace it
         level = ActiveLevel(sound.rate)
         found, counted = _survey(request, sound, level)
+        give_back()
         with (
             by_position(sound, counted.frames) as reader,
             Spill(sound.channels, wide_enough(sound)) as spill,

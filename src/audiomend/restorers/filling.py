@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from math import ceil, inf
 
 import torch
 from torch import Tensor
 
-from audiomend.classical.similarity import agreement
+from audiomend.audio.reader import SoundReader
+from audiomend.classical.similarity import Similarity, agreement, unlikeness
 from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Gaps, near
 from audiomend.restorers.methods import METHODS, Excerpt
 from audiomend.restorers.regions import Interval
 from audiomend.samplers.base import Signal
+from audiomend.tuning import give_back
 
 AGREEMENT_ORDER = 512
 AGREEMENT_S = 0.2  # around a gap, from which it is judged
@@ -27,27 +30,55 @@ class Filling:
 
     Attributes:
         longest_s: of these gaps, in seconds.
-        method: that makes the guess, of METHODS["inpaint"].
+        method: that makes the guess, of METHODS["inpaint"]; diffusion walks without one.
         walk: fields of `Way` for the walk that starts from the guess; None leaves the guess as it is.
+        unlike_db: most that the surroundings of these gaps may differ from the most similar stretch.
         shrunk: whether the walk starts from the guess times √w. w is the agreement of what the sound before
             and after the gap, continued, make of it: the guess of a model that is not sure is too loud.
-        blended: whether the result is w guess + (1 - w) walk.
+        share: of the guess in the result, 0 to 1; the rest is the walk.
     """
 
     longest_s: float
     method: str
     walk: Mapping[str, object] | None
     shrunk: bool = False
-    blended: bool = False
+    share: float = 0.0
+    unlike_db: float = inf
 
 
 FILLINGS = (
-    Filling(0.03, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True),
-    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True, blended=True),
+    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True, share=0.4),
+    Filling(inf, "similarity", None, unlike_db=7.5),
     Filling(0.12, "janssen", {"start": 0.3, **_DRAW}),
-    Filling(inf, "similarity", None),
+    Filling(inf, "diffusion", {}),
 )
-"""What measured best on training recordings (docs/choices.md)."""
+"""What measured best on training recordings (docs/choices.md); a gap is filled in the first way that fits."""
+
+
+def by_filling(
+    source: SoundReader, gaps: Gaps, every: Sequence[Interval]
+) -> list[tuple[Filling, list[Interval]]]:
+    """The gaps of a file, (first, end) in samples, by the way that suits their length and surroundings."""
+    ways = [_filling(gap, source, gaps) for gap in every]
+    sorted_out = [
+        (each, [gap for gap, way in zip(every, ways, strict=True) if way == each]) for each in FILLINGS
+    ]
+    return [(each, chosen) for each, chosen in sorted_out if chosen]
+
+
+def _filling(gap: Interval, source: SoundReader, gaps: Gaps) -> Filling:
+
+    @cache
+    def unlike() -> float:
+        settings = Similarity()
+        margin = ceil((settings.reach_s + settings.context_s) * source.rate)
+        first, last = max(gap[0] - margin, 0), min(gap[1] + margin, source.frames)
+        x, known = torch.from_numpy(source.read(first, last)), _known(gaps, first, last).all(dim=0)
+        return unlikeness(x, known, gap[0] - first, gap[1] - first, source.rate, settings)
+
+    length_s = (gap[1] - gap[0]) / source.rate
+    fits = (each for each in FILLINGS if length_s <= each.longest_s)
+    return next(each for each in fits if each.unlike_db == inf or unlike() <= each.unlike_db)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,30 +103,35 @@ class Guess:
     def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
         """(channels, stop - start): the damaged signal with the guess, for a walk to start from."""
 
-        def scaled(fill: Tensor, sure: Tensor) -> Tensor:
+        def scaled(x: Tensor, fill: Tensor, sure: Tensor) -> Tensor:
+            del x
             return fill * sure.sqrt() if self.filling.shrunk else fill
 
         return self._placed(damaged, damaged(start, stop), start, scaled)
 
     def blended(self, damaged: Signal, walked: Tensor, start: int) -> Tensor:
-        """The walked signal, (channels, n) from `start` on, and the guess: each as far as it can be sure."""
-        return self._placed(damaged, walked, start, lambda fill, sure: sure * fill, lambda sure: 1 - sure)
+        """The walked signal, (channels, n) from `start` on, with the guess's share."""
+
+        def mixed(x: Tensor, fill: Tensor, sure: Tensor) -> Tensor:
+            del sure
+            return x + self.filling.share * (fill - x)
+
+        return self._placed(damaged, walked, start, mixed)
 
     def _placed(
         self,
         damaged: Signal,
         x: Tensor,
         start: int,
-        fill_in: Callable[[Tensor, Tensor], Tensor],
-        kept: Callable[[Tensor], Tensor] = torch.zeros_like,
+        fill_in: Callable[[Tensor, Tensor, Tensor], Tensor],
     ) -> Tensor:
         out = x.clone()
         for first, end in near(self.chosen, start, start + x.shape[1]):
             fill, sure = self._fill(damaged, (first, end))
             low, high = max(first, start), min(end, start + x.shape[1])
             inside, there = slice(low - start, high - start), slice(low - first, high - first)
-            lost = ~self._known(low, high)
-            new = fill_in(fill[:, there], sure) + kept(sure) * x[:, inside]
+            lost = ~_known(self.gaps, low, high)
+            new = fill_in(x[:, inside], fill[:, there], sure)
             out[:, inside] = torch.where(lost, new.to(x), x[:, inside])
         return out
 
@@ -105,12 +141,13 @@ class Guess:
             if len(self._kept) >= 64:  # more than what one window and its neighbours hold
                 self._kept.pop(next(iter(self._kept)))
             self._kept[gap] = self._filled(damaged, *gap)
+            give_back()
         return self._kept[gap]
 
     def _filled(self, damaged: Signal, first: int, end: int) -> tuple[Tensor, Tensor]:
         method = METHODS["inpaint"][self.filling.method]
         margin = ceil(max(method.margin_s, AGREEMENT_S) * self.rate)
-        x, known = damaged(first - margin, end + margin), self._known(first - margin, end + margin)
+        x, known = damaged(first - margin, end + margin), _known(self.gaps, first - margin, end + margin)
         filled = method.mend(Excerpt(x, Mask(known), first - margin, self.rate, self.gaps.severity))
         around = ceil(AGREEMENT_S * self.rate)
         near_gap = slice(margin - around, margin + end - first + around)
@@ -120,6 +157,8 @@ class Guess:
         ]
         return filled[:, margin : margin + end - first], torch.stack(sure)
 
-    def _known(self, start: int, stop: int) -> Tensor:
-        rows = torch.ones(1, len(self.gaps.gaps), dtype=torch.bool)
-        return self.gaps.operator([start], stop - start, rows, 1.0).known
+
+def _known(gaps: Gaps, start: int, stop: int) -> Tensor:
+    """(channels, stop - start) bool."""
+    rows = torch.ones(1, len(gaps.gaps), dtype=torch.bool)
+    return gaps.operator([start], stop - start, rows, 1.0).known

@@ -16,12 +16,13 @@ from audiomend.restorers.bent import BentJob, Straightened
 from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Bent, Damage, Gaps, Within
 from audiomend.restorers.diffusion import Stretch, stretches, windows_for
-from audiomend.restorers.filling import FILLINGS, Guess
+from audiomend.restorers.filling import Filling, Guess, by_filling
 from audiomend.restorers.guessing import for_draw
 from audiomend.restorers.guiding import check
 from audiomend.restorers.jobs import Array, ClassicalJob, Job, Jobs, Sink, WalkJob, place
 from audiomend.restorers.methods import AUTO, METHODS, names
 from audiomend.restorers.options import Options
+from audiomend.restorers.regions import Interval
 from audiomend.restorers.regions import merge as joined
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import LONGEST_S, LONGEST_WITH_GRAPH_S, SAMPLERS, streamed
@@ -85,30 +86,37 @@ def prepare_bent(source: SoundReader, damage: Bent, options: Options) -> Job:
 
 
 def prepare_gaps(source: SoundReader, damage: Gaps, gain: float, options: Options) -> Job:
-    """`prepare` for gaps, each filled in the way that suits its length."""
-    jobs: list[WalkJob | ClassicalJob] = []
+    """`prepare` for gaps, each filled in the way that suits its length and what is around it."""
     every = joined(gap for row in damage.gaps for gap in row)
-    shortest = 0.0
-    for filling in FILLINGS:
-        longest = filling.longest_s * source.rate
-        chosen = [gap for gap in every if shortest < gap[1] - gap[0] <= longest]
-        shortest = longest
-        if not chosen:
-            continue
-        guess = Guess(filling, damage, chosen, source.rate)
-        words = f"the gaps filled by {filling.method}"
-        severity = max(end - first for first, end in chosen) / source.rate
-        some = Within(replace(damage, severity=severity, guess=words, guessed=guess.warm), chosen)
-        if filling.walk is None:
-            job = cast(ClassicalJob, prepare(source, some, gain, replace(options, method=filling.method)))
-        else:
-            walk = prepare_walk(source, some, gain, replace(options, walk=filling.walk))
-            name = f"{filling.method} and diffusion"
-            job = replace(walk, method=name, blend=guess if filling.blended else None)
-        jobs.append(job)
+    jobs = [
+        _filled(source, damage, gain, options, filling, chosen)
+        for filling, chosen in by_filling(source, damage, every)
+    ]
     if len(jobs) == 1:
         return jobs[0]
     return Jobs(source, Within(damage, options.regions) if options.regions else damage, options, jobs)
+
+
+def _filled(
+    source: SoundReader,
+    damage: Gaps,
+    gain: float,
+    options: Options,
+    filling: Filling,
+    chosen: Sequence[Interval],
+) -> WalkJob | ClassicalJob:
+    """`prepare` for the gaps that are filled in one way."""
+    severity = max(end - first for first, end in chosen) / source.rate
+    if filling.method == "diffusion":
+        return prepare_walk(source, Within(replace(damage, severity=severity), chosen), gain, options)
+    guess = Guess(filling, damage, chosen, source.rate)
+    words = f"the gaps filled by {filling.method}"
+    some = Within(replace(damage, severity=severity, guess=words, guessed=guess.warm), chosen)
+    if filling.walk is None:
+        return cast(ClassicalJob, prepare(source, some, gain, replace(options, method=filling.method)))
+    walk = prepare_walk(source, some, gain, replace(options, walk=filling.walk))
+    name = f"{filling.method} and diffusion"
+    return replace(walk, method=name, blend=guess if filling.share else None)
 
 
 def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Options) -> WalkJob:

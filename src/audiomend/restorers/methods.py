@@ -26,6 +26,7 @@ from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Replaced
 
 HEAVY_SHARE = 0.6  # of clipped samples: input SDRs of about 3 dB and less
+MANY_SHARE = 0.4  # about 5 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
 MODELLED_S = 0.12  # longest gap that a model of what is around it can fill; the work grows with its cube
 
@@ -102,18 +103,22 @@ def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
     return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
 
 
-def _social(form: Callable[..., tuple[Tensor, Tensor]], default: social_sparsity.SocialSparsity) -> Method:
-    def settings(rate: int) -> social_sparsity.SocialSparsity:
-        # The tolerance is of the whole signal, so it would stop short excerpts earlier than long ones.
-        return replace(default, window=frame_at(rate), rms=None, tolerance=0.0)
+def _social(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
+    def settings(rate: int, severity: float) -> social_sparsity.SocialSparsity:
+        usual = social_sparsity.HEAVY if severity > MANY_SHARE else social_sparsity.DEFAULT
+        start = usual.start and replace(usual.start, rate=rate)
+        return replace(usual, start=start, window=frame_at(rate), rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
-        return _at_level(excerpt, default.rms, lambda y, clip: form(y, clip, settings(excerpt.rate))[0])
+        chosen = settings(excerpt.rate, excerpt.severity)
+        return _at_level(excerpt, social_sparsity.DEFAULT.rms, lambda y, clip: form(y, clip, chosen)[0])
 
     def words(rate: int, severity: float) -> str:
-        del severity
-        chosen = settings(rate)
-        return f"frames of {chosen.window}, {chosen.thresholds} thresholds, {chosen.steps} steps at each"
+        chosen = settings(rate, severity)
+        first = chosen.start.steps if chosen.start else 0
+        return (
+            f"frames of {chosen.window}, {first} steps of a falling threshold, {chosen.thresholds} of descent"
+        )
 
     return Method(mend, words, frame_at, margin_s=1.0, longest_s=8.0)
 
@@ -264,8 +269,8 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
     "declip": {
         "a-spade": _spade(spade.a_spade),
         "s-spade": _spade(spade.s_spade),
-        "ss-ew": _social(social_sparsity.ss_ew, social_sparsity.DEFAULT_EW),
-        "ss-pew": _social(social_sparsity.ss_pew, social_sparsity.DEFAULT),
+        "ss-ew": _social(social_sparsity.ss_ew),
+        "ss-pew": _social(social_sparsity.ss_pew),
         "ar": _autoregressive(),
         "blend": _blend(
             blend.BALANCED,

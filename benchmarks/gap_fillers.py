@@ -1,0 +1,97 @@
+"""What fills longer gaps better, by how unlike the rest of the recording is to what is around the gap.
+
+Run: python benchmarks/gap_fillers.py --data DIR [--set test] [--clips 24] [--lengths-ms 100 200 400 1000]
+
+DIR holds train/ (or test/) with recordings. 5 s of one channel, from the middle of each, get two gaps of a
+length. The most similar stretch fills them, and a draw of the prior (up to 120 ms from Janssen's fill).
+Printed for each range of unlikeness: how many gaps, log-spectral distance and SDR in them, means for both.
+"""
+
+import argparse
+import csv
+from collections import defaultdict
+from collections.abc import Iterator
+from math import inf
+from pathlib import Path
+
+import audiomend
+
+audiomend.tune_process()
+
+import numpy as np  # noqa: E402
+import soundfile  # noqa: E402
+import torch  # noqa: E402
+
+from audiomend.classical.similarity import unlikeness  # noqa: E402
+from audiomend.evaluation.damages import NotApplicableError, place_gaps  # noqa: E402
+from audiomend.evaluation.metrics import log_spectral_distance, sdr  # noqa: E402
+from audiomend.restorers import filling  # noqa: E402
+
+CLIP_S = 5
+GAPS = 2
+LEAST_DB = -20.0  # what an SDR counts for at least
+FOLDERS = {"train": ("music", "speech_wb16", "singing"), "test": ("piano_render", "music", "speech")}
+RANGES = (0, 4, 5, 6, 7, 7.5, 8, 9, 10, inf)
+Array = np.ndarray
+
+
+def clips(data: Path, split: str, count: int) -> Iterator[tuple[Array, int]]:
+    """(1, time) and the rate: an equal share of each folder, evenly spread."""
+    for folder in FOLDERS[split]:
+        with (data / split / folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if float(row["seconds"]) >= CLIP_S]
+        share = -(-count // len(FOLDERS[split]))
+        for row in rows[:: max(len(rows) // share, 1)][:share]:
+            samples, rate = soundfile.read(
+                data / split / folder / row["file"], dtype="float32", always_2d=True
+            )
+            first = (len(samples) - CLIP_S * rate) // 2
+            yield np.ascontiguousarray(samples[first : first + CLIP_S * rate, :1].T), rate
+
+
+def drawn(y: Array, rate: int, gaps: list[tuple[float, float]]) -> Array:
+    """What `inpaint` does where nothing is alike."""
+    every = filling.FILLINGS
+    filling.FILLINGS = tuple(each for each in every if each.unlike_db == inf)
+    try:
+        return audiomend.inpaint(y, rate, gaps=gaps)
+    finally:
+        filling.FILLINGS = every
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--set", choices=FOLDERS, default="train")
+    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--lengths-ms", nargs="*", type=float, default=[100.0, 200.0, 400.0, 1000.0])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| gap, ms | unlike, dB | gaps | distance, dB: similar | drawn | SDR, dB: similar | drawn |")
+    print("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
+    for length_ms in arguments.lengths_ms:
+        found = defaultdict[int, list[list[float]]](list)
+        for x, rate in clips(arguments.data, arguments.set, arguments.clips):
+            try:
+                gaps = place_gaps(x, round(length_ms / 1000 * rate), rate, seed=7)[:GAPS]
+            except NotApplicableError:
+                continue
+            known = np.ones(x.shape[1], bool)
+            for start, stop in gaps:
+                known[start:stop] = False
+            y, told = np.where(known, x, np.float32(0)), [(a / rate, b / rate) for a, b in gaps]
+            both = [audiomend.inpaint(y, rate, gaps=told, method="similarity"), drawn(y, rate, told)]
+            for start, stop in gaps:
+                unlike = unlikeness(torch.from_numpy(y), torch.from_numpy(known), start, stop, rate)
+                at = np.s_[:, start:stop]
+                row = [log_spectral_distance(x[at], z[at], rate) for z in both]
+                row += [max(sdr(x[at], z[at]), LEAST_DB) for z in both]
+                found[int(np.searchsorted(RANGES, unlike, side="right"))].append(row)
+        for number in sorted(found):
+            means = " | ".join(f"{value:.1f}" for value in np.mean(found[number], axis=0))
+            span = f"{RANGES[number - 1]:g} to {RANGES[number]:g}" if number < len(RANGES) else "no place"
+            print(f"| {length_ms:g} | {span} | {len(found[number])} | {means} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Parts of an array side by side, on a thread each."""
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+Run = Callable[[Callable[[slice], None], Sequence[slice]], None]
+"""Calls the function with each slice, in no certain order, and waits for all."""
+
+
+@contextmanager
+def side_by_side() -> Generator[Run]:
+    """Share slices out among as many threads as torch uses, with no further threads inside a call.
+
+    By itself torch shares out every operation, which pays for large arrays only.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield _in_turn
+        return
+    inference = torch.is_inference_mode_enabled()  # each thread has its own mode
+
+    def some(function: Callable[[slice], None], slices: Sequence[slice]) -> None:
+        with torch.inference_mode(inference):
+            _in_turn(function, slices)
+
+    def run(function: Callable[[slice], None], slices: Sequence[slice]) -> None:
+        shares = [slices[i::threads] for i in range(1, min(threads, len(slices)))]
+        others = [pool.submit(some, function, share) for share in shares]
+        some(function, slices[::threads])
+        for other in others:
+            other.result()
+
+    torch.set_num_threads(1)  # new threads take this over
+    try:
+        with ThreadPoolExecutor(threads - 1) as pool:
+            yield run
+    finally:
+        torch.set_num_threads(threads)
+
+
+def slices(count: int, most: int) -> list[slice]:
+    """0 to `count` in slices of at most `most`, and one for each thread of torch at least."""
+    size = max(1, min(most, -(-count // torch.get_num_threads())))
+    return [slice(i, min(i + size, count)) for i in range(0, count, size)]
+
+
+def _in_turn(function: Callable[[slice], None], slices: Sequence[slice]) -> None:
+    for each in slices:
+        function(each)

@@ -1,0 +1,53 @@
+"""Coefficients shrunk by the power around them, and what a clipped observation has that an estimate lacks."""
+
+import math
+
+import torch
+from torch import Tensor
+
+ALONE = 1, 1  # frames and bins around a coefficient: itself
+
+
+def wiener(power: Tensor, threshold: Tensor | float) -> Tensor:
+    """max(0, 1 - threshold² / power); 0 where there is no power. The threshold is above 0."""
+    return power.reciprocal().mul_(-(threshold**2)).add_(1).clamp_(min=0)
+
+
+def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
+    """Mean of |z|² over (frames, bins) around each bin of (..., frames, bins), mirrored at the edges.
+
+    around: odd numbers, at most the numbers of frames and bins.
+    """
+    power = z.real.square().addcmul_(z.imag, z.imag)
+    for dim, size in zip((-2, -1), around, strict=True):
+        if size > 1:
+            power = local_sum(power, size, dim)
+    return power if around == ALONE else power.div_(around[0] * around[1])
+
+
+def local_sum(x: Tensor, size: int, dim: int) -> Tensor:
+    """The sum of an odd number of neighbours; the edges are mirrored and count twice."""
+    half, length = size // 2, x.shape[dim]
+    ends = x.narrow(dim, 0, half).flip(dim), x.narrow(dim, length - half, half).flip(dim)
+    sums = torch.cat((ends[0], x, ends[1]), dim)
+    total, reach = sums.narrow(dim, 0, length), 1
+    for bit in range(1, size.bit_length()):  # sums of 2, 4, ... neighbours
+        more = sums.shape[dim] - 2 ** (bit - 1)
+        sums = sums.narrow(dim, 0, more) + sums.narrow(dim, 2 ** (bit - 1), more)
+        if size & 2**bit:
+            total = total + sums.narrow(dim, reach, length)
+            reach += 2**bit
+    return total
+
+
+def reach(y: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """The magnitude beyond which a sample may lie anywhere: its clip level's, inf where it is not clipped."""
+    return torch.where(y >= high, high, torch.where(y <= low, -low, math.inf))
+
+
+def misfit(x: Tensor, y: Tensor, level: Tensor) -> Tensor:
+    """What is missing of the observation: 0 where a clipped sample is louder than its level, of either sign.
+
+    That a clipped sample of the wrong sign passes too is as published. level: what `reach` gives.
+    """
+    return (y - x).masked_fill_(x.abs() > level, 0)

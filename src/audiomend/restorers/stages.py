@@ -1,0 +1,348 @@
+"""The stages of `restore`, each on what the one before left.
+
+A stage sees the sound through the changes of the earlier ones, so nothing but changed samples is kept, and
+what no stage touches comes out to the bit.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiomend.audio.blocks import MERGED_S, Runs, Spill
+from audiomend.audio.level import ActiveLevel
+from audiomend.audio.reader import Overlaid, SoundReader, blocks
+from audiomend.classical.curve import Bend
+from audiomend.detect.bandwidth import BandwidthDetector
+from audiomend.detect.bandwidth import finding as bandwidth_finding
+from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks, finding
+from audiomend.detect.finding import plural
+from audiomend.errors import Cancelled
+from audiomend.operators.low_pass import LowPass
+from audiomend.restorers.damage import Bent, Clipped, Damage, Dull, Gaps
+from audiomend.restorers.frame import Progress, prepare, run
+from audiomend.restorers.jobs import Sink
+from audiomend.restorers.locate import clicked
+from audiomend.restorers.methods import WITHOUT_PRIOR
+from audiomend.restorers.options import Options
+from audiomend.restorers.plan import (
+    SURE,
+    Declick,
+    Declip,
+    ExtendBand,
+    FillGaps,
+    RemoveOffset,
+    Span,
+    Stage,
+    clicks_to_mend,
+    spans,
+)
+from audiomend.restorers.regions import Interval, merge
+from audiomend.tuning import give_back
+
+Array = NDArray[Any]
+OVERSHOT = 1.01  # times a clip level: what was cut there and not disturbed since stays below
+APART = 2  # samples between a click and a flat top
+SEEN_S = 0.1  # on either side of where clicks are sought
+
+_Touched = Callable[[int, int, int], bool]
+"""Whether samples [start, stop) of a channel were changed by a stage, or lie in a gap."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a stage did.
+
+    Attributes:
+        stage: of the plan.
+        method, settings: what mended, in words; empty if nothing had to be.
+        changed: samples over all channels.
+        intervals: frames that hold changed samples, half-open, in order.
+        level_db: energy of the change over that of the file before this stage; -inf if nothing changed.
+        seconds: wall time.
+    """
+
+    stage: Stage
+    method: str
+    settings: str
+    changed: int
+    intervals: tuple[Interval, ...]
+    level_db: float
+    seconds: float
+
+
+def mend_stages(
+    source: SoundReader,
+    stages: Sequence[Stage],
+    options: Options,
+    sink: Sink,
+    progress: Callable[[Stage, float], object] | None = None,
+    dtype: type[np.float32] | type[np.float64] = np.float64,
+) -> tuple[tuple[Done, ...], Runs, float]:
+    """Do the stages one after the other; every changed sample goes to the sink.
+
+    dtype: of what is kept between the stages.
+
+    Returns:
+        what each did, where samples changed, and the energy of all changes over that of the source, in dB.
+    """
+    now, done, spills, gaps = source, list[Done](), list[Spill](), _gaps_of(stages, source)
+    with contextlib.ExitStack() as stack:
+        for stage in stages:
+            changes = stack.enter_context(Spill(source.channels, dtype))
+            told = None if progress is None else partial(progress, stage)
+            done.append(_do(stage, now, options, changes, told, partial(_touched, spills, gaps)))
+            spills.append(changes)
+            now = Overlaid(now, changes)
+        return tuple(done), *_compare(source, now, sink)
+
+
+def _do(
+    stage: Stage,
+    source: SoundReader,
+    options: Options,
+    sink: Spill,
+    progress: Progress | None,
+    touched: _Touched,
+) -> Done:
+    begun = time.monotonic()
+    method, settings = _MENDING[stage.stage](stage, source, options, sink, progress, touched)
+    give_back()
+    if progress is not None and progress(1.0) is False:
+        raise Cancelled("The work was cancelled; nothing was written.")
+    runs, level_db = _compare(source, Overlaid(source, sink))
+    if not runs.samples:
+        method = settings = ""
+    seconds = time.monotonic() - begun
+    return Done(stage, method, settings, runs.samples, tuple(runs.intervals), level_db, seconds)
+
+
+def _compare(before: SoundReader, after: SoundReader, changes: Sink | None = None) -> tuple[Runs, float]:
+    """Where two signals differ, and the energy of their difference over that of the first, in dB.
+
+    changes: takes all that differs.
+    """
+    runs = Runs(round(MERGED_S * before.rate))
+    error = energy = 0.0
+    for start, stop in blocks(before):
+        old, new = before.read(start, stop), after.read(start, stop)
+        runs.add(start, (new != old).T)
+        if changes is not None:
+            changes.add(start, new, new != old)
+        energy += float(np.square(old).sum())
+        error += float(np.square(new - old).sum())
+    return runs, 10 * float(np.log10(error / energy)) if error > 0 and energy > 0 else -inf
+
+
+def _gaps_of(stages: Sequence[Stage], source: SoundReader) -> list[tuple[int, Interval]]:
+    """(channel, frames) of all gaps that are to be filled."""
+    filling = [stage.settings for stage in stages if isinstance(stage.settings, FillGaps)]
+    return [(span.channel, _frames(span, source)) for settings in filling for span in settings.gaps]
+
+
+def _touched(
+    spills: Sequence[Spill], gaps: Sequence[tuple[int, Interval]], channel: int, start: int, stop: int
+) -> bool:
+    """Whether a stage has changed a sample of [start, stop) of a channel, or one of them lies in a gap."""
+    if any(channel == other and first < stop and start < end for other, (first, end) in gaps):
+        return True
+    return any(not np.isnan(spill.read(max(start, 0), stop)[channel]).all() for spill in spills)
+
+
+def _subtract(
+    stage: Stage,
+    source: SoundReader,
+    options: Options,
+    sink: Spill,
+    progress: Progress | None,
+    touched: _Touched,
+) -> tuple[str, str]:
+    """The offset, a constant for each channel."""
+    del touched
+    assert isinstance(stage.settings, RemoveOffset)
+    levels = options.strength * np.array(stage.settings.levels)[:, None]
+    for start, stop in blocks(source):
+        changed = np.broadcast_to(levels != 0, (source.channels, stop - start)) & _inside(
+            options, start, stop
+        )
+        sink.add(start, source.read(start, stop) - levels, changed)
+        if progress is not None and progress(stop / source.frames) is False:
+            raise Cancelled("The work was cancelled; nothing was written.")
+    return "subtraction", "one constant for each channel"
+
+
+def _inside(options: Options, start: int, stop: int) -> NDArray[np.bool_]:
+    inside = np.full(stop - start, not options.regions)
+    for first, last in options.regions:
+        inside[max(first - start, 0) : max(last - start, 0)] = True
+    return inside
+
+
+def _mend(
+    damage_of: Callable[[Any, SoundReader, _Touched], Damage | Bent | None],
+    stage: Stage,
+    source: SoundReader,
+    options: Options,
+    sink: Sink,
+    progress: Progress | None,
+    touched: _Touched,
+) -> tuple[str, str]:
+    """As the verb of the damage does."""
+    damage, level = damage_of(stage.settings, source, touched), ActiveLevel(source.rate)
+    for start, stop in blocks(source):
+        level.add(source.read(start, stop))
+    if damage is None or level.rms == 0 or options.strength == 0:
+        return "", ""
+    options = replace(options, method=getattr(stage.settings, "method", "auto"))
+    if damage.verb in WITHOUT_PRIOR:
+        options = replace(options, model=None, quality=None)
+    job = prepare(source, damage, level.gain, options)
+    run(job, sink, progress)
+    return job.method, job.settings
+
+
+def _declip(
+    stage: Stage,
+    source: SoundReader,
+    options: Options,
+    sink: Spill,
+    progress: Progress | None,
+    touched: _Touched,
+) -> tuple[str, str]:
+    """The clipped peaks, after the clicks that came upon them later: what overshoots a level is no peak."""
+    settings = stage.settings
+    assert isinstance(settings, Declip)
+    clicks = clicks_over(settings, source) if settings.kind == "hard" or settings.curve else []
+    if not clicks or options.strength == 0:
+        return _mend(_clipped, stage, source, options, sink, progress, touched)
+    whole = replace(options, strength=1.0)  # of the sum there is a share
+    first = Stage("declick", Declick(spans(clicks, source.rate)))
+    with contextlib.ExitStack() as stack:
+        filled, peaks = (stack.enter_context(Spill(source.channels, np.float64)) for _ in range(2))
+        method, _ = _mend(_clicked, first, source, whole, _Clamped(filled, settings), None, touched)
+        cleaned = Overlaid(source, filled)
+        words = _mend(_clipped, stage, cleaned, whole, peaks, progress, touched)
+        mended = Overlaid(cleaned, peaks)
+        for start, stop in blocks(source):
+            before, after = source.read(start, stop), mended.read(start, stop)
+            sink.add(start, before + options.strength * (after - before), after != before)
+    return f"{method} at {plural(len(clicks), 'click')}, {words[0]}", words[1]
+
+
+def clicks_over(settings: Declip, source: SoundReader) -> list[Click]:
+    """The clicks of a signal, if any of them goes beyond the level that it was clipped at or bent towards.
+
+    The edges of flat tops look like clicks, but a click does not hold samples at the level.
+    """
+    low, high = _levels(settings)
+    margin = round(SEEN_S * source.rate)
+    found, overshoots = [list[Interval]() for _ in range(source.channels)], 0
+    for start, stop in blocks(source):
+        first, last = max(start - margin, 0), min(stop + margin, source.frames)
+        samples = source.read(first, last)
+        over = (samples > OVERSHOT * high) | (samples < OVERSHOT * low)
+        flat = ((samples >= high / OVERSHOT) | (samples <= low / OVERSHOT)) & ~over
+        overshoots += int(over.sum())
+        places = [Click(row, k, k + 1, 1.0) for row, k in np.argwhere(over).tolist()]
+        for click in [*find_clicks(samples, source.rate), *places]:
+            near = slice(max(click.start - APART, 0), click.stop + APART)
+            is_over = over[click.channel, click.start : click.stop].any()
+            if (is_over or not flat[click.channel, near].any()) and start <= click.start + first < stop:
+                found[click.channel].append((click.start + first, click.stop + first))
+    if not overshoots:
+        return []
+    return [Click(row, *run, confidence=1.0) for row, runs in enumerate(found) for run in merge(runs)]
+
+
+class _Clamped:
+    """Hands on samples that do not pass clip levels, since it is not known yet that they should."""
+
+    def __init__(self, sink: Spill, settings: Declip) -> None:
+        self._sink, (self._low, self._high) = sink, _levels(settings)
+
+    def add(self, start: int, samples: Array, changed: Array) -> None:
+        self._sink.add(start, np.clip(samples, self._low, self._high), changed)
+
+
+def _levels(settings: Declip) -> tuple[Array, Array]:
+    """(channels, 1) each; -inf and inf for a polarity that is not clipped."""
+    low = [[-inf if level is None else level] for level in settings.low]
+    return np.array(low), np.array([[inf if level is None else level] for level in settings.high])
+
+
+def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage | Bent | None:
+    del touched
+    if settings.kind == "soft" and settings.curve:
+        levels = zip(settings.curve, settings.high, strict=True)
+        bends = tuple(
+            None if curve == "straight" or level is None else Bend(curve, level) for curve, level in levels
+        )
+        return Bent(bends) if any(bends) else None
+    low, high = _levels(settings)
+    beyond = 0
+    for start, stop in blocks(source):
+        samples = source.read(start, stop)
+        beyond += int(((samples <= low) | (samples >= high)).sum())
+    share = beyond / (source.frames * source.channels)
+    return Clipped(low, high, source.rate, share) if beyond else None
+
+
+def _clicked(settings: Declick, source: SoundReader, touched: _Touched) -> Damage | None:
+    """The clicks of the plan, or else those that are there and no edge of a restored peak or of a gap."""
+    detector = ClickDetector(source.channels, source.rate)
+    clicks = [Click(span.channel, *_frames(span, source), confidence=1.0) for span in settings.clicks]
+    if not clicks:
+        for start, stop in blocks(source):
+            detector.add(source.read(start, stop))
+        near = round(BESIDE_S * source.rate)
+        every = clicks_to_mend(detector.result(), source.rate)
+        clicks = [k for k in every if not touched(k.channel, k.start - near, k.stop + near)]
+        told = finding(tuple(clicks), source.frames / source.rate, source.rate, is_clipped=False)
+        if told.confidence < SURE["declick"]:
+            return None
+    return clicked(clicks, source.rate, source.channels) if clicks else None
+
+
+def _holed(settings: FillGaps, source: SoundReader, touched: _Touched) -> Damage | None:
+    del touched
+    rows = tuple(
+        tuple(merge(_frames(span, source) for span in settings.gaps if span.channel == channel))
+        for channel in range(source.channels)
+    )
+    lengths = [stop - start for row in rows for start, stop in row]
+    return Gaps(rows, max(lengths) / source.rate) if lengths else None
+
+
+def _frames(span: Span, source: SoundReader) -> Interval:
+    return round(span.start_s * source.rate), min(round(span.stop_s * source.rate), source.frames)
+
+
+def _dull(settings: ExtendBand, source: SoundReader, touched: _Touched) -> Damage | None:
+    del touched
+    cutoff_hz = _edge(source) if settings.cutoff_hz is None else settings.cutoff_hz
+    return None if cutoff_hz is None else Dull(LowPass(cutoff_hz, source.rate), bandwidth_hz=source.rate / 2)
+
+
+def _edge(source: SoundReader) -> float | None:
+    """Where the sound ends now, if it does before it should."""
+    detector = BandwidthDetector(source.channels, source.rate)
+    for start, stop in blocks(source):
+        detector.add(source.read(start, stop))
+    found = detector.result()
+    return found.cutoff_hz if bandwidth_finding(found, source.rate).is_found else None
+
+
+_Mending = Callable[[Stage, SoundReader, Options, Spill, Progress | None, _Touched], tuple[str, str]]
+_MENDING: Mapping[str, _Mending] = {
+    "declip": _declip,
+    "offset": _subtract,
+    "declick": partial(_mend, _clicked),
+    "gaps": partial(_mend, _holed),
+    "band": partial(_mend, _dull),
+}
