@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,15 +12,21 @@ import torch
 from torch import Tensor
 
 import audiomend
+from audiomend.classical.replication import drawn
 from audiomend.denoisers.base import Estimate
 from audiomend.errors import UsageError
 from audiomend.guidance.projection import projected
 from audiomend.noise import normal
+from audiomend.operators.low_pass import LowPass
 from audiomend.processes.edm import EDM
-from audiomend.restorers.damage import Gaps
+from audiomend.restorers import guessing
+from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
 from audiomend.restorers.drawing import draws, part
 from audiomend.restorers.frame import prepare, run
+from audiomend.restorers.guessing import for_draw
+from audiomend.restorers.jobs import WalkJob
 from audiomend.restorers.memory import ArrayReader, ArraySink
+from audiomend.restorers.methods import METHODS, Excerpt, Method
 from audiomend.restorers.options import Options
 from audiomend.restorers.settings import way
 from audiomend.samplers.trajectory import evaluations
@@ -63,24 +70,34 @@ def low_rows() -> Tensor:
     return torch.stack([torch.full((N,), 1 / math.sqrt(N), dtype=F64), *waves])
 
 
-KNOWN = {"gap": torch.eye(N, dtype=F64)[~GAP], "low-pass": low_rows()}
+KNOWN = {
+    "gap": torch.eye(N, dtype=F64)[~GAP],
+    "peaks": torch.eye(N, dtype=F64)[torch.arange(N) % 16 >= 4],  # as many lost as in the gap, in runs
+    "low-pass": low_rows(),
+}
 
 
 @pytest.mark.parametrize("steps", [16, 32])
 @pytest.mark.parametrize(
-    ("verb", "what"), [("inpaint", "gap"), ("inpaint", "low-pass"), ("extend", "low-pass")]
+    ("verb", "what"),
+    [("inpaint", "gap"), ("inpaint", "low-pass"), ("extend", "low-pass"), ("declip", "peaks")],
 )
 def test_the_spread_is_that_of_the_posterior(verb: str, what: str, steps: int) -> None:
-    """Walked as the verb draws, held to what is known by projection; `extend` starts from what is known."""
+    """Walked as the verb draws, held to what is known by projection.
+
+    `declip` starts from an estimate, here the mean; `extend` from guesses that are drawn themselves.
+    """
     rows, c = KNOWN[what], covariance()
     truth = torch.from_numpy(normal(3, 0, 0, 0, 0, N)).double() @ torch.linalg.cholesky(c).T
     gain = c @ rows.T @ torch.linalg.inv(rows @ c @ rows.T)
     mean, deviation = gain @ rows @ truth, (c - gain @ rows @ c).diagonal().clamp(min=0).sqrt()
     chosen = way(verb, None, steps, draw=True)
-    assert chosen.warm == (verb == "extend")
+    assert chosen.warm == (verb != "inpaint")
     generator = torch.Generator().manual_seed(1)
     levels = chosen.levels(1.0)
-    guess = truth @ rows.T @ rows if chosen.warm else 0.0
+    left = torch.linalg.cholesky(c - gain @ rows @ c + 1e-12 * torch.eye(N))
+    drawn_ones = torch.randn(SAMPLES, N, generator=generator, dtype=F64) @ left.T
+    guess = {"inpaint": 0.0, "declip": mean, "extend": mean + drawn_ones}[verb]
     start = guess + levels[0] * torch.randn(SAMPLES, N, generator=generator, dtype=F64)
     told = projected(denoise, lambda x, y: x + (y - x) @ rows.T @ rows, truth)
 
@@ -112,12 +129,88 @@ def test_draws_differ_in_seed_and_draw_by_their_verb() -> None:
     for severity in (0.0, 0.5):
         chosen = way("inpaint", None, 5, severity=severity, draw=True)
         assert (chosen.start, chosen.solver, chosen.warm, chosen.steps) == (10.0, "unipc", False, 5)
-    estimate = way("declip", None, None, severity=0.325)
-    assert estimate.kappa == 0.1
-    for severity, kappa in ((0.1, 0.8), (0.325, 0.6), (0.9, 0.4)):
-        drawn = way("declip", None, None, severity=severity, draw=True)
-        assert drawn.kappa == pytest.approx(kappa)
-        assert replace(drawn, kappa=0.1) == way("declip", None, None, severity=severity)
+    for verb, start in (("declip", 1.5), ("extend", 0.3)):
+        chosen = way(verb, None, 5, severity=0.3, draw=True)
+        assert (chosen.start, chosen.solver, chosen.warm, chosen.conditioned, chosen.steps) == (
+            *(start, "unipc", True, verb == "extend", 5),
+        )
+
+
+# --- What a draw starts from ------------------------------------------------------------------------------
+
+RATE = 8000
+CLIP = Clipped(np.array([[-0.1], [-np.inf]]), np.array([[0.1], [0.12]]), RATE, 0.2)
+
+
+def peaks(start: int, stop: int) -> Tensor:
+    """Two channels, twice as loud as the file; the middle is quiet, before 0 and after 6 s it is silent."""
+    t = torch.arange(start, stop) / RATE
+    x = 0.2 * torch.sin(2 * torch.pi * torch.tensor([[310.0], [470.0]]) * t)
+    x = torch.where((t >= 2.5) & (t < 4), 0.1 * x, x) * ((t >= 0) & (t < 6))
+    return 2 * CLIP.operator([0], stop - start, torch.ones(1, 2, dtype=torch.bool), 1.0).forward(x)
+
+
+def test_a_draw_of_clipped_peaks_starts_from_a_declipped_signal() -> None:
+    told = for_draw(CLIP, 2.0, seed=5)
+    assert told.guess == "the damaged signal with its peaks restored by blend"
+    whole = told.warm(peaks, -2000, 50_000)
+    lost = torch.stack([peaks(-2000, 50_000)[0].abs() >= 0.2, peaks(-2000, 50_000)[1] >= 0.24])
+    torch.testing.assert_close(whole[~lost], peaks(-2000, 50_000)[~lost], rtol=0, atol=0)
+    clean = 0.4 * torch.sin(2 * torch.pi * 310 * torch.arange(8000, 16_000) / RATE)
+    there, before = lost[0, 10_000:18_000], peaks(8000, 16_000)[0]
+    errors = [(x - clean)[there].square().mean() for x in (whole[0, 10_000:18_000], before)]
+    assert errors[0] < errors[1] / 100
+    for start, stop in ((-300, 700), (15_900, 16_100), (31_000, 49_000)):
+        part = for_draw(CLIP, 2.0, seed=6).warm(peaks, start, stop)
+        torch.testing.assert_close(part, whole[:, start + 2000 : stop + 2000], rtol=0, atol=0)
+    assert CLIP.warm(peaks, 100, 900).equal(peaks(100, 900))
+
+
+def test_a_cell_is_restored_once_and_only_where_peaks_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    real = METHODS["declip"]["blend"]
+
+    def mend(excerpt: Excerpt) -> Tensor:
+        asked.append((excerpt.start, excerpt.observation.shape[1]))
+        assert (excerpt.rate, excerpt.severity) == (RATE, 0.2)
+        return excerpt.observation
+
+    fast = replace(real, qualities={"fast": replace(real, mend=mend)})
+    monkeypatch.setitem(cast(dict[str, Method], METHODS["declip"]), "blend", fast)
+    monkeypatch.setattr(guessing, "CELL_S", 1.0)
+    guess = for_draw(CLIP, 2.0, seed=0)
+    for start in range(-8000, 56_000, 4000):
+        guess.warm(peaks, start, start + 6000)
+    margin = round(real.margin_s * RATE)
+    assert asked == [(cell * RATE - margin, RATE + 2 * margin) for cell in (0, 1, 2, 4, 5)]
+
+
+def test_a_draw_of_a_band_starts_from_one_that_is_drawn_and_of_gaps_from_nothing_else() -> None:
+    dull = Dull(LowPass(1000, RATE), bandwidth_hz=4000)
+    told = for_draw(dull, 2.0, seed=5)
+    assert "drawn" in told.guess
+    assert "drawn" not in dull.guess
+    band = drawn(peaks(-900, 4900), RATE, 1000.0, 5, first=-900)[:, 900:4900]
+    torch.testing.assert_close(told.warm(peaks, 0, 4000), peaks(0, 4000) + band)
+    assert not for_draw(dull, 2.0, seed=6).warm(peaks, 0, 4000).equal(told.warm(peaks, 0, 4000))
+    gaps = Gaps((((700, 760),), ()))
+    assert for_draw(gaps, 2.0, seed=5) is gaps
+
+
+@pytest.mark.parametrize("verb", ["declip", "extend"])
+def test_only_draws_start_from_it(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage: Damage = {"declip": CLIP, "extend": Dull(LowPass(1000, RATE))}[verb]
+    reader = ArrayReader(peaks(0, 8000).double().numpy() / 2, RATE)
+    for draw in (False, True):
+        options = Options(model="wiener", method="diffusion", seed=4, draw=draw)
+        job = cast(WalkJob, prepare(reader, damage, 0.9, options))
+        expected = for_draw(damage, job.gain, 4) if draw else damage
+        assert job.damage.guess == job.started_from == expected.guess
+        found = job.damage.warm(peaks, 0, 4000)
+        torch.testing.assert_close(found, expected.warm(peaks, 0, 4000), rtol=0, atol=0)
+
+
+# --- What stays ---------------------------------------------------------------------------------------------
 
 
 def test_what_the_user_chose_and_presets_stay() -> None:

@@ -344,6 +344,24 @@ def test_a_stride_that_does_not_converge_is_refused(stride):
         next(daps(denoise, EDM(), X, [1.0, 0.0], FIR.forward, Y, noise, 0.1, stride=stride))
 
 
+def test_particles_are_moved_by_no_more_than_their_residual():
+    """A denoiser of slope 50 would move them by 50 residuals and more; half a one is allowed."""
+    x, table = torch.tensor([[0.3, -0.2, 0.1]]).double(), torch.zeros(3).double()
+
+    def steep(x, t, s, carry=None):
+        return Estimate(50 * x)
+
+    def moved(longest):
+        problem = steep, EDM(), x, [1.0, 0.5, 0.0], lambda x: x, torch.ones(3).double(), lambda *_: table
+        return next(twisted(*problem, noise_level=0.2, sigma_data=1.0, longest=longest)).x
+
+    free, held = moved(math.inf) - moved(0.0), moved(0.5) - moved(0.0)
+    kept = 0.75  # of a shift of the estimate: 1 - rho s / t
+    assert held.norm().item() == pytest.approx(0.5 * (1 - 50 * x).norm().item() * kept)
+    torch.testing.assert_close(free / free.norm(), held / held.norm())
+    assert free.norm() > 50 * held.norm()
+
+
 def test_particles_must_arrive():
     with pytest.raises(UsageError, match=r"ends at time 0\.5; it must end at 0"):
         next(twisted(denoise, EDM(), X, [1.0, 0.5], FIR.forward, Y, noise, 0.1, 1.0))

@@ -1,16 +1,19 @@
 """Presets and their parts by name: the published settings, and what a user chooses instead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 import torch
 from torch import Tensor
 
 import audiomend
 from audiomend.denoisers.base import Denoiser, Estimate
+from audiomend.denoisers.windowed import Windows, windowed
 from audiomend.errors import UsageError
 from audiomend.guidance import dps, null_space, projection, proximal, pseudo_inverse, reconstruction
 from audiomend.guidance.replace import replaced
@@ -18,6 +21,7 @@ from audiomend.guidance.scale import Constant, PowerLaw
 from audiomend.models.prior import WienerPrior
 from audiomend.noise import normal
 from audiomend.operators.low_pass import LowPass
+from audiomend.operators.mask import Mask
 from audiomend.processes.edm import EDM
 from audiomend.restorers import files, frame, jobs, walking
 from audiomend.restorers.damage import Clipped, Dull, Gaps
@@ -31,12 +35,16 @@ from audiomend.restorers.diffusion import (
 )
 from audiomend.restorers.frame import prepare
 from audiomend.restorers.guiding import GUIDANCE, Measured
+from audiomend.restorers.inverse import invert
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.options import Options
 from audiomend.restorers.presets import PRESETS
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import SAMPLERS
-from audiomend.restorers.way import SOLVERS, Way
+from audiomend.restorers.way import PARTICLES, SOLVERS, Way
+from audiomend.samplers.adaptive import adaptive
+from audiomend.samplers.base import Walk, seeded
+from audiomend.samplers.particles import Cloud
 from audiomend.samplers.trajectory import evaluations
 from audiomend.schedules import karras
 from audiomend.solvers import dpm, dpm_3m, euler_maruyama, first_order, heun, predictor_corrector, unipc
@@ -76,7 +84,8 @@ def damaged(verb: str) -> tuple[np.ndarray, dict[str, object]]:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_mends_and_keeps_what_was_measured(preset: str, verb: str) -> None:
     x, given = damaged(verb)
-    arguments = {"preset": preset, "steps": 25 if preset == "repaint" else 5, "seed": 3, **given}
+    steps = {"repaint": 25, "tds": 20, "probability-flow": None}.get(preset, 5)
+    arguments = {"preset": preset, "steps": steps, "seed": 3, **given}
     if (preset, verb) == ("diffpir", "declip"):
         with pytest.raises(UsageError, match=r"proximal is for linear damages; .*projection, replace, rg,"):
             audiomend.declip(x, RATE, **arguments)
@@ -84,7 +93,10 @@ def test_every_preset_mends_and_keeps_what_was_measured(preset: str, verb: str) 
     mended = getattr(audiomend, verb)(x, RATE, **arguments)
     lost = {"declip": np.abs(x) >= 0.1, "inpaint": (x == 0) & (np.arange(len(x)) >= 700)}.get(verb, x == x)
     assert np.isfinite(mended).all()
-    if (preset, verb) != ("dps", "declip"):  # five steps of it lift no peak beyond the level
+    if (preset, verb) not in (
+        ("dps", "declip"),
+        ("tds", "declip"),
+    ):  # so few steps lift no peak beyond the level
         assert (mended[lost] != x[lost]).any()
     np.testing.assert_array_equal(mended[~lost], x[~lost])
     if preset in ("cqtdiff", "daps", "red-diff", "score-sde"):
@@ -168,6 +180,7 @@ def test_strengths_are_the_published_ones(preset: str) -> None:
         ("diffpir", {"solver": "renoise", "guidance": "proximal", "sigma_y": 0.002}, 20, 20),
         ("daps", {"sampler": "daps", "guidance": "none", "sigma_y": 0.02, "start": 200.0}, 200, 1000),
         ("red-diff", {"sampler": "red-diff", "guidance": "none", "warm": True}, 1000, 1000),
+        ("tds", {"sampler": "tds", "guidance": "none"}, 100, 400),
     ],
 )
 def test_numbers_of_steps_are_the_published_ones(
@@ -215,6 +228,17 @@ def test_what_is_chosen_goes_before_the_preset_and_the_preset_before_the_usual()
     assert Options(sampler="repaint").changes == {"sampler": "repaint"}
     assert way("declip", None, None, {"sampler": "daps"}).guidance == "none"
     assert way("declip", None, None, {"sampler": "daps", "guidance": "replace"}).guidance == "replace"
+
+
+def test_reconstruction_guidance_is_as_strong_as_measured_best_unless_a_preset_says_more() -> None:
+    for guidance in ("rg", "rg-dc"):
+        chosen = way("declip", None, None, {"guidance": guidance}, severity=0.5)
+        assert (chosen.m, chosen.stride, chosen.xi, chosen.power) == (0.0, 1.0, 0.2, 0.0)
+        assert way("inpaint", None, None, {"guidance": guidance}).xi == 0.05
+        assert way("inpaint", None, None, {"guidance": guidance, "xi": 0.3}).xi == 0.3
+        assert way("inpaint", None, None, {"guidance": guidance}, preset="cqtdiff-dc").xi == 0.2
+        assert way("extend", None, None, {"guidance": guidance}).xi == 0.2
+    assert way("declip", None, None, {"guidance": "replace"}, severity=0.5).m == 0.85
 
 
 @pytest.mark.usefixtures("small")
@@ -443,7 +467,7 @@ def test_a_name_stands_for_its_solver(name: str, sampler: str) -> None:
 
 def test_every_solver_and_sampler_is_tested() -> None:
     assert {*EXPECTED_SOLVERS, "momentum"} == set(SOLVERS)
-    assert set(SAMPLERS) == {"stream", "trajectory", "repaint", "daps", "red-diff"}
+    assert set(SAMPLERS) == {"stream", "trajectory", "repaint", "rk45", "daps", "red-diff", "tds"}
 
 
 @pytest.mark.usefixtures("small")
@@ -523,5 +547,98 @@ def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatc
         prepare(STEREO, DULL, 1.0, Options(preset="daps"))
     monkeypatch.setattr(frame, "LONGEST_S", 4.5 * hop_s)
     prepare(STEREO, DULL, 1.0, Options(preset="daps"))
+    monkeypatch.setattr(frame, "LONGEST_WITH_GRAPH_S", 3.5 * hop_s)
+    with pytest.raises(UsageError, match="too long"):  # where the graph is kept
+        prepare(STEREO, DULL, 1.0, Options(preset="tds"))
     monkeypatch.setattr(frame, "LONGEST_S", 0.4)
     prepare(STEREO, DULL, 1.0, Options(preset="repaint"))
+
+
+# --- Samplers without a solver ----------------------------------------------------------------------------
+
+
+class Given:
+    """A stretch of one window that is told its denoiser; every sample counts twice in what is measured."""
+
+    channels, sigma_data = 2, 0.1
+    way = way("inpaint", None, 8, {"sampler": "tds", "sigma_y": 0.5})
+
+    def idle(self, start: int, stop: int) -> None:
+        return None
+
+    def observation(self, start: int, stop: int) -> Tensor:
+        return torch.sin(torch.arange(start, stop) / 7).expand(2, -1) / 5
+
+    def operator(self, start: int, stop: int) -> Mask:
+        place = torch.arange(start, stop)
+        return Mask(torch.stack([(place < 20) | (place >= 30), place % 3 > 0]))
+
+    def denoiser(self, starts: list[int], length: int, rows: Tensor) -> Denoiser:
+        return denoise
+
+
+WALK = Walk(EDM(), [1.0, 0.4, 0.1, 0.0], heun.heun(), seeded(9), Windows(64, 48))
+
+
+def test_rk45_walks_from_the_first_level_to_the_last_and_estimates_there() -> None:
+    problem = Given()
+    (found,) = walking.SAMPLERS["rk45"](problem, WALK, problem.observation, 32)
+    first, stop = WALK.windows.span(WALK.windows.count(32))
+    told = windowed(problem, WALK.windows, EDM(), 1)
+    x = problem.observation(first, stop) + 1.0 * WALK.noise(0, 0, first, stop)
+    *_, last = adaptive(told, EDM(), x, 1.0, 0.1, problem.way.tolerance * problem.sigma_data)
+    assert last.t == 0.1
+    torch.testing.assert_close(found, told(last.x, 0.1, 0.0).clean[:, -first : 32 - first])
+
+
+def test_tds_draws_one_particle_of_each_channel_by_its_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Cloud] = []
+    real = walking.twisted
+
+    def watched(told: Denoiser, process: EDM, x: Tensor, *rest: object, **more: float) -> Iterator[Cloud]:
+        seen.append(Cloud(1.0, x, torch.zeros(0), 0))
+        assert more == pytest.approx({"noise_level": 0.05, "sigma_data": 0.1, "longest": 1.0})
+        for cloud in real(told, process, x, *rest, **more):
+            seen.append(cloud)
+            yield cloud
+
+    monkeypatch.setattr(walking, "twisted", watched)
+    problem = Given()
+    (found,) = walking.SAMPLERS["tds"](problem, WALK, problem.observation, 32)
+    begun, *_, last = seen
+    first, stop = WALK.windows.span(WALK.windows.count(32))
+    for k in range(PARTICLES):
+        noise = normal(9, 0, 0, k, first, stop)
+        np.testing.assert_allclose(begun.x[k], problem.observation(first, stop).numpy() + noise, atol=1e-6)
+    assert begun.x.shape == (PARTICLES, 2, stop - first)
+    u = scipy.stats.norm.cdf(normal(9, 0, len(WALK.levels), 0, first, first + 1))
+    for channel in range(2):
+        heights = np.cumsum(scipy.special.softmax(last.log_weights[:, channel].numpy()))
+        chosen = int(np.searchsorted(heights, u[0]))
+        torch.testing.assert_close(found[channel], last.x[chosen, channel, -first : 32 - first])
+
+
+def test_rk45_takes_no_number_of_steps() -> None:
+    with pytest.raises(
+        UsageError, match="rk45 chooses its steps, so it takes no number of them and no quality"
+    ):
+        way("inpaint", None, 5, {"sampler": "rk45"})
+    with pytest.raises(UsageError, match="rk45 chooses its steps"):
+        way("inpaint", "fast", None, preset="probability-flow")
+    assert way("inpaint", None, None, {"sampler": "rk45"}).guidance == "projection"
+
+
+@pytest.mark.parametrize("sampler", ["rk45", "tds"])
+def test_a_sampler_without_a_solver_has_no_previews_and_inverts_nothing(sampler: str) -> None:
+    job = prepare(STEREO, HOLED, 1.0, Options(model="wiener", sampler=sampler))
+    assert job.settings.startswith(sampler)
+    with pytest.raises(UsageError, match=f"The sampler {sampler} walks without a solver"):
+        job.pieces(lambda _: None, lambda *_: None)
+    with pytest.raises(UsageError, match=f"{sampler} takes no solver"):
+        invert(torch.zeros(1, 500), Mask(torch.ones(500) > 0), 500, RATE, walk={"sampler": sampler})
+
+
+def test_the_cost_of_tds_is_that_of_its_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "seconds_per_evaluation", lambda _, gradient: 100 if gradient else 1)
+    some = Options(model="wiener", sampler="tds", steps=8)
+    assert prepare(STEREO, HOLED, 1.0, some).estimate_seconds % 800 == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiomend.classical.replication import reach, replicated
+from audiomend.classical.replication import drawn, reach, replicated
 from audiomend.operators.low_pass import LowPass
 
 RATE, CUTOFF = 16_000, 2000.0
@@ -219,3 +219,66 @@ def test_it_is_what_the_definition_gives(rate: int, cutoff: float) -> None:
     band = replicated(torch.from_numpy(x), rate, cutoff).numpy()
     expected = by_definition(x, rate, cutoff)
     np.testing.assert_allclose(band[inner], expected[inner], rtol=1e-5, atol=1e-6)
+
+
+# --- Drawn bands ------------------------------------------------------------------------------------------
+
+
+def test_drawn_levels_follow_their_distribution() -> None:
+    """The line of flat noise is its power less the 1.7 dB; medians over frames, whose changes are 6 dB."""
+    clean = LowPass(CUTOFF, RATE).forward(coloured(0.0, seconds=4.0))
+    edge = level(coloured(0.0, seconds=4.0), 1000, 1900) + BIAS
+    places = (2200.0, 4000.0, 7800.0)
+    found = np.array(
+        [
+            [level(drawn(clean, RATE, CUTOFF, seed), 0.97 * f, 1.03 * f) - edge for f in places]
+            for seed in range(60)
+        ]
+    )
+    octaves = np.log2(np.array(places) / CUTOFF)
+    changing = 10 * math.log10(
+        math.exp((6 * math.log(10) / 10) ** 2 / 2)
+    )  # of the mean power over the median
+    expected = 3 - 11 * octaves
+    deviation = np.sqrt(6**2 + (5 * octaves) ** 2)
+    shift = np.median(found, axis=0) - expected
+    assert (shift > 0.3 * changing - 3).all()
+    assert (shift < changing + 3).all()
+    np.testing.assert_allclose(found.std(axis=0), deviation, rtol=0.35)
+    slopes = (found[:, 2] - found[:, 0]) / (octaves[2] - octaves[0])
+    assert slopes.mean() == pytest.approx(-11, abs=1.5)
+    assert slopes.std() == pytest.approx(5, abs=1.2)
+
+
+def test_drawn_levels_change_with_time() -> None:
+    """Frames 93 ms and more apart are independent, the deviation is 6 dB."""
+    clean = LowPass(CUTOFF, RATE).forward(
+        torch.from_numpy(np.random.default_rng(1).standard_normal((1, 160_000)))
+    )
+    band = drawn(clean, RATE, CUTOFF, 3)
+    window = torch.hann_window(WINDOW, dtype=band.dtype)
+    spectrum = torch.stft(band, WINDOW, WINDOW // 4, window=window, return_complex=True)[0, 100:250]
+    levels = 10 * spectrum.abs().square().mean(0).log10()
+    assert levels.std().item() == pytest.approx(6, abs=1.0)
+    centred = levels - levels.mean()
+    for lag, expected in ((2, 0.9), (8, 0.25), (20, 0.0)):
+        correlation = (centred[lag:] * centred[:-lag]).mean() / centred.square().mean()
+        assert correlation.item() == pytest.approx(expected, abs=0.2), lag
+
+
+def test_drawn_bands_differ_by_seed_and_hold_the_samples_of_the_whole() -> None:
+    x = coloured(-24.0)[:, :20_001].expand(2, -1)
+    whole, margin = drawn(x, RATE, CUTOFF, 7), reach(RATE)
+    torch.testing.assert_close(whole[0], whole[1], rtol=0, atol=0)
+    padded = torch.nn.functional.pad(x, (margin, margin))
+    for start, stop in itertools.pairwise([0, 333, 7333, x.shape[1]]):
+        stretch = drawn(padded[:, start : stop + 2 * margin], RATE, CUTOFF, 7, start - margin)
+        torch.testing.assert_close(
+            stretch[:, margin : margin + stop - start], whole[:, start:stop], rtol=0, atol=1e-12
+        )
+    other = drawn(x, RATE, CUTOFF, 8)[0]
+    likeness = (whole[0] * other).sum() / (whole[0].norm() * other.norm())
+    assert abs(likeness) < 0.1
+    assert level(whole, 20, 0.88 * CUTOFF) - level(whole, CUTOFF, 1.1 * CUTOFF) < -40
+    assert not drawn(torch.zeros(1, 9000), RATE, CUTOFF, 7).any()
+    assert not drawn(x, RATE, 180.0, 7).any()

@@ -8,15 +8,21 @@ fitted to the upper octave of the known band by weighted least squares, goes on 
 is whitened before it takes that level, as in the inverse filtering of spectral band replication: partials
 and formants of the source would stand in the wrong places, and treble is more like noise than what lies
 below.
+
+That band is one estimate. What else may have been there is drawn from what the level above a cut-off was in
+training recordings, given the level below it.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from audiomend.noise import normal
 
 WINDOW_S = 2048 / 44_100
 OVERLAPS = 4  # hops of a window
@@ -25,6 +31,14 @@ COPIED = (0.46, 0.92)  # the upper half of what a gentler one leaves too, to the
 CROSSOVER = (0.95, 1.0)  # of the cut-off: the new band rises where a steep low-pass falls
 FLATTEST_DB = -24.0  # per octave, of the continued envelope
 FLOOR = 1e-14  # of a frame's greatest power, added before the logarithm
+
+# Of the level above the cut-off, given that of the line there: docs/choices.md, "Draws".
+DRAWN_EDGE_DB, EDGE_DEVIATION_DB = 3.0, 6.0
+DRAWN_SLOPE_DB, SLOPE_DEVIATION_DB = -11.0, 5.0  # per octave
+CHANGE_DEVIATION_DB = 6.0
+CHANGE_HOPS = 8  # 93 ms, in which it becomes independent
+NOISE, LINE, CHANGE = 0, 1, 2  # draws of `audiomend.noise.normal`
+DRAWN_SAMPLE = 1 << 33  # a posterior sample of its own: no walk draws its noise there
 
 
 def reach(rate: float) -> int:
@@ -53,6 +67,56 @@ def replicated(x: Tensor, rate: float, cutoff_hz: float, first: int = 0) -> Tens
     Returns:
         (..., time) of x's dtype.
     """
+
+    def copied(plan: _Plan, spectrum: Tensor, power: Tensor, start: int) -> Tensor:
+        del start
+        slope, edge = plan.line(power)
+        fall = slope.clamp(max=FLATTEST_DB) * plan.octaves
+        return plan.at(edge + fall) * spectrum[..., plan.source] * power[..., plan.source].rsqrt()
+
+    return _added_band(x, rate, cutoff_hz, first, copied)
+
+
+def drawn(x: Tensor, rate: float, cutoff_hz: float, seed: int, first: int = 0) -> Tensor:
+    """One of the bands that may have been above the cut-off: noise at a level that is drawn.
+
+    In dB the power density at f is p + 3 + 6 z_1 + (5 z_2 - 11) log2(f / c) + 6 z_3, with p the level of
+    `replicated`'s line at the cut-off c in each frame, z_1 and z_2 standard normal numbers of the seed and
+    z_3 one that changes with time, independent after 93 ms.
+
+    x, rate, cutoff_hz, first: as for `replicated`.
+    seed: 0 <= seed < 2^64; all rows of x have the same noise.
+    """
+    z_1, z_2 = normal(seed, DRAWN_SAMPLE, 0, LINE, 0, 2).tolist()
+
+    def noise(plan: _Plan, spectrum: Tensor, power: Tensor, start: int) -> Tensor:
+        window, count = 2 * (spectrum.shape[-1] - 1), spectrum.shape[-2]
+        hop = window // OVERLAPS
+        drawn = normal(seed, DRAWN_SAMPLE, 0, NOISE, start, start + (count - 1) * hop + window)
+        white = _spectra(torch.from_numpy(drawn).double(), window)[:, plan.lowest :]
+        _, edge = plan.line(power)
+        level = edge + DRAWN_EDGE_DB + EDGE_DEVIATION_DB * z_1
+        level = level + CHANGE_DEVIATION_DB * _changing(seed, start // hop, count)[:, None]
+        fall = (DRAWN_SLOPE_DB + SLOPE_DEVIATION_DB * z_2) * plan.octaves
+        return plan.at(level + fall) * white / _taper(window).square().sum().sqrt()
+
+    return _added_band(x, rate, cutoff_hz, first, noise)
+
+
+def _changing(seed: int, first: int, count: int) -> Tensor:
+    """(count,) a standard normal number for each frame, that changes with time."""
+    low, high = first // CHANGE_HOPS, (first + count - 1) // CHANGE_HOPS + 2
+    knots = torch.from_numpy(normal(seed, DRAWN_SAMPLE, 0, CHANGE, low, high)).double()
+    place = torch.arange(first, first + count) - low * CHANGE_HOPS
+    knot, turn = place // CHANGE_HOPS, math.pi / 2 * (place % CHANGE_HOPS) / CHANGE_HOPS
+    return turn.cos() * knots[knot] + turn.sin() * knots[knot + 1]
+
+
+_Band = Callable[["_Plan", Tensor, Tensor, int], Tensor]
+"""(plan, spectrum and smoothed power (..., frames, bins), position of the first frame) -> the new band."""
+
+
+def _added_band(x: Tensor, rate: float, cutoff_hz: float, first: int, band_of: _Band) -> Tensor:
     window = _window(rate)
     plan = _plan(window, cutoff_hz * window / rate)
     if plan is None or x.shape[-1] == 0:
@@ -60,15 +124,21 @@ def replicated(x: Tensor, rate: float, cutoff_hz: float, first: int = 0) -> Tens
     hop = window // OVERLAPS
     before = window - hop + first % hop  # frames begin at multiples of a hop
     after = window - 1 - (first + x.shape[-1] - 1) % hop
-    taper = torch.hann_window(window, dtype=torch.float64)
-    frames = F.pad(x.double(), (before, after)).unfold(-1, window, hop)
-    spectrum = torch.fft.rfft(frames * taper)
-    power = _smooth(spectrum.abs().square())
+    spectrum = _spectra(F.pad(x.double(), (before, after)), window)
     band = torch.zeros_like(spectrum)
-    whitened = spectrum[..., plan.source] * power[..., plan.source].rsqrt()
-    band[..., plan.lowest :] = whitened * plan.envelope(power[..., slice(*plan.fitted)])
+    band[..., plan.lowest :] = band_of(plan, spectrum, _smooth(spectrum.abs().square()), first - before)
+    taper = _taper(window)
     pieces = torch.fft.irfft(band, window) * taper / (taper.square().sum() / hop)
     return _overlap_add(pieces, hop)[..., before : before + x.shape[-1]].to(x.dtype)
+
+
+def _taper(window: int) -> Tensor:
+    return torch.hann_window(window, dtype=torch.float64)
+
+
+def _spectra(x: Tensor, window: int) -> Tensor:
+    """(..., time) to (..., frames, bins)."""
+    return torch.fft.rfft(x.unfold(-1, window, window // OVERLAPS) * _taper(window))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +164,15 @@ class _Plan:
     octaves: Tensor
     rise: Tensor
 
-    def envelope(self, power: Tensor) -> Tensor:
-        """(..., fitted) power to (..., new) magnitudes."""
-        slope, level = (10 * power.log10() @ self.weights).unsqueeze(-2).unbind(-1)
-        edge = level - slope * self.middle
-        return self.rise * 10 ** ((edge + slope.clamp(max=FLATTEST_DB) * self.octaves) / 20)
+    def line(self, power: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., bins) power to (..., 1): its line's slope in dB per octave, and dB at the cut-off."""
+        fitted = 10 * power[..., slice(*self.fitted)].log10()
+        slope, level = (fitted @ self.weights).unsqueeze(-2).unbind(-1)
+        return slope, level - slope * self.middle
+
+    def at(self, level: Tensor) -> Tensor:
+        """(..., new) levels in dB to magnitudes, with the gain of the cross-over."""
+        return self.rise * 10 ** (level / 20)
 
 
 @lru_cache(maxsize=16)

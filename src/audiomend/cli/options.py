@@ -172,7 +172,7 @@ class Settings:
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How the steps are walked: stream, trajectory, repaint, daps or red-diff.",
+            help="How the steps are walked: stream, trajectory, repaint, rk45, daps, red-diff or tds.",
             show_default="the preset's, or stream",
             rich_help_panel=HOW,
         ),

@@ -60,14 +60,16 @@ def _cost(name: str, verb: str) -> dict[str, Any]:
     """Steps of the schedule, evaluations of the network for a window, and how many take a gradient."""
     from audiomend.restorers.guiding import GUIDANCE
     from audiomend.restorers.settings import way
+    from audiomend.restorers.way import DIFFERENTIATED
 
     chosen = way(verb, None, None, preset=name)
     evaluations = chosen.evaluations
+    gradient = GUIDANCE[chosen.guidance].gradient or chosen.sampler in DIFFERENTIATED
     return {
         "steps": len(chosen.levels(1.0)) - 1,
         "evaluations_per_step": round(chosen.cost(MANY_STEPS) / MANY_STEPS, 1),
         "evaluations": evaluations,
-        "gradients": evaluations if GUIDANCE[chosen.guidance].gradient else 0,
+        "gradients": evaluations if gradient else 0,
     }
 
 

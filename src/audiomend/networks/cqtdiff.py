@@ -145,8 +145,10 @@ class NoiseEmbedding(nn.Module):
         self.MLP = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes))
 
     def forward(self, level: Tensor) -> Tensor:
-        turns = 2 * math.pi * level * self.RFF_freq
-        h = torch.cat((turns.sin(), turns.cos()), dim=1)
+        # Hundreds of turns: in float32 their rounding is nine tenths of the whole network's. Not every device
+        # has float64, so they are taken on the processor.
+        turns = 2 * math.pi * level.cpu().double() * self.RFF_freq.cpu().double()
+        h = torch.cat((turns.sin(), turns.cos()), dim=1).to(level)
         for layer in self.MLP:
             h = F.relu(layer(h))
         return h

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from audiomend.classical.clip_level import WINDOW_S, gaussian_rms, held
 from audiomend.classical.curve import Bend
-from audiomend.classical.replication import reach, replicated
+from audiomend.classical.replication import drawn, reach, replicated
 from audiomend.conditions import Condition
 from audiomend.operators import Operator
 from audiomend.operators.band_gap import BandGap, BandPass
@@ -90,6 +90,8 @@ class Clipped:
             is not.
         rate: of the file, in Hz.
         share: of clipped samples.
+        guess: in words, what a warm walk starts from.
+        guessed: makes it, (channels, stop - start), of the damaged signal; None takes that as it is.
     """
 
     low: NDArray[np.float64]
@@ -99,6 +101,7 @@ class Clipped:
     bandwidth_hz: float | None = None
     verb: str = "declip"
     guess: str = "the damaged signal"
+    guessed: Callable[[Signal, int, int], Tensor] | None = None
 
     @property
     def severity(self) -> float:
@@ -126,7 +129,7 @@ class Clipped:
         return np.where(samples <= self.low, np.minimum(mended, samples), above)
 
     def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
-        return damaged(start, stop)
+        return damaged(start, stop) if self.guessed is None else self.guessed(damaged, start, stop)
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "_HeldClip":
         del length
@@ -280,6 +283,7 @@ class Dull:
 
     Attributes:
         low_pass: splits the bands: what it passes is kept.
+        seed: of a guess that is drawn; None guesses the likeliest band.
     """
 
     low_pass: LowPass
@@ -287,7 +291,13 @@ class Dull:
     clean_rms: float = 0.0
     bandwidth_hz: float | None = None
     verb: str = "extend"
-    guess: str = "the damaged signal with a band copied from below and shaped by its envelope"
+    seed: int | None = None
+
+    @property
+    def guess(self) -> str:
+        if self.seed is not None:
+            return "the damaged signal with noise above it at a level that was drawn"
+        return "the damaged signal with a band copied from below and shaped by its envelope"
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         del start
@@ -300,7 +310,11 @@ class Dull:
     def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
         margin = reach(self.low_pass.sample_rate)
         x = damaged(start - margin, stop + margin)
-        band = replicated(x, self.low_pass.sample_rate, self.low_pass.cutoff_hz, start - margin)
+        where = x, self.low_pass.sample_rate, self.low_pass.cutoff_hz
+        if self.seed is None:
+            band = replicated(*where, first=start - margin)
+        else:
+            band = drawn(*where, self.seed, first=start - margin)
         return (x + band)[..., margin : margin + stop - start]
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> "Replaced":

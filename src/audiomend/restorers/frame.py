@@ -17,6 +17,7 @@ from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Bent, Damage, Gaps, Within
 from audiomend.restorers.diffusion import Stretch, stretches, windows_for
 from audiomend.restorers.filling import Filling, Guess, by_filling
+from audiomend.restorers.guessing import for_draw
 from audiomend.restorers.guiding import check
 from audiomend.restorers.jobs import Array, ClassicalJob, Job, Jobs, Sink, WalkJob, place
 from audiomend.restorers.methods import AUTO, METHODS, names
@@ -24,7 +25,8 @@ from audiomend.restorers.options import Options
 from audiomend.restorers.regions import Interval
 from audiomend.restorers.regions import merge as joined
 from audiomend.restorers.settings import way
-from audiomend.restorers.walking import LONGEST_S, SAMPLERS, streamed
+from audiomend.restorers.walking import LONGEST_S, LONGEST_WITH_GRAPH_S, SAMPLERS, streamed
+from audiomend.restorers.way import DIFFERENTIATED
 
 Progress = Callable[[float], object]
 """Called with the share that is done, 0 to 1; returning False cancels."""
@@ -133,6 +135,8 @@ def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Opti
     windows = windows_for(prior, source.rate)
     if damage.clean_rms > 0:
         gain = min(gain, prior.card.sigma_data / damage.clean_rms)
+    if options.draw:
+        damage = for_draw(damage, gain, options.seed)
     if options.regions:
         damage = Within(damage, options.regions)
     every = torch.ones(1, source.channels, dtype=torch.bool)
@@ -147,10 +151,11 @@ def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Opti
 def _check_lengths(sampler: str, work: Sequence[Stretch], hop_s: float) -> None:
     """What is walked in memory must fit into it."""
     longest = max(((stretch.last - stretch.first + 1) * hop_s for stretch in work), default=0.0)
-    if longest > LONGEST_S:
+    most = LONGEST_WITH_GRAPH_S if sampler in DIFFERENTIATED else LONGEST_S
+    if longest > most:
         raise UsageError(
             f"The sampler {sampler} holds what it mends in memory: {longest:.0f} s at a time are too long for"
-            f" it, {LONGEST_S:.0f} s are allowed; --region or another sampler makes it shorter."
+            f" it, {most:.0f} s are allowed; --region or another sampler makes it shorter."
         )
 
 

@@ -157,6 +157,7 @@ GUIDANCE: dict[str, Guidance] = {
 }
 
 
+RECONSTRUCTION = ("rg", "rg-dc")  # whose strength is xi
 REPLACING = ("replace", "rg-dc", "pigdm-dc")  # y + x_0 - A(x_0): the observation is a signal like x_0
 _NEEDS = {
     Projectable: "damages whose consistent signals are known",

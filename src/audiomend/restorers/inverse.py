@@ -17,7 +17,7 @@ from audiomend.operators import Forward
 from audiomend.restorers.diffusion import FILL_SAMPLE, PROCESS, at_file, fill, windows_for
 from audiomend.restorers.guiding import GUIDANCE, REPLACING, Measured, check
 from audiomend.restorers.settings import way
-from audiomend.restorers.way import MEASURING
+from audiomend.restorers.way import WITHOUT_SOLVER
 from audiomend.samplers.base import seeded
 from audiomend.samplers.trajectory import evaluations
 from audiomend.solvers.base import State
@@ -63,8 +63,8 @@ def invert(
     named = {"guidance": guidance, "solver": solver}
     changes = {**{key: name for key, name in named.items() if name is not None}, **(walk or {})}
     chosen = replace(way("inpaint", None, steps, changes, preset=preset), conditioned=False)
-    if chosen.sampler in MEASURING:
-        raise UsageError(f"The sampler {chosen.sampler} is no walk, and invert needs one.")
+    if chosen.sampler in WITHOUT_SOLVER:
+        raise UsageError(f"The sampler {chosen.sampler} takes no solver, and invert walks by one.")
     if chosen.guidance in REPLACING and observation.shape[1:] != (frames,):
         raise UsageError(
             f"The guidance {chosen.guidance} replaces {frames:,} samples a channel; the observation has shape"

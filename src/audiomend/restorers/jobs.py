@@ -13,7 +13,7 @@ from torch import Tensor
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
 from audiomend.models.prior import Prior
-from audiomend.restorers.classical import Part, restored
+from audiomend.restorers.classical import Part, foretold, restored
 from audiomend.restorers.damage import Damage, Located
 from audiomend.restorers.diffusion import Preview, Stretch, mend, seconds_per_evaluation, windows_for
 from audiomend.restorers.filling import Guess
@@ -22,7 +22,7 @@ from audiomend.restorers.memory import read_padded
 from audiomend.restorers.methods import Method
 from audiomend.restorers.options import Options
 from audiomend.restorers.regions import region_fade
-from audiomend.restorers.way import MEASURING, Way
+from audiomend.restorers.way import DIFFERENTIATED, WITHOUT_SOLVER, Way
 
 Array = NDArray[Any]
 
@@ -126,7 +126,8 @@ class WalkJob:
 
     @property
     def settings(self) -> str:
-        return f"{self.way.solver}, {self.way.guidance}"
+        by = self.way.sampler if self.way.sampler in WITHOUT_SOLVER else self.way.solver
+        return f"{by}, {self.way.guidance}"
 
     @property
     def model(self) -> str:
@@ -155,10 +156,11 @@ class WalkJob:
 
     @property
     def estimate_seconds(self) -> float:
-        return self.evaluations * seconds_per_evaluation(self.prior, GUIDANCE[self.way.guidance].gradient)
+        gradient = GUIDANCE[self.way.guidance].gradient or self.way.sampler in DIFFERENTIATED
+        return self.evaluations * seconds_per_evaluation(self.prior, gradient)
 
     def pieces(self, done: Callable[[int], None], preview: Preview | None) -> Pieces:
-        if preview is not None and self.way.sampler in MEASURING:
+        if preview is not None and self.way.sampler in WITHOUT_SOLVER:
             raise UsageError(f"The sampler {self.way.sampler} walks without a solver, so it has no previews.")
         source, damage, seed = self.source, self.damage, self.options.seed
         walked = mend(source, damage, self.work, self.prior, self.way, self.gain, seed, done, preview)
@@ -200,7 +202,10 @@ class ClassicalJob:
     precision: str = ""
     started_from: str = ""
     steps: int = 0
-    estimate_seconds: float = 0.0
+
+    @property
+    def estimate_seconds(self) -> float:
+        return foretold(self.source, self.damage, self.by, self.gain, self.work)
 
     @property
     def settings(self) -> str:

@@ -177,6 +177,18 @@ PRESETS: dict[str, Preset] = {
             "steps": 1000,
         },
     ),
+    "tds": Preset(
+        "Wu et al. 2023 (TDS)",
+        "algorithm 1",
+        "4 particles and 100 levels, of at most 6 s of sound",
+        {**_LEVELS, "sampler": "tds", "steps": 400},
+    ),
+    "probability-flow": Preset(
+        "Song et al. 2021 (score SDE)",
+        "equation 13 by Runge-Kutta 4(5), imputation of appendix I.2",
+        "steps by tolerance: about 100 evaluations",
+        {**_LEVELS, "sampler": "rk45", "guidance": "projection", "steps": 100},
+    ),
     "red-diff": Preset(
         "Mardani et al. 2023 (RED-diff)",
         "algorithm 1 with Adam's rate 0.1 for data of RMS 0.5 and weight 0.25",

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from audiomend.errors import UsageError, unknown
-from audiomend.restorers.guiding import GUIDANCE
+from audiomend.restorers.guiding import GUIDANCE, RECONSTRUCTION
 from audiomend.restorers.presets import find
 from audiomend.restorers.walking import SAMPLERS
-from audiomend.restorers.way import MEASURING, SOLVERS, Way
+from audiomend.restorers.way import ADAPTIVE, MEASURING, SOLVERS, Way
 
 QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
 USUAL_QUALITY = "balanced"
@@ -17,7 +17,6 @@ LIGHT_MOMENTUM, HEAVY_MOMENTUM = (
     (0.6, 2.0),
     (0.85, 3.0),
 )  # m and stride up to the one share, from the other on
-LIGHT_KAPPA, HEAVY_KAPPA = 0.8, 0.4  # of a draw, at the same shares
 LONG_GAP_S = 0.08
 
 _WAYS = {
@@ -34,13 +33,27 @@ _WAYS = {
 _WAYS["inpaint-band"] = replace(_WAYS["inpaint"], start=1.0, solver="2m", conditioned=True)
 _LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)
 
-_COLD_DRAW = {"start": 10.0, "end": 0.003, "rho": 5.0, "solver": "unipc", "warm": False, "conditioned": True}
-# An estimate starts low or goes beyond the denoiser; a draw starts where noise drowns what is missing, and
-# follows the probability flow. Clipped peaks are drawn by momentum that adds more fresh noise (`_drawing`).
-_DRAWING: Mapping[str, Mapping[str, object]] = {
+_COLD_DRAW: Mapping[str, Any] = {
+    "start": 10.0,
+    "end": 0.003,
+    "rho": 5.0,
+    "solver": "unipc",
+    "warm": False,
+    "conditioned": True,
+}
+# An estimate starts low or goes beyond the denoiser; a draw starts where noise drowns what is missing, or is
+# as loud as the guess errs (`guessing.for_draw`), and follows the probability flow.
+_DRAWING: Mapping[str, Mapping[str, Any]] = {
+    "declip": {"start": 1.5, "end": 0.003, "rho": 5.0, "solver": "unipc"},
     "inpaint": _COLD_DRAW,
     "inpaint-band": _COLD_DRAW,
-    "extend": {"start": 2.0, "rho": 5.0, "solver": "unipc"},
+    "extend": {"start": 0.3, "rho": 5.0, "solver": "unipc"},
+}
+
+# Guidance pulls beyond the estimate by itself: with momentum it runs away.
+_RECONSTRUCTING: Mapping[str, Mapping[str, Any]] = {
+    "declip": {"m": 0.0, "stride": 1.0, "xi": 0.2},
+    "inpaint": {"xi": 0.05},
 }
 
 
@@ -74,13 +87,19 @@ def way(
         m, stride = momentum_for(severity)
         usual = replace(usual, m=m, stride=stride)
     if draw:
-        usual = replace(usual, **_drawing(verb, severity))
+        usual = replace(usual, **_DRAWING[verb])
+    if preset is None and (changes or {}).get("guidance") in RECONSTRUCTION:
+        usual = replace(usual, **_RECONSTRUCTING.get(verb, {}))
     wanted: dict[str, Any] = {} if preset is None else {**find(preset).for_verb(verb)}
     if steps is not None or quality is not None or preset is None:
         wanted["steps"] = steps or QUALITY_STEPS[quality or USUAL_QUALITY]
     wanted |= changes or {}
     if odd := set(wanted) - set(vars(usual)):
         raise UsageError(f"A walk has no {', '.join(sorted(odd))}; it has {', '.join(vars(usual))}.")
+    if wanted.get("sampler") == ADAPTIVE and (steps is not None or quality is not None):
+        raise UsageError(
+            f"The sampler {ADAPTIVE} chooses its steps, so it takes no number of them and no quality."
+        )
     if wanted.get("sampler") in MEASURING:
         wanted = {"guidance": "none"} | wanted
     chosen = replace(usual, **wanted)
@@ -94,13 +113,6 @@ def momentum_for(share: float) -> tuple[float, float]:
     """m and stride for a share of clipped samples: they rise from the light to the heavy ones in between."""
     m, stride = (_between(share, *values) for values in zip(LIGHT_MOMENTUM, HEAVY_MOMENTUM, strict=True))
     return m, stride
-
-
-def _drawing(verb: str, severity: float) -> dict[str, Any]:
-    """The fields that make a draw of the way by which a verb estimates."""
-    if verb == "declip":
-        return {"kappa": _between(severity, LIGHT_KAPPA, HEAVY_KAPPA)}
-    return {**_DRAWING[verb]}
 
 
 def _between(share: float, light: float, heavy: float) -> float:

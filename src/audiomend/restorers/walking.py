@@ -1,23 +1,29 @@
 """Samplers by name: how a stretch of a file is walked, block by block or all of it in memory."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch.special import ndtr
 
-from audiomend.denoisers.base import Denoiser
+from audiomend.denoisers.base import Denoiser, Estimate
 from audiomend.denoisers.windowed import Problem, windowed
 from audiomend.operators import Operator
-from audiomend.processes.base import along
-from audiomend.restorers.way import MEASURING, Way
+from audiomend.processes.base import along, combine
+from audiomend.restorers.way import ADAPTIVE, MEASURING, PARTICLES, Way
+from audiomend.samplers.adaptive import adaptive
 from audiomend.samplers.base import Noise, Reached, Signal, Walk, begin
 from audiomend.samplers.daps import daps
+from audiomend.samplers.particles import twisted
 from audiomend.samplers.red_diff import red_diff
 from audiomend.samplers.stream import stream
 from audiomend.samplers.timeline import Timeline
 from audiomend.samplers.trajectory import trajectory
 
 LONGEST_S = 300.0  # of a stretch that is walked in memory: about 1 GB at 44.1 kHz in stereo
+LONGEST_WITH_GRAPH_S = 6.0  # where the graph of every window and particle is kept, too: about 2.5 GB
 IMAGE_RMS = 0.5  # of the data of DAPS and RED-diff, whose constants are absolute (Karras et al. 2022)
 DAPS_END, RED_DIFF_RATE = 0.01, 0.1
 
@@ -87,6 +93,46 @@ def fitted(problem: Stretched, walk: Walk, start: Signal, length: int) -> Iterat
     yield _cut(last, first, length)
 
 
+def by_tolerance(problem: Stretched, walk: Walk, start: Signal, length: int) -> Iterator[Tensor]:
+    """Runge-Kutta 4(5) from the first level to the last above 0, and the estimate there."""
+    first, stop, denoise, _ = _whole(problem, walk, length)
+    process, (begun, *_, end, _) = along(walk.process)(first, stop), walk.levels
+    tolerance = problem.way.tolerance * problem.sigma_data
+    *_, last = adaptive(denoise, process, begin(walk, start, first, stop).x, begun, end, tolerance)
+    clean = denoise(last.x, end, 0.0).clean
+    yield _cut(replace(last, x=clean), first, length)
+
+
+def by_particles(problem: Stretched, walk: Walk, start: Signal, length: int) -> Iterator[Tensor]:
+    """TDS: one of its particles for each channel, drawn by weight."""
+    first, stop, denoise, noise = _whole(problem, walk, length)
+    process = along(walk.process)(first, stop)
+    begun = process.coefficients(walk.levels[0])
+    clean = start(first, stop)
+    states = [combine(process, begun, clean, noise(0, k, 0, stop - first)) for k in range(PARTICLES)]
+
+    def each(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
+        del carry
+        return Estimate(torch.stack([denoise(one, t, s).clean for one in x]))
+
+    *_, last = twisted(
+        each,
+        process,
+        torch.stack(states),
+        walk.levels,
+        problem.operator(first, stop).forward,
+        _measured(problem, first, stop),
+        noise,
+        noise_level=problem.way.sigma_y * problem.sigma_data,
+        sigma_data=problem.sigma_data,
+        longest=1.0,
+    )
+    u = ndtr(noise(len(walk.levels), 0, 0, 1))
+    chosen = (last.log_weights.softmax(0).cumsum(0) < u).sum(0).clamp(max=PARTICLES - 1)
+    x = last.x[chosen, torch.arange(problem.channels)]
+    yield _cut(Reached(last.t, x, last.evaluations), first, length)
+
+
 def _whole(problem: Stretched, walk: Walk, length: int) -> tuple[int, int, Denoiser, Noise]:
     """First sample and end of the windows over a stretch, their denoiser, and noise that begins there."""
     first, stop = walk.windows.span(walk.windows.count(length))
@@ -113,4 +159,6 @@ SAMPLERS: dict[str, Sampler] = {
     "repaint": streamed,
     "daps": annealed,
     "red-diff": fitted,
+    ADAPTIVE: by_tolerance,
+    "tds": by_particles,
 }

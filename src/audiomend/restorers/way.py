@@ -20,7 +20,12 @@ from audiomend.solvers.predictor_corrector import predictor_corrector
 from audiomend.solvers.repaint import repainted
 from audiomend.solvers.unipc import unipc
 
-MEASURING = {"daps": 5, "red-diff": 1}  # samplers that need no solver and no guidance: evaluations a level
+PARTICLES = 4  # of `tds`
+MEASURING = {"daps": 5, "red-diff": 1, "tds": PARTICLES}  # samplers without guidance: evaluations a level
+ADAPTIVE = "rk45"  # the sampler whose tolerance decides how many evaluations it takes
+ADAPTIVE_EVALUATIONS = 70  # of it: about as many with the tolerance below
+WITHOUT_SOLVER = (*MEASURING, ADAPTIVE)
+DIFFERENTIATED = ("tds",)  # samplers with a backward pass in each evaluation
 SONG_SNR = 0.16  # of Langevin steps (Song et al. 2021)
 
 
@@ -45,6 +50,7 @@ class Way:
         churn: S_churn of the solvers `heun` and `heun-cqtdiff`.
         freshness: share of fresh noise, 0 to 1, of the solver `first-order`.
         repeats, phi_1, phi_2: of the sampler `repaint`, as `solvers.repaint.repainted` takes them.
+        tolerance: of a step of the sampler `rk45`, over sigma_data.
     """
 
     start: float
@@ -68,6 +74,7 @@ class Way:
     repeats: int = 1
     phi_1: float = 1.0
     phi_2: float = 2.0
+    tolerance: float = 0.001
 
     def levels(self, sigma_data: float) -> list[float]:
         """Noise levels, the last one 0: as many steps as the evaluations allow, at least one."""
@@ -80,7 +87,9 @@ class Way:
 
     @property
     def evaluations(self) -> int:
-        """Of the network, for every window."""
+        """Of the network, for every window; of `rk45` about."""
+        if self.sampler == ADAPTIVE:
+            return ADAPTIVE_EVALUATIONS
         return self.cost(len(self.levels(1.0)) - 1)
 
     def stages(self, process: Process, levels: Sequence[float]) -> list[Stage]:

@@ -16,7 +16,7 @@ from torch.special import ndtr
 
 from audiomend.denoisers.base import Denoiser, Estimate, noise_of
 from audiomend.errors import UsageError
-from audiomend.guidance.gradient import gradient_of, pulled_back, relative_level
+from audiomend.guidance.gradient import gradient_of, pulled_back, relative_level, row_norm
 from audiomend.processes.base import Process
 from audiomend.samplers.base import Noise
 from audiomend.solvers.base import State
@@ -52,6 +52,7 @@ def twisted(
     noise_level: float,
     sigma_data: float,
     threshold: float = 0.5,
+    longest: float = math.inf,
 ) -> Iterator[Cloud]:
     """Walk particles from x to a weighted sample of p(x_0 | y) (algorithm 1).
 
@@ -70,6 +71,9 @@ def twisted(
     noise_level: sigma_y > 0, standard deviation of the observation's noise.
     sigma_data: sd, RMS of clean signals.
     threshold: particles are resampled where the effective number of them is below this share, 0 to 1.
+    longest: guidance moves an estimate by at most so many times its residual. With ‖A‖ = 1 and the exact
+        denoiser of white clean signals it moves it by less than 1 of them; a network's Jacobian in loud noise
+        is not as small, and the walk runs away. Weights correct any proposal.
 
     Raises:
         UsageError: noise_level is not above 0, or the last of the levels is not 0.
@@ -97,7 +101,12 @@ def twisted(
         x, clean, implied, gradient, foreseen = (
             _taken(values, chosen) for values in (x, clean, implied, gradient, now)
         )
-        shift = a * sigma**2 * gradient if s > 0 else torch.zeros_like(x)
+        residual = (forward(clean) - observation).flatten(x.ndim - 1)
+        shift = (
+            _no_longer(a * sigma**2 * gradient, longest * row_norm(residual))
+            if s > 0
+            else torch.zeros_like(x)
+        )
         x, odds = _proposed(process, x, t, s, Estimate(clean, implied), shift, _draws(noise, step, x))
         log_weights = log_weights + odds
         if step == len(levels) - 1:
@@ -132,6 +141,11 @@ def _taken(values: Tensor, chosen: Tensor) -> Tensor:
     """(particles, ...) or (particles, ..., time) -> the chosen particle in each place of each row."""
     index = chosen if values.ndim == chosen.ndim else chosen[..., None].expand_as(values)
     return values.gather(0, index)
+
+
+def _no_longer(x: Tensor, most: Tensor) -> Tensor:
+    """x (..., time), shortened to the norm `most` (..., 1) where it is longer."""
+    return x * (most / row_norm(x).clamp(min=torch.finfo(x.dtype).tiny)).clamp(max=1)
 
 
 def _draws(noise: Noise, step: int, x: Tensor) -> Tensor:
