@@ -239,6 +239,14 @@ def test_what_was_not_clipped_has_no_pile(x):
     assert found.confidence < 0.5
 
 
+@pytest.mark.parametrize(("share", "found"), [(0.94, True), (0.99, False)])
+def test_of_a_square_wave_or_a_constant_nothing_was_cut_off(share, found):
+    top = find_bent_tops(piled(0.5, 0.02, share))[0]
+    assert (top.high < math.inf) == found
+    expected = (1.0, share + (1 - share) / 4) if found else (0, 0)
+    assert (top.confidence, top.share) == pytest.approx(expected, abs=0.01)
+
+
 def test_the_crest_of_a_sinusoid_is_dense_but_no_pile():
     x = np.sin(np.linspace(0, 2 * np.pi * 2000, 4_000_000))[None]
     expected = math.acos(0.97) / 0.03 * math.sqrt(1 - 0.85**2)

@@ -13,7 +13,7 @@ from audiomend.classical.replication import replicated
 from audiomend.errors import Cancelled, UsageError
 from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.low_pass import LowPass
-from audiomend.restorers.classical import parts, restored
+from audiomend.restorers.classical import TRIED_FROM_S, foretold, parts, restored
 from audiomend.restorers.damage import Clipped, Damage, Dull, Gaps
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.methods import METHODS, Excerpt, Method, frame_at
@@ -46,6 +46,18 @@ def test_peaks_come_back_and_the_rest_stays_to_the_bit(method: str) -> None:
     assert (z * np.sign(y) >= 0.3)[lost].all()
     assert np.linalg.norm((z - x)[lost]) < 0.5 * np.linalg.norm((y - x)[lost])
     assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("frames", [1, 2, 21])
+@pytest.mark.parametrize("verb", ["declip", "inpaint"])
+def test_sounds_of_a_few_samples_are_mended_by_every_method(verb: str, frames: int) -> None:
+    y = np.full(frames, 0.3)
+    y[frames // 2 + 1 :] = 0.1
+    where = {"declip": {"clip_level": 0.3}, "inpaint": {"gaps": [(0, (frames // 2 + 1) / RATE)]}}[verb]
+    for method in METHODS[verb]:
+        z = getattr(audiomend, verb)(y, RATE, method=method, **where)
+        assert np.isfinite(z).all()
+        np.testing.assert_array_equal(z[frames // 2 + 1 :], y[frames // 2 + 1 :])
 
 
 @FAST
@@ -221,6 +233,39 @@ def test_a_method_sees_its_margin_at_the_common_level_and_only_damaged_channels(
     assert isinstance(excerpt.operator, HardClip)
     np.testing.assert_allclose(excerpt.operator.high, [[0.225]], rtol=1e-6)
     np.testing.assert_allclose(piece, [2 * samples[0, 950:], samples[1, 950:]], rtol=1e-6)
+
+
+def test_time_is_foretold_from_a_piece_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method that takes 7 s to begin and then a second for a thousand samples, on a clock of its own."""
+    now, sizes = 0.0, list[int]()
+
+    def mend(excerpt: Excerpt) -> torch.Tensor:
+        nonlocal now
+        now += excerpt.observation.numel() / 1000 + 7 * (not sizes)
+        sizes.append(excerpt.observation.numel())
+        return excerpt.observation
+
+    monkeypatch.setattr("audiomend.restorers.classical.time.perf_counter", lambda: now)
+    method = Method(mend, words, lambda rate: 100, margin_s=0.5, longest_s=2.0)
+    source = ArrayReader(np.ones((2, 30_000)), RATE)
+    damage = Gaps((((4010, 4020),), tuple((start, start + 5) for start in range(4000, 29_000, 50))))
+    work = parts(source, damage, method)
+    said = foretold(source, damage, method, 1.0, work)
+    assert sizes == 2 * [2 * (400 + 2 * 200)]  # both channels, 0.2 s and 0.1 s on either side
+    begun = now
+    list(restored(source, damage, method, 1.0, work, lambda _: None))
+    assert said == pytest.approx(now - begun)
+    few = [part for part in work if part.start < 4000 + (TRIED_FROM_S - 4) * RATE]
+    assert foretold(source, damage, method, 1.0, few) == 0.0
+
+
+@pytest.mark.parametrize("name", METHODS["inpaint"])
+@pytest.mark.parametrize("length", [20, 500])
+def test_gaps_longer_than_the_trial_do_not_stop_it(name: str, length: int) -> None:
+    y = chord(seconds=8.0)[None]
+    damage = Gaps((tuple((start, start + length) for start in range(0, 16_000, 600)),))
+    method, source = METHODS["inpaint"][name], ArrayReader(y, RATE)
+    assert 0.0 < foretold(source, damage, method, 1.0, parts(source, damage, method)) < np.inf
 
 
 def test_heavy_clipping_is_declipped_more_slowly() -> None:

@@ -90,6 +90,36 @@ def test_every_sound_is_mended(verb: str, name: str, cli: Callable, write: Calla
         assert native(output, "float64").tobytes() == native(source, "float64").tobytes()
 
 
+DEFAULTS = {
+    "declip": VERBS["declip"],
+    "inpaint": ("--gap", "0.2-0.3", "--method", "janssen"),
+    "inpaint by likeness": ("--gap", "0.2-0.3", "--method", "similarity"),
+    "extend": VERBS["extend"],
+    "declick": (),
+    "restore": (),
+}
+
+
+@pytest.mark.parametrize("what", DEFAULTS)
+@pytest.mark.parametrize("name", SOUNDS)
+def test_every_sound_is_mended_without_a_prior(
+    what: str, name: str, cli: Callable, write: Callable, tmp_path: Path
+) -> None:
+    samples, rate, subtype = SOUNDS[name]
+    source, output = write("in.wav", samples, rate, subtype), tmp_path / "out.wav"
+    options = DEFAULTS[what]
+    if "--gap" in options and len(samples.T) / rate < 0.3:
+        options = ("--gap", f"0-{min(len(samples.T), 400) / rate:.7f}", *options[2:])
+    result = cli(what.split()[0], source, output, *options)
+    assert result.code == 0, result.err
+    with soundfile.SoundFile(source) as before, soundfile.SoundFile(output) as after:
+        for kept in ("frames", "samplerate", "channels", "subtype"):
+            assert getattr(after, kept) == getattr(before, kept), kept
+    assert np.isfinite(native(output, "float64")).all()
+    if name in SILENT:
+        assert native(output, "float64").tobytes() == native(source, "float64").tobytes()
+
+
 def test_no_damage_found_is_a_copy(cli: Callable, write: Callable, tmp_path: Path) -> None:
     source, output = write("in.wav", hiss()), tmp_path / "out.wav"
     told = {

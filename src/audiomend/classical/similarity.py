@@ -195,6 +195,8 @@ def _near_shifts(
     """Shifts in whole hops, with the RMS difference of levels in dB around the gap; the least first."""
     hop, frame = round(HOP_S * rate), round(FRAME_S * rate)
     offset = start % hop  # so that frames begin where the gap does
+    if x.shape[-1] - offset < frame:
+        return
     features = _log_spectra(x[:, offset:], frame, hop, rate)
     whole = known[offset:].double().unfold(-1, frame, hop).amin(-1)
     count = len(whole)

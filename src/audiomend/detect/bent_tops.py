@@ -21,6 +21,7 @@ FEWEST = 60  # samples of a mode
 PRIOR = 3.0  # samples that are added below a mode, where there may be none
 TAIL = 2  # bins below a mode that belong to the pile
 DENSER, CERTAIN = 4.5, 9.0  # times the density below: found, and certain
+MOST_SHARE = 0.97  # of the samples in piles: beyond it a square wave or a constant, of which nothing is known
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class BentTopDetector:
     def _verdict(self, counts: NDArray[np.float64]) -> BentTop:
         low, high = self._pile(counts[0]), self._pile(counts[1])
         found = [pile for pile in (low, high) if pile.density >= DENSER]
+        if sum(pile.count for pile in found) > MOST_SHARE * self._samples:
+            return BentTop(-inf, inf, 0.0, 0.0, 0.0)
         density = max(low.density, high.density)
         return BentTop(
             -low.level if low in found else -inf,

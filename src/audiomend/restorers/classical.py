@@ -1,7 +1,8 @@
 """Restoration by a classical method: the damaged stretches of a signal, excerpt by excerpt."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -13,8 +14,9 @@ from audiomend.restorers.damage import Damage
 from audiomend.restorers.methods import Excerpt, Method
 from audiomend.tuning import give_back
 
+TRIED_FROM_S = 5.0  # of work, whose time is foretold by a trial; for less a trial takes too much of it
+TRIAL_S, TRIAL_MARGIN_S = 0.2, 0.1
 LATE = 0.25  # of the longest stretch: the shortest part, and how long a cut may wait for a known sample
-
 LARGE = 1 << 19  # samples of an excerpt before and after which memory is given back
 
 Done = Callable[[int], None]
@@ -80,8 +82,7 @@ def restored(
         (position, (channels, n)) of the restored signal at the file's level, in order of position; only lost
         samples in it are to be used.
     """
-    grid = method.grid(source.rate)
-    margin = ceil(method.margin_s * source.rate / grid) * grid
+    margin = _margin(source, method)
     for part in work:
         is_large = (part.stop - part.start + 2 * margin) * sum(part.rows) >= LARGE
         if is_large:
@@ -91,6 +92,32 @@ def restored(
             give_back()
         yield part.start, piece
         done(part.size)
+
+
+@torch.inference_mode()
+def foretold(source: SoundReader, damage: Damage, method: Method, gain: float, work: Sequence[Part]) -> float:
+    """Seconds that `restored` will take, by the second of two trials on its beginning; 0 for little work."""
+    margin = _margin(source, method)
+    read = [min(part.stop + margin, source.frames) - max(part.start - margin, 0) for part in work]
+    if sum(read) < TRIED_FROM_S * source.rate:
+        return 0.0
+    first, grid = work[0], method.grid(source.rate)
+    trial = replace(first, stop=min(first.start + ceil(TRIAL_S * source.rate / grid) * grid, first.stop))
+    aside = round(min(TRIAL_MARGIN_S, method.margin_s) * source.rate)
+    tried = min(trial.stop + aside, source.frames) - max(trial.start - aside, 0)
+    took = 0.0
+    for _ in range(2):  # the first loads what is loaded once
+        begun = time.perf_counter()
+        _piece(source, damage, method, gain, trial, aside)
+        took = time.perf_counter() - begun
+    whole = sum(frames * sum(part.rows) for frames, part in zip(read, work, strict=True))
+    return took * whole / (tried * sum(trial.rows))
+
+
+def _margin(source: SoundReader, method: Method) -> int:
+    """That of the method in samples, a multiple of its grid."""
+    grid = method.grid(source.rate)
+    return ceil(method.margin_s * source.rate / grid) * grid
 
 
 def _piece(

@@ -73,7 +73,7 @@ class Plan:
         found: what is wrong with the file, in words and numbers.
         seconds: length of the file.
         damaged_seconds: length of the windows that have to be walked.
-        estimate_seconds: how long the work will take, from one timed evaluation; 0 if there is none.
+        estimate_seconds: how long the work will take, from a timed piece of it; 0 for little or none.
     """
 
     found: Found

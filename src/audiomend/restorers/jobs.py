@@ -13,7 +13,7 @@ from torch import Tensor
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
 from audiomend.models.prior import Prior
-from audiomend.restorers.classical import Part, restored
+from audiomend.restorers.classical import Part, foretold, restored
 from audiomend.restorers.damage import Damage, Located
 from audiomend.restorers.diffusion import Preview, Stretch, mend, seconds_per_evaluation, windows_for
 from audiomend.restorers.filling import Guess
@@ -202,7 +202,10 @@ class ClassicalJob:
     precision: str = ""
     started_from: str = ""
     steps: int = 0
-    estimate_seconds: float = 0.0
+
+    @property
+    def estimate_seconds(self) -> float:
+        return foretold(self.source, self.damage, self.by, self.gain, self.work)
 
     @property
     def settings(self) -> str:
