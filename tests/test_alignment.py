@@ -8,6 +8,7 @@ import pytest
 import audiomend
 from audiomend.models.prior import WienerPrior
 from audiomend.restorers import frame
+from audiomend.restorers.methods import METHODS
 
 RATES = (8000, 22_050, 44_100, 48_000, 96_000)
 CUTOFF = 0.35  # of Nyquist
@@ -110,3 +111,45 @@ def test_mending_shifts_nothing_inside_the_damage(rate: int) -> None:
     y = audiomend.inpaint(np.where(lost, 0, x), rate, gaps=gaps, model="wiener", steps=8)
     np.testing.assert_array_equal(y[:, ~lost], x[:, ~lost])
     assert lag(np.where(lost, x, 0), np.where(lost, y, 0)) == 0
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("method", ["replication", "auto"])
+def test_the_copied_band_shifts_nothing_and_keeps_the_rest_and_its_level(method: str, rate: int) -> None:
+    x = dull(bursts(rate), rate)
+    y = audiomend.extend(x, rate, cutoff_hz=CUTOFF * rate / 2, method=method)
+    assert (y != x).any()
+    assert lag(x, y) == 0
+    before, after = below(x, rate), below(y, rate)
+    assert abs(delay(before, after, rate)) < 0.05
+    assert abs(decibels(after, before)) < 0.1
+    assert decibels(before, after - before) > 60
+
+
+@pytest.mark.parametrize("method", METHODS["declip"])
+def test_declipping_shifts_nothing_inside_the_damage(method: str) -> None:
+    """The lag of what is beyond the level, by itself, and the phase of the whole."""
+    rate = 8000
+    x = dull(bursts(rate), rate)
+    level = 1.2 * x.std()
+    y = audiomend.declip(x.clip(-level, level), rate, clip_level=level, method=method)
+    lost = np.abs(x) >= level
+    np.testing.assert_array_equal(y[~lost], x[~lost])
+    beyond, found = (np.where(lost, np.abs(z) - level, 0) * np.sign(x) for z in (x, y))
+    assert lag(beyond, found) == 0
+    assert abs(delay(np.fft.rfft(x), np.fft.rfft(y), rate)) < 0.05
+
+
+@pytest.mark.parametrize("method", METHODS["inpaint"])
+def test_filling_shifts_nothing_inside_the_damage(method: str) -> None:
+    """Runs of 3 ms of tones, which every method goes on with; a similar stretch is found a period away."""
+    rate = 8000
+    x = np.sin(2 * np.pi * np.array([[300], [500]]) * np.arange(rate) / rate)
+    lost = np.arange(rate) % 400 < 24
+    lost[:400] = lost[-400:] = False
+    gaps = [(first / rate, (first + 24) / rate) for first in range(400, rate - 400, 400)]
+    y = audiomend.inpaint(np.where(lost, 0, x), rate, gaps=gaps, method=method)
+    np.testing.assert_array_equal(y[:, ~lost], x[:, ~lost])
+    wanted, found = np.where(lost, x, 0), np.where(lost, y, 0)
+    assert lag(wanted, found) == 0
+    assert abs(delay(np.fft.rfft(wanted), np.fft.rfft(found), rate)) < 0.05

@@ -100,7 +100,7 @@ def test_beyond_the_signal_lies_silence_with_its_noise() -> None:
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        ({"preset": "daps"}, "daps is no walk"),
+        ({"preset": "daps"}, "daps takes no solver"),
         ({"guidance": "replace"}, r"replaces 3,000 samples a channel; .*\(1, 129, 47\)"),
         ({"preset": "cqtdiff-dc-rg"}, "rg-dc replaces"),
         ({"guidance": "proximal"}, "for linear damages; for this one there are projection, replace, rg"),

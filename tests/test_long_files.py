@@ -47,6 +47,19 @@ def test_restoring_takes_the_memory_of_a_shorter_file(tmp_path: Path) -> None:
     assert peaks[1] < WITHIN * peaks[0]
 
 
+def test_what_mends_loads_no_compiler_and_no_library_of_filters() -> None:
+    """They are 110 MiB."""
+    code = """
+import sys
+from audiomend.models.prior import load
+from audiomend.restorers import restoration
+load()
+print(*sys.modules.keys() & {"sympy", "torch._dynamo", "scipy.signal", "scipy.stats"})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 @pytest.mark.nightly  # some 20 minutes, 2 GB of disk
 @pytest.mark.timeout(14_400)
 def test_an_hour_is_restored_in_600_mib(benchmark_file: Callable[[str], ModuleType], tmp_path: Path) -> None:

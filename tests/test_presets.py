@@ -599,8 +599,9 @@ def test_tds_draws_one_particle_of_each_channel_by_its_weight(monkeypatch: pytes
         seen.append(Cloud(1.0, x, torch.zeros(0), 0))
         assert more == pytest.approx({"noise_level": 0.05, "sigma_data": 0.1, "longest": 1.0})
         for cloud in real(told, process, x, *rest, **more):
-            seen.append(cloud)
-            yield cloud
+            weights = torch.tensor([[1.0, 1.0], [2.0, 3.0], [4.0, 1.0], [1.0, 2.0]]).log() - 50
+            seen.append(replace(cloud, x=x, log_weights=weights))  # no clones of each other
+            yield seen[-1]
 
     monkeypatch.setattr(walking, "twisted", watched)
     problem = Given()

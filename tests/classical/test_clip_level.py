@@ -71,5 +71,5 @@ def test_a_channel_without_clipping_and_silence_pass() -> None:
     assert torch.equal(held(y, y, -high, high, WINDOW), y)
 
 
-def test_what_is_shorter_than_half_of_a_window_is_mirrored_once():
+def test_what_is_shorter_than_half_of_a_window_is_mirrored_once() -> None:
     torch.testing.assert_close(local_mean(torch.tensor([1.0, 4.0]), 11), torch.tensor([3.0, 2.0]))

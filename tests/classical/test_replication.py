@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiomend.classical.replication import drawn, reach, replicated
+from audiomend.classical.replication import CHANGE_HOPS, changing, drawn, reach, replicated
 from audiomend.operators.low_pass import LowPass
 
 RATE, CUTOFF = 16_000, 2000.0
@@ -226,8 +226,8 @@ def test_it_is_what_the_definition_gives(rate: int, cutoff: float) -> None:
 
 def test_drawn_levels_follow_their_distribution() -> None:
     """The line of flat noise is its power less the 1.7 dB; medians over frames, whose changes are 6 dB."""
-    clean = LowPass(CUTOFF, RATE).forward(coloured(0.0, seconds=4.0))
-    edge = level(coloured(0.0, seconds=4.0), 1000, 1900) + BIAS
+    clean = LowPass(CUTOFF, RATE).forward(coloured(0.0, seconds=2.0))
+    edge = level(coloured(0.0, seconds=2.0), 1000, 1900) + BIAS
     places = (2200.0, 4000.0, 7800.0)
     found = np.array(
         [
@@ -264,6 +264,14 @@ def test_drawn_levels_change_with_time() -> None:
     for lag, expected in ((2, 0.9), (8, 0.25), (20, 0.0)):
         correlation = (centred[lag:] * centred[:-lag]).mean() / centred.square().mean()
         assert correlation.item() == pytest.approx(expected, abs=0.2), lag
+
+
+def test_what_changes_has_unit_variance_at_every_frame() -> None:
+    found = changing(5, -3 * CHANGE_HOPS, 4000 * CHANGE_HOPS)
+    torch.testing.assert_close(found[1000:1100], changing(5, 1000 - 3 * CHANGE_HOPS, 100))
+    phases = found.unflatten(0, (-1, CHANGE_HOPS))
+    torch.testing.assert_close(phases.var(0), torch.ones(CHANGE_HOPS).double(), rtol=0, atol=0.1)
+    torch.testing.assert_close(phases.mean(0), torch.zeros(CHANGE_HOPS).double(), rtol=0, atol=0.08)
 
 
 def test_drawn_bands_differ_by_seed_and_hold_the_samples_of_the_whole() -> None:

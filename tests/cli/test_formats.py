@@ -11,6 +11,7 @@ RATES = (8000, 16_000, 22_050, 44_100, 48_000, 96_000)
 FRAMES = (1, 2, 100, 1023, 44_100)
 LONG = 441_123
 VERBS = ("declip", "inpaint", "extend", "degrade clip", "degrade lowpass", "degrade gap")
+MORE = ("declick", "restore", "degrade softclip", "degrade click", "degrade dropout")  # at fewer rates
 SUBTYPES = ("PCM_16", "PCM_24", "FLOAT")
 
 
@@ -24,13 +25,16 @@ def options(verb: str, frames: int, rate: int) -> tuple[object, ...]:
         "degrade clip": ("--sdr-db", 6),
         "degrade lowpass": ("--cutoff-hz", 3000),
         "degrade gap": ("--gap", gap),
-    }[verb]
+        "restore": ("--only", "declick"),
+        "degrade softclip": ("--sdr-db", 20),
+        "degrade dropout": ("--gap", gap),
+    }.get(verb, ())
 
 
 @pytest.fixture
 def keeps_its_form(cli: Callable, write: Callable, model: Path, tmp_path: Path) -> Callable[..., None]:
     def check(verb: str, rate: int, channels: int, frames: int, subtype: str) -> None:
-        quick = () if verb.startswith("degrade") else ("--model", model, "--steps", 1)
+        quick = ("--model", model, "--steps", 1) if verb in ("declip", "inpaint", "extend") else ()
         samples = 0.3 * np.random.default_rng(frames).standard_normal((channels, frames)).clip(-2, 2) + 0.01
         source = write(f"{frames}.wav", samples, rate, subtype)
         output = tmp_path / f"{frames}-out.wav"
@@ -51,7 +55,16 @@ def test_the_file_keeps_its_form(verb: str, rate: int, channels: int, keeps_its_
         keeps_its_form(verb, rate, channels, frames, SUBTYPES[number % len(SUBTYPES)])
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 2), (44_100, 1), (96_000, 6)])
+@pytest.mark.parametrize("verb", MORE)
+def test_the_file_keeps_its_form_with_any_verb(
+    verb: str, rate: int, channels: int, keeps_its_form: Callable
+) -> None:
+    for number, frames in enumerate(FRAMES):
+        keeps_its_form(verb, rate, channels, frames, SUBTYPES[number % len(SUBTYPES)])
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *MORE])
 def test_a_file_of_many_blocks_keeps_its_form(verb: str, keeps_its_form: Callable) -> None:
     keeps_its_form(verb, 44_100, 2, LONG, "PCM_16")
 
@@ -60,7 +73,7 @@ def test_a_file_of_many_blocks_keeps_its_form(verb: str, keeps_its_form: Callabl
 @pytest.mark.parametrize("subtype", SUBTYPES)
 @pytest.mark.parametrize("channels", [1, 2, 6])
 @pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [*VERBS, *MORE])
 def test_every_form_is_kept(
     verb: str, rate: int, channels: int, subtype: str, keeps_its_form: Callable
 ) -> None:

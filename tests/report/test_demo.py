@@ -2,7 +2,11 @@
 
 import hashlib
 import io
+import os
 import re
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -211,3 +215,14 @@ def test_a_cancelled_demo_writes_nothing(verbs: Verbs, tmp_path: Path) -> None:
         demo(tmp_path, lambda share: share < 0.5)
     assert [verb for verb, _ in verbs.given] == ["declip", "declip", "inpaint"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.nightly
+def test_the_whole_demo_takes_less_than_a_minute_of_the_processor(tmp_path: Path) -> None:
+    """The clock also counts what else the machine does."""
+    command = [sys.executable, "-m", "audiomend.cli.main", "demo", str(tmp_path / "demo")]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60
+    assert (tmp_path / "demo" / "index.html").exists()

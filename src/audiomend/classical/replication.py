@@ -96,15 +96,15 @@ def drawn(x: Tensor, rate: float, cutoff_hz: float, seed: int, first: int = 0) -
         white = _spectra(torch.from_numpy(drawn).double(), window)[:, plan.lowest :]
         _, edge = plan.line(power)
         level = edge + DRAWN_EDGE_DB + EDGE_DEVIATION_DB * z_1
-        level = level + CHANGE_DEVIATION_DB * _changing(seed, start // hop, count)[:, None]
+        level = level + CHANGE_DEVIATION_DB * changing(seed, start // hop, count)[:, None]
         fall = (DRAWN_SLOPE_DB + SLOPE_DEVIATION_DB * z_2) * plan.octaves
         return plan.at(level + fall) * white / _taper(window).square().sum().sqrt()
 
     return _added_band(x, rate, cutoff_hz, first, noise)
 
 
-def _changing(seed: int, first: int, count: int) -> Tensor:
-    """(count,) a standard normal number for each frame, that changes with time."""
+def changing(seed: int, first: int, count: int) -> Tensor:
+    """(count,) a standard normal number for each frame from `first` on, that changes with time."""
     low, high = first // CHANGE_HOPS, (first + count - 1) // CHANGE_HOPS + 2
     knots = torch.from_numpy(normal(seed, DRAWN_SAMPLE, 0, CHANGE, low, high)).double()
     place = torch.arange(first, first + count) - low * CHANGE_HOPS

@@ -21,7 +21,7 @@ from audiomend.denoisers.wiener import wiener
 from audiomend.errors import ModelError, UsageError
 from audiomend.models import untrained
 from audiomend.models.card import Card, read_card
-from audiomend.models.store import checked_weights, find
+from audiomend.models.store import SHIPPED, checked_weights, find
 from audiomend.networks import cqtdiff, cqtdiff_plus, sashimi
 from audiomend.networks.patch_unet import Architecture, PatchUnet, Seen
 
@@ -172,8 +172,9 @@ def load(name: str | Path | None = None, precision: str = "float32", device: str
     build = partial(_PRIORS[card.architecture], card, arguments, precision)
     try:
         tensors = load_file(checked_weights(folder))
-        with torch.device("meta"):  # names and shapes, before memory is taken for the network
-            _compare(build().network.state_dict(), tensors)
+        if folder.parent != SHIPPED:  # torch loads its compilers for this, 70 MiB and a second of them
+            with torch.device("meta"):  # names and shapes, before memory is taken for the network
+                _compare(build().network.state_dict(), tensors)
         prior = build()
         prior.network.load_state_dict(
             {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
