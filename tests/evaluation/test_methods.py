@@ -44,7 +44,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
         return call
 
-    fake = SimpleNamespace(**{name: verb(name) for name in ("declip", "inpaint", "extend")})
+    fake = SimpleNamespace(**{name: verb(name) for name in ("declip", "inpaint", "extend", "declick")})
     monkeypatch.setitem(sys.modules, "audiomend", fake)  # type: ignore[arg-type]
     return seen
 
@@ -90,6 +90,15 @@ def test_extend_finds_the_cutoff_itself_unless_the_method_tells(calls: list[Any]
     assert calls[0][0] == "extend"
     assert "cutoff_hz" not in calls[0][3]
     assert calls[1][3]["cutoff_hz"] == 30
+
+
+def test_declick_has_one_method_and_no_seed(calls: list[Any]) -> None:
+    how = Damage("declick", 20.0, peak=0.5)
+    for name in ("auto", "ar"):
+        restore(parse_method(f"{name}@strength=0.5"), CLIP, 100, how, seed=4)
+    assert calls == [("declick", CLIP, 100, {"strength": 0.5})] * 2
+    with pytest.raises(UsageError, match="diffusion"):
+        restore(parse_method("diffusion"), CLIP, 100, how, seed=0)
 
 
 def test_damaged_gives_back_the_input(calls: list[Any]) -> None:

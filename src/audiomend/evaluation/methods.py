@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomend.errors import UsageError
+from audiomend.errors import UsageError, unknown
 from audiomend.evaluation.damages import BAND_HZ, Clip, Damage
+from audiomend.restorers.methods import names
 from audiomend.restorers.presets import PRESETS
 
 UNPROCESSED = "damaged"
 WALK = (  # fields of restorers.way.Way that the verbs do not take
     *("start", "end", "rho", "warm", "conditioned", "m", "stride", "kappa"),
-    *("xi", "power", "limit", "sigma_y", "churn", "freshness", "repeats", "phi_1", "phi_2"),
+    *("xi", "power", "limit", "sigma_y", "churn", "freshness", "repeats", "phi_1", "phi_2", "tolerance"),
 )
 
 
@@ -64,6 +65,10 @@ def restore(method: Method, observation: Clip, rate: int, how: Damage, seed: int
     options = {key: value for key, value in method.options if key not in WALK} | (
         {"walk": walk} if walk else {}
     )
+    if how.task == "declick":  # which has one method, and leaves nothing to chance
+        if method.name not in names("declick"):
+            raise unknown("method", method.name, names("declick"))
+        return np.asarray(verb(observation, rate, **options), dtype=np.float32)
     named = "preset" if method.name in PRESETS else "method"
     mended = verb(observation, rate, **({named: method.name, "seed": seed} | known | options))
     return np.asarray(mended, dtype=np.float32)
