@@ -118,7 +118,7 @@ COMMANDS = [
     ("train pryor", 2, "Did you mean prior?"),
     ("train tiny --max-minutes 0", 2, "--max-minutes is 0; it must be above 0"),
     ("benchmark declip --data nowhere --out results", 2, "nowhere"),
-    ("benchmark declick --data .", 2, "'declick' is not one of 'declip', 'inpaint', 'band', 'extend'"),
+    ("benchmark denoise --data .", 2, "'denoise' is not one of 'declip', 'inpaint', 'band', 'extend', "),
 ]
 
 
