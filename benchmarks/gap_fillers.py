@@ -8,9 +8,7 @@ Printed for each range of unlikeness: how many gaps, log-spectral distance and S
 """
 
 import argparse
-import csv
 from collections import defaultdict
-from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 
@@ -19,8 +17,8 @@ import audiomend
 audiomend.tune_process()
 
 import numpy as np  # noqa: E402
-import soundfile  # noqa: E402
 import torch  # noqa: E402
+from recordings import FOLDERS, clips  # noqa: E402
 
 from audiomend.classical.similarity import unlikeness  # noqa: E402
 from audiomend.evaluation.damages import NotApplicableError, place_gaps  # noqa: E402
@@ -30,23 +28,8 @@ from audiomend.restorers import filling  # noqa: E402
 CLIP_S = 5
 GAPS = 2
 LEAST_DB = -20.0  # what an SDR counts for at least
-FOLDERS = {"train": ("music", "speech_wb16", "singing"), "test": ("piano_render", "music", "speech")}
 RANGES = (0, 4, 5, 6, 7, 7.5, 8, 9, 10, inf)
 Array = np.ndarray
-
-
-def clips(data: Path, split: str, count: int) -> Iterator[tuple[Array, int]]:
-    """(1, time) and the rate: an equal share of each folder, evenly spread."""
-    for folder in FOLDERS[split]:
-        with (data / split / folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if float(row["seconds"]) >= CLIP_S]
-        share = -(-count // len(FOLDERS[split]))
-        for row in rows[:: max(len(rows) // share, 1)][:share]:
-            samples, rate = soundfile.read(
-                data / split / folder / row["file"], dtype="float32", always_2d=True
-            )
-            first = (len(samples) - CLIP_S * rate) // 2
-            yield np.ascontiguousarray(samples[first : first + CLIP_S * rate, :1].T), rate
 
 
 def drawn(y: Array, rate: int, gaps: list[tuple[float, float]]) -> Array:
@@ -71,7 +54,8 @@ def main() -> None:
     print("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     for length_ms in arguments.lengths_ms:
         found = defaultdict[int, list[list[float]]](list)
-        for x, rate in clips(arguments.data, arguments.set, arguments.clips):
+        for clip, rate in clips(arguments.data, arguments.set, arguments.clips, CLIP_S):
+            x = clip.astype(np.float32)[None]
             try:
                 gaps = place_gaps(x, round(length_ms / 1000 * rate), rate, seed=7)[:GAPS]
             except NotApplicableError:

@@ -9,9 +9,8 @@ runs the method as published for 44.1 kHz, in float64, whatever the rate, "defau
 """
 
 import argparse
-import csv
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import audiomend
@@ -19,15 +18,14 @@ import audiomend
 audiomend.tune_process()
 
 import numpy as np  # noqa: E402
-import soundfile  # noqa: E402
 import torch  # noqa: E402
+from recordings import FOLDERS, clips  # noqa: E402
 
 from audiomend.classical import ar_declip, social_sparsity, spade  # noqa: E402
 from audiomend.evaluation.metrics import sdr  # noqa: E402
 from audiomend.operators.hard_clip import HardClip, threshold_for_sdr  # noqa: E402
 
 CLIP_S = 2
-FOLDERS = {"train": ("music", "speech_wb16", "singing"), "test": ("piano_render", "music", "speech")}
 PUBLISHED: dict[str, Callable[[torch.Tensor, HardClip], torch.Tensor]] = {
     "a-spade": lambda y, clip: spade.a_spade(y, clip, spade.PUBLISHED)[0],
     "s-spade": lambda y, clip: spade.s_spade(y, clip, spade.PUBLISHED)[0],
@@ -36,20 +34,6 @@ PUBLISHED: dict[str, Callable[[torch.Tensor, HardClip], torch.Tensor]] = {
     "ar": lambda y, clip: ar_declip.declipped(y, clip.low, clip.high, ar_declip.PUBLISHED),
 }
 Array = np.ndarray
-
-
-def clips(data: Path, split: str, count: int) -> Iterator[tuple[Array, int]]:
-    """(time,) with a peak of 1, and the rate: an equal share of each folder, evenly spread."""
-    folders = FOLDERS[split]
-    for number, folder in enumerate(folders[:count]):
-        with (data / split / folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if float(row["seconds"]) >= CLIP_S]
-        share = (count + len(folders) - 1 - number) // len(folders)
-        for row in rows[:: max(len(rows) // share, 1)][:share]:
-            samples, rate = soundfile.read(data / split / folder / row["file"], always_2d=True)
-            first = (len(samples) - CLIP_S * rate) // 2
-            clip = samples[first : first + CLIP_S * rate, 0]
-            yield clip / np.abs(clip).max(), rate
 
 
 def mended(method: str, form: str, observed: Array, level: float, rate: int) -> Array:
@@ -67,7 +51,8 @@ def main() -> None:
     parser.add_argument("--sdr-db", nargs="*", type=float, default=[5.0, 10.0])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    chosen = list(clips(arguments.data, arguments.set, arguments.clips))
+    found = clips(arguments.data, arguments.set, arguments.clips, CLIP_S)
+    chosen = [(clip / np.abs(clip).max(), rate) for clip, rate in found]
     heads = [f"{head} at {db:g} dB" for db in arguments.sdr_db for head in ("SDR, dB", "CPU s")]
     print(f"| method | settings | {' | '.join(heads)} |\n| --- | --- | {'---: | ' * len(heads)}")
     for method in arguments.methods:

@@ -56,6 +56,27 @@ _Touched = Callable[[int, int, int], bool]
 
 
 @dataclass(frozen=True)
+class _Work:
+    """A stage to be done.
+
+    Attributes:
+        stage: of the plan.
+        source: the sound as the stages before left it.
+        options: those of every stage.
+        sink: takes the changed samples.
+        progress: told of the stage's share done.
+        touched: whether samples are no longer, or will not stay, what the file holds.
+    """
+
+    stage: Stage
+    source: SoundReader
+    options: Options
+    sink: Sink
+    progress: Progress | None
+    touched: _Touched
+
+
+@dataclass(frozen=True)
 class Done:
     """What a stage did.
 
@@ -97,30 +118,25 @@ def mend_stages(
         for stage in stages:
             changes = stack.enter_context(Spill(source.channels, dtype))
             told = None if progress is None else partial(progress, stage)
-            done.append(_do(stage, now, options, changes, told, partial(_touched, spills, gaps)))
+            work = _Work(stage, now, options, changes, told, partial(_touched, spills, gaps))
+            done.append(_do(work, changes))
             spills.append(changes)
             now = Overlaid(now, changes)
         return tuple(done), *_compare(source, now, sink)
 
 
-def _do(
-    stage: Stage,
-    source: SoundReader,
-    options: Options,
-    sink: Spill,
-    progress: Progress | None,
-    touched: _Touched,
-) -> Done:
+def _do(work: _Work, changes: Spill) -> Done:
+    """Do a stage whose sink is `changes`."""
     begun = time.monotonic()
-    method, settings = _MENDING[stage.stage](stage, source, options, sink, progress, touched)
-    give_back()
-    if progress is not None and progress(1.0) is False:
+    give_back()  # of the stage before
+    method, settings = _MENDING[work.stage.stage](work)
+    if work.progress is not None and work.progress(1.0) is False:
         raise Cancelled("The work was cancelled; nothing was written.")
-    runs, level_db = _compare(source, Overlaid(source, sink))
+    runs, level_db = _compare(work.source, Overlaid(work.source, changes))
     if not runs.samples:
         method = settings = ""
     seconds = time.monotonic() - begun
-    return Done(stage, method, settings, runs.samples, tuple(runs.intervals), level_db, seconds)
+    return Done(work.stage, method, settings, runs.samples, tuple(runs.intervals), level_db, seconds)
 
 
 def _compare(before: SoundReader, after: SoundReader, changes: Sink | None = None) -> tuple[Runs, float]:
@@ -155,24 +171,17 @@ def _touched(
     return any(not np.isnan(spill.read(max(start, 0), stop)[channel]).all() for spill in spills)
 
 
-def _subtract(
-    stage: Stage,
-    source: SoundReader,
-    options: Options,
-    sink: Spill,
-    progress: Progress | None,
-    touched: _Touched,
-) -> tuple[str, str]:
+def _subtract(work: _Work) -> tuple[str, str]:
     """The offset, a constant for each channel."""
-    del touched
-    assert isinstance(stage.settings, RemoveOffset)
-    levels = options.strength * np.array(stage.settings.levels)[:, None]
+    settings, source, options = work.stage.settings, work.source, work.options
+    assert isinstance(settings, RemoveOffset)
+    levels = options.strength * np.array(settings.levels)[:, None]
     for start, stop in blocks(source):
         changed = np.broadcast_to(levels != 0, (source.channels, stop - start)) & _inside(
             options, start, stop
         )
-        sink.add(start, source.read(start, stop) - levels, changed)
-        if progress is not None and progress(stop / source.frames) is False:
+        work.sink.add(start, source.read(start, stop) - levels, changed)
+        if work.progress is not None and work.progress(stop / source.frames) is False:
             raise Cancelled("The work was cancelled; nothing was written.")
     return "subtraction", "one constant for each channel"
 
@@ -185,53 +194,42 @@ def _inside(options: Options, start: int, stop: int) -> NDArray[np.bool_]:
 
 
 def _mend(
-    damage_of: Callable[[Any, SoundReader, _Touched], Damage | Bent | None],
-    stage: Stage,
-    source: SoundReader,
-    options: Options,
-    sink: Sink,
-    progress: Progress | None,
-    touched: _Touched,
+    damage_of: Callable[[Any, SoundReader, _Touched], Damage | Bent | None], work: _Work
 ) -> tuple[str, str]:
     """As the verb of the damage does."""
-    damage, level = damage_of(stage.settings, source, touched), ActiveLevel(source.rate)
+    settings, source, options = work.stage.settings, work.source, work.options
+    damage, level = damage_of(settings, source, work.touched), ActiveLevel(source.rate)
     for start, stop in blocks(source):
         level.add(source.read(start, stop))
     if damage is None or level.rms == 0 or options.strength == 0:
         return "", ""
-    options = replace(options, method=getattr(stage.settings, "method", "auto"))
+    options = replace(options, method=getattr(settings, "method", "auto"))
     if damage.verb in WITHOUT_PRIOR:
         options = replace(options, model=None, quality=None)
     job = prepare(source, damage, level.gain, options)
-    run(job, sink, progress)
+    run(job, work.sink, work.progress)
     return job.method, job.settings
 
 
-def _declip(
-    stage: Stage,
-    source: SoundReader,
-    options: Options,
-    sink: Spill,
-    progress: Progress | None,
-    touched: _Touched,
-) -> tuple[str, str]:
+def _declip(work: _Work) -> tuple[str, str]:
     """The clipped peaks, after the clicks that came upon them later: what overshoots a level is no peak."""
-    settings = stage.settings
+    settings, source, strength = work.stage.settings, work.source, work.options.strength
     assert isinstance(settings, Declip)
     clicks = clicks_over(settings, source) if settings.kind == "hard" or settings.curve else []
-    if not clicks or options.strength == 0:
-        return _mend(_clipped, stage, source, options, sink, progress, touched)
-    whole = replace(options, strength=1.0)  # of the sum there is a share
+    if not clicks or strength == 0:
+        return _mend(_clipped, work)
+    whole = replace(work, options=replace(work.options, strength=1.0))  # of the sum there is a share
     first = Stage("declick", Declick(spans(clicks, source.rate)))
     with contextlib.ExitStack() as stack:
         filled, peaks = (stack.enter_context(Spill(source.channels, np.float64)) for _ in range(2))
-        method, _ = _mend(_clicked, first, source, whole, _Clamped(filled, settings), None, touched)
+        clamped = _Clamped(filled, settings)
+        method, _ = _mend(_clicked, replace(whole, stage=first, sink=clamped, progress=None))
         cleaned = Overlaid(source, filled)
-        words = _mend(_clipped, stage, cleaned, whole, peaks, progress, touched)
+        words = _mend(_clipped, replace(whole, source=cleaned, sink=peaks))
         mended = Overlaid(cleaned, peaks)
         for start, stop in blocks(source):
             before, after = source.read(start, stop), mended.read(start, stop)
-            sink.add(start, before + options.strength * (after - before), after != before)
+            work.sink.add(start, before + strength * (after - before), after != before)
     return f"{method} at {plural(len(clicks), 'click')}, {words[0]}", words[1]
 
 
@@ -338,8 +336,7 @@ def _edge(source: SoundReader) -> float | None:
     return found.cutoff_hz if bandwidth_finding(found, source.rate).is_found else None
 
 
-_Mending = Callable[[Stage, SoundReader, Options, Spill, Progress | None, _Touched], tuple[str, str]]
-_MENDING: Mapping[str, _Mending] = {
+_MENDING: Mapping[str, Callable[[_Work], tuple[str, str]]] = {
     "declip": _declip,
     "offset": _subtract,
     "declick": partial(_mend, _clicked),

@@ -1,0 +1,26 @@
+"""Clips of recordings for benchmarks."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+FOLDERS = {"train": ("music", "speech_wb16", "singing"), "test": ("piano_render", "music", "speech")}
+
+
+def clips(data: Path, split: str, count: int, seconds: int) -> Iterator[tuple[np.ndarray, int]]:
+    """(time,) float64 from the middle of the first channels, and the rate in Hz.
+
+    As many of each folder of data/split as of the others, evenly spread over what its manifest.csv lists.
+    """
+    folders = FOLDERS[split]
+    for number, folder in enumerate(folders[:count]):
+        with (data / split / folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if float(row["seconds"]) >= seconds]
+        share = (count + len(folders) - 1 - number) // len(folders)
+        for row in rows[:: max(len(rows) // share, 1)][:share]:
+            samples, rate = soundfile.read(data / split / folder / row["file"], always_2d=True)
+            first = (len(samples) - seconds * rate) // 2
+            yield samples[first : first + seconds * rate, 0], rate
