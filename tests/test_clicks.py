@@ -1,5 +1,6 @@
 """Clicks: found where they are, drums left alone, and nothing else touched by the verb that removes them."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -7,11 +8,20 @@ import pytest
 import torch
 
 import audiomend
-from audiomend.detect.clicks import NARROW_THRESHOLD, THRESHOLD, ClickDetector, _onset, find_clicks
+from audiomend.detect.clicks import (
+    NARROW_THRESHOLD,
+    THRESHOLD,
+    Click,
+    ClickDetector,
+    _apart_from_waves,
+    _onset,
+    find_clicks,
+)
 from audiomend.operators.low_pass import LowPass
 
 RATE = 44_100
 Floats = np.ndarray
+Wave = Callable[[Floats], Floats]
 
 
 def music(seconds: float = 1.5, seed: int = 0) -> Floats:
@@ -66,6 +76,38 @@ def test_nothing_is_found_in_music_noise_silence_and_drums():
     noise = 0.1 * np.random.default_rng(3).standard_normal(2 * RATE)
     for x in (music(), noise, np.zeros(RATE), drums(), noise[:3000], np.ones(RATE)):
         assert find_clicks(x[None], RATE) == ()
+
+
+@pytest.mark.parametrize("hz", [55, 220, 440, 1234.5])
+@pytest.mark.parametrize(
+    "wave", [lambda phase: np.sign(np.sin(phase)), lambda phase: phase / np.pi % 2 - 1], ids=["square", "saw"]
+)
+def test_the_jumps_of_a_wave_are_no_clicks(wave: Wave, hz: float):
+    x = 0.3 * wave(2 * np.pi * hz * np.arange(RATE) / RATE + 0.1)
+    assert not find_clicks(x[None], RATE)
+
+
+@pytest.mark.parametrize(
+    ("places", "left"),
+    [
+        ([0, 100, 200, 300, 400], []),
+        ([0, 100, 200, 300], [0, 100, 200, 300]),
+        ([0, 104, 198, 300, 400], []),  # uneven by a tenth of a millisecond
+        ([0, 105, 200, 300, 400], [0, 105, 200, 300, 400]),
+        ([0, 100, 150, 200, 300, 400], []),  # what is near to a jump is not told from it
+        ([0, 100, 200, 300, 400, 1270], []),
+        ([0, 100, 200, 300, 400, 1290], [1290]),
+        ([0, 880, 1760, 2640, 3520], []),  # 20 ms apart
+        ([0, 890, 1780, 2670, 3560], [0, 890, 1780, 2670, 3560]),
+        ([0, 100, 200, 700, 800, 900], [0, 100, 200, 700, 800, 900]),
+    ],
+)
+def test_a_wave_jumps_five_times_in_a_row(places: list[int], left: list[int]):
+    both = [Click(channel, at, at + 2, 0.7) for channel in (0, 1) for at in places]
+    found = _apart_from_waves(both, RATE)
+    assert [(one.channel, one.start) for one in found] == [(channel, at) for channel in (0, 1) for at in left]
+    turns = [Click(k % 2, at, at + 2, 0.7) for k, at in enumerate(places)]
+    assert len(_apart_from_waves(turns, RATE)) == len(turns)  # channels do not make one row
 
 
 def test_a_click_between_drums_is_found_and_the_drums_are_not():

@@ -7,6 +7,7 @@ import pytest
 import soxr
 import torch
 
+from audiomend.detect import bandwidth
 from audiomend.detect.bandwidth import BandwidthDetector, find_bandwidth
 from audiomend.detect.clipping import ClippingDetector, find_clipping
 from audiomend.detect.gaps import Gap, GapDetector, find_gaps
@@ -441,10 +442,58 @@ def test_a_slope_steeper_than_the_cliff_in_it_counts_from_its_start():
     assert found.cutoff_hz == pytest.approx(5000 * 2 ** (6 / 84), rel=0.02)
 
 
-@pytest.mark.parametrize("hz", [20, 97, 251, 398, 1000.3, 9000, 21900])
-def test_a_pure_tone_has_an_edge_near_it(hz):
-    found = find_bandwidth(np.sin(2 * np.pi * hz * np.arange(50000) / 44100)[None], 44100)
-    assert found.cutoff_hz == pytest.approx(hz, rel=0.1, abs=60)
+TIME_S = np.arange(60_000) / 44100
+DITHER = 2**-16 * rng(3).standard_normal(60_000)
+
+
+def partials(hz, decay=0.0):
+    return sum(0.1 * np.sin(2 * np.pi * f * TIME_S + f) * np.exp(-decay * TIME_S) for f in hz)
+
+
+@pytest.mark.parametrize("dither", [0.0, DITHER])
+@pytest.mark.parametrize(
+    "x",
+    [
+        *(partials([hz]) for hz in (20, 97, 251, 398, 1000.3, 9000)),
+        partials([220, 277.2, 329.6, 440, 659.3]),
+        partials([220, 440, 660], decay=5.0),
+        partials(330 * np.arange(1, 13)),
+        0.5 * np.sin(2 * np.pi * (100 * TIME_S + 1000 * TIME_S**2)),
+        0.5 * np.sin(2 * np.pi * 440 * TIME_S + 5 * np.sin(2 * np.pi * 6 * TIME_S)),
+    ],
+)
+def test_partials_end_without_an_edge(x, dither):
+    found = find_bandwidth((x + dither)[None], 44100)
+    assert found.rule == "cumulative"
+    assert 0 <= found.fall_db < 4.5
+
+
+@pytest.mark.parametrize(("valley_db", "rule"), [(6.5, "edge"), (2.5, "cumulative")])
+def test_the_valleys_fall_at_an_edge_by_four_and_a_half_decibels(valley_db, rule):
+    """Partials of 60 dB over a floor, which falls with them, or hardly does."""
+    n = 200_000
+    x = shaped([6000], [0, -valley_db], n)
+    for hz in range(390, 6000, 400):
+        x += 30 * np.sin(2 * np.pi * hz * np.arange(n) / 44100 + hz)
+    assert find_bandwidth(x, 44100).rule == rule
+
+
+def test_a_line_has_a_narrow_skirt_in_the_spectrum_of_valleys():
+    """Three Hann windows are sin⁶, whose spectrum is zero from the fourth bin on."""
+    n = np.arange(4096)
+    spectrum = np.fft.rfft(np.sin(2 * np.pi * 500 * n / 4096) * np.sin(np.pi * n / 4096) ** 2)
+    expected = np.abs(np.fft.rfft(np.sin(2 * np.pi * 500 * n / 4096) * np.sin(np.pi * n / 4096) ** 6))
+    found = bandwidth._without_skirts(spectrum[None])[0]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert found[504:].max() < 1e-9 < found[503]
+
+
+def test_at_the_ends_of_the_spectrum_the_windows_are_those_of_a_real_signal():
+    n = np.arange(64)
+    x, hann = rng().standard_normal(64), np.sin(np.pi * n / 64) ** 2
+    np.testing.assert_allclose(
+        bandwidth._without_skirts(np.fft.rfft(x)[None])[0], np.abs(np.fft.rfft(x * hann**2)), atol=1e-12
+    )
 
 
 def test_without_an_edge_the_cumulative_rule_guesses():

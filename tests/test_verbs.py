@@ -142,6 +142,41 @@ def test_restore_leaves_a_whole_sound_to_the_bit() -> None:
     assert (told.done, told.changed, told.residue_db) == ((), 0, -np.inf)
 
 
+T = np.arange(3 * 16_000) / 16_000
+DITHER = np.random.default_rng(0).triangular(-1, 0, 1, len(T)) / 32768
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        0.5 * np.sin(2 * np.pi * 440 * T),
+        np.rint((0.5 * np.sin(2 * np.pi * 440 * T) + DITHER) * 32768) / 32768,
+        sum(0.15 * np.sin(2 * np.pi * f * T + f) for f in (220, 277.2, 329.6, 440, 659.3)),
+        0.5 * np.sin(2 * np.pi * (100 * T + 500 * T**2)),
+        0.5 * np.sign(np.sin(2 * np.pi * 220 * T + 0.1)),
+        0.5 * (220 * T % 1) - 0.25,
+    ],
+    ids=["sine", "dithered", "chord", "chirp", "square", "saw"],
+)
+def test_restore_leaves_waves_and_partials_to_the_bit(x: np.ndarray) -> None:
+    mended, report = audiomend.restore(x, 16_000)
+    np.testing.assert_array_equal(mended, x)
+    assert not report.done
+
+
+@pytest.mark.parametrize(("known", "changes"), [(70, False), (90, True)])
+def test_a_channel_of_which_nothing_is_known_stays(known: int, changes: bool) -> None:
+    """A hundredth of a channel's 8,000 samples must lie below the clip level."""
+    square = np.where(np.arange(RATE) % 80 < 40, 1.0, -1.0)
+    square[: known * 100 : 100] = 0.1
+    y = audiomend.declip(square, RATE, clip_level=0.4, method="ss-pew")
+    assert (y != square).any() == changes
+    both = np.stack([np.sign(square), clipped() / 0.45])
+    y = audiomend.declip(both, RATE, clip_level=0.85, method="ss-pew")
+    np.testing.assert_array_equal(y[0], both[0])
+    assert (y[1] != both[1]).any()
+
+
 def test_restore_does_the_stages_of_its_plan_that_are_asked_for() -> None:
     x = damaged()
     fast = {"model": "wiener", "quality": "fast"}
@@ -347,6 +382,7 @@ def test_the_search_sees_every_sample_once(monkeypatch: pytest.MonkeyPatch, fram
         ({}, 0.45, "clipped at 0.4 to 0.45 of full scale"),
         ({}, 0.4003, "clipped at 0.4 of full scale"),
         ({"clip_level": 0.4}, 0.45, "clipped at 0.4 of full scale, as given"),
+        ({"clip_level": 1.4}, 0.45, "no sample reaches the clip level of 1.4"),
     ],
 )
 def test_the_clip_levels_are_told(given: dict, beyond: float, said: str) -> None:
@@ -355,6 +391,28 @@ def test_the_clip_levels_are_told(given: dict, beyond: float, said: str) -> None
     looking = search("declip", Given(**given), RATE, 1)
     looking.accumulators[0].add(np.clip(clipped(1) * 2, -0.4, beyond))
     assert looking.conclude().summary.startswith(said)
+
+
+def test_a_channel_that_stays_is_told() -> None:
+    from audiomend.restorers.locate import Given, search
+
+    looking = search("declip", Given(clip_level=0.4), RATE, 1)
+    looking.accumulators[0].add(np.ones((1, RATE)))
+    found = looking.conclude()
+    assert found.damage is None
+    assert found.summary == (
+        "less than 1% of the samples lie below the clip level of 0.4: too little is known to mend the rest"
+    )
+    assert "a higher --clip-level" in found.hint
+
+    looking = search("declip", Given(clip_level=0.4), RATE, 2)
+    looking.accumulators[0].add(np.stack([np.ones(RATE), clipped()]))
+    found = looking.conclude()
+    assert found.summary.endswith("; channel 0 stays, as less than 1% of the samples there lie below")
+    assert found.facts["clipped_samples"] == RATE + (np.abs(clipped()) >= 0.4).sum()
+    assert found.damage.share == (np.abs(clipped()) >= 0.4).sum() / (2 * RATE)
+    np.testing.assert_array_equal(found.damage.low, [[-np.inf], [-0.4]])
+    np.testing.assert_array_equal(found.damage.high, [[np.inf], [0.4]])
 
 
 @pytest.mark.parametrize(

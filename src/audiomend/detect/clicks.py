@@ -150,23 +150,26 @@ def apart_from(gaps: Sequence[Gap], clicks: Sequence[Click], sample_rate: float)
 
 
 def _apart_from_waves(clicks: Sequence[Click], sample_rate: float) -> tuple[Click, ...]:
-    """The clicks that are no jump of a wave, as a square or a saw has: those come evenly, WAVE in a row."""
-    longest, near = round(PERIOD_S * sample_rate), round(EVEN_S * sample_rate)
+    """The clicks that are no jump of a wave, as a square or a saw has, nor within a period of one.
+
+    Jumps come evenly, WAVE in a row. They spoil the model of what is around them.
+    """
+    longest, near = PERIOD_S * sample_rate, round(EVEN_S * sample_rate)
     is_jump = np.zeros(len(clicks), np.bool_)
     for channel in {click.channel for click in clicks}:
         own = np.flatnonzero([click.channel == channel for click in clicks])
         at = np.array([clicks[k].start + clicks[k].stop for k in own]) / 2
-        for later in range(1, len(at)):
-            period = at[later:] - at[:-later]
-            if period.min() > longest:
+        for later in range(WAVE - 1, len(at)):
+            span = at[later:] - at[:-later]
+            if span.min() > (WAVE - 1) * longest:
                 break
-            row = np.arange(len(period))[period <= longest]
-            run, period = [row], period[row]
-            for k in range(1, WAVE):
-                nearest = _nearest(at, at[row] + k * period)
-                even = np.abs(at[nearest] - at[row] - k * period) <= near
-                row, period, run = row[even], period[even], [*(r[even] for r in run), nearest[even]]
-            is_jump[own[np.concatenate(run)]] = True
+            places = at[: len(span), None] + span[:, None] * np.arange(WAVE) / (WAVE - 1)
+            nearest = _nearest(at, places)
+            even = np.all(np.abs(at[nearest] - places) <= near, axis=1) & (span <= (WAVE - 1) * longest)
+            is_jump[own[nearest[even]]] = True
+        jumps = at[is_jump[own]]
+        if len(jumps):
+            is_jump[own] = np.abs(at - jumps[_nearest(jumps, at)]) <= longest
     return tuple(click for click, jump in zip(clicks, is_jump, strict=True) if not jump)
 
 
