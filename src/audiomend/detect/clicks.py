@@ -157,8 +157,8 @@ def _apart_from_waves(clicks: Sequence[Click], sample_rate: float) -> tuple[Clic
     longest, near = PERIOD_S * sample_rate, round(EVEN_S * sample_rate)
     is_jump = np.zeros(len(clicks), np.bool_)
     for channel in {click.channel for click in clicks}:
-        own = np.flatnonzero([click.channel == channel for click in clicks])
-        at = np.array([clicks[k].start + clicks[k].stop for k in own]) / 2
+        own = np.array([k for k, click in enumerate(clicks) if click.channel == channel])
+        at = np.array([click.start + click.stop for click in clicks if click.channel == channel]) / 2
         for later in range(WAVE - 1, len(at)):
             span = at[later:] - at[:-later]
             if span.min() > (WAVE - 1) * longest:
