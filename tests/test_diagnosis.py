@@ -465,7 +465,16 @@ def test_the_frequency_and_the_level_of_hum(hz):
 @pytest.mark.parametrize(
     ("hz", "lines", "found"),
     [
-        (50, (1, 2), False),
+        (50, (1,), True),
+        (50, (2,), True),
+        (50, (4,), False),
+        (50.4, (1,), True),
+        (49.4, (1,), True),
+        (49.1, (1,), False),
+        (50.6, (1, 2), True),
+        (50.9, (1, 2), False),
+        (51.2, (1, 2), False),
+        (50, (1, 2), True),
         (50, (1, 2, 3), True),
         (50, (4, 5, 6), False),
         (50, (3, 5, 6), True),
@@ -478,7 +487,43 @@ def test_the_frequency_and_the_level_of_hum(hz):
     ],
 )
 def test_what_is_hum(hz, lines, found):
-    assert (find_hum(humming(hz, lines), RATE).confidence >= 0.5) == found
+    x = humming(hz, lines) + sine(997, 10.0, amplitude=0.2)
+    assert (find_hum(x, RATE).confidence >= 0.5) == found
+
+
+@pytest.mark.parametrize(
+    ("lines", "mean_db", "scatter_db", "found"),
+    [
+        ((1,), 18.5, 0.45, True),
+        ((1,), 17.5, 0.45, False),
+        ((1,), 18.5, 0.55, False),
+        ((2, 3), 12.5, 0.95, True),
+        ((2, 3), 11.5, 0.95, False),
+        ((2, 3), 12.5, 1.05, False),
+        ((2, 3, 4), 12.5, 1.95, True),
+        ((2, 3, 4), 11.5, 1.95, False),
+        ((2, 3, 4), 12.5, 2.05, False),
+    ],
+)
+def test_the_fewer_lines_the_steadier_they_must_be(lines, mean_db, scatter_db, found):
+    detector = HumDetector(1, RATE)
+    detector.add(humming(50, lines, below=0.1))
+    at = np.rint(50 * np.array(lines) / detector._bin_hz).astype(int)
+    near = np.add.outer(np.arange(-4, 5), at).ravel()
+    detector._sums[1:4] = 0
+    detector._sums[1, near] = mean_db * detector._frames
+    detector._sums[3, near] = scatter_db**2 * detector._frames
+    hum = detector.result()
+    assert (hum.confidence >= 0.5) == found
+    if found:
+        assert hum.confidence == pytest.approx(0.5 + 0.5 / 24)
+
+
+@pytest.mark.parametrize(("below_db", "found"), [(2, False), (4, True), (58, True), (62, False)])
+def test_one_line_lies_below_the_sound_and_is_heard(below_db, found):
+    sound = sine(1000, 10.0, amplitude=0.05) * 10 ** (below_db / 20)
+    x = humming(50, (1,), below=1e-6) + sound * np.sqrt(max(1 - 10 ** (-below_db / 10), 0))
+    assert (find_hum(x, RATE).hz > 0) == found
 
 
 def test_notes_that_decay_are_no_hum():
