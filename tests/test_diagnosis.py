@@ -587,6 +587,24 @@ def test_steady_lines_are_no_noise():
     assert find_noise(white(8) + lines, RATE).share < 0.4
 
 
+@pytest.mark.parametrize(("lowest_hz", "confidence"), [(3000, 1.0), (5000, 0.75), (6400, 0.1)])
+def test_noise_counts_by_the_spectrum_that_shows_it(lowest_hz, confidence):
+    """Below it, in most of the bands, lines hide it; of 8 kHz a quarter must be free for a verdict."""
+    hz = 60 * 2 ** (np.arange(int(3 * math.log2(lowest_hz / 60)) + 1) / 3)
+    lines = sum(sine(f, 8, amplitude=math.sqrt(20 * 0.23 * f / (RATE / 2))) for f in hz)
+    found = find_noise(white(8) + lines, RATE)
+    assert found.share == pytest.approx(1 - lowest_hz / 8000, abs=0.18)
+    assert found.confidence == pytest.approx(sureness(found.share, 0, 0.25, 0.5), abs=1e-9)
+    assert found.confidence == pytest.approx(confidence, abs=0.25)
+
+
+@pytest.mark.parametrize(("power", "confidence"), [(2.0, 1.0), (2.5, 0.75), (3.0, 0.25), (3.5, 0.0)])
+def test_what_falls_by_more_than_8_decibels_an_octave_is_no_noise(power, confidence):
+    found = find_noise(coloured(power), RATE)
+    assert found.confidence == pytest.approx(sureness(found.slope_db, -10, -8, -7), abs=1e-9)
+    assert found.confidence == pytest.approx(confidence, abs=0.25)
+
+
 def test_noise_that_comes_and_goes_is_sound():
     swelling = white(8) * 10 ** (2 * np.sin(2 * np.pi * 0.5 * np.arange(8 * RATE) / RATE))
     assert find_noise(swelling, RATE).confidence < 0.5

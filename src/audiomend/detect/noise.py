@@ -27,7 +27,8 @@ NORMAL_QUANTILE = 1.28  # standard deviations below the mean
 INDEPENDENT = 0.4 * GROUP  # squared magnitudes in a bin of a group that count as independent: Hann, overlap
 LEAST_NEAR = 0.4  # share of the stretches at the floor
 LEAST_FLATNESS_DB = -2.9  # mean logarithm at the floor over logarithm of the mean; −2.5 for noise
-LEAST_SHARE = 0.5  # of the bands that must show noise by themselves
+LEAST_SHARE, SURE_SHARE = 0.25, 0.5  # of the spectrum that must show noise by itself
+NEVER_DB, STEEP_DB, MILD_DB = -10.0, -8.0, -7.0  # slopes an octave: what falls faster is a sound's own decay
 LEAST_SOUND = 0.01  # of the power: noise alone has an SNR of -20 dB
 AUDIBLE_DB, LOUD_DB, NONE_DB = 25.0, 15.0, 40.0
 COLOURS = ((-4.5, "brown"), (-1.5, "pink"), (1.5, "white"), (inf, "blue"))  # up to this slope in dB an octave
@@ -43,8 +44,9 @@ class Noise:
         level_db: of the noise, RMS relative to full scale, channels averaged; -inf without any.
         slope_db: of its power density, in dB an octave; 0 for white noise.
         kind: white, pink, brown or blue, by the slope.
-        share: of the bands, those that show it by themselves, 0 to 1.
-        confidence: 0 to 1, that it is heard; from 0.5, an SNR of 25 dB with half of the bands showing it.
+        share: of the spectrum in Hz, that of the bands that show it by themselves, 0 to 1.
+        confidence: 0 to 1, that it is heard; from 0.5, an SNR of 25 dB with a quarter of the spectrum showing
+            it, and no steeper slope than 8 dB an octave.
     """
 
     snr_db: float
@@ -108,15 +110,19 @@ class NoiseDetector:
             return Noise(inf, -inf, 0.0, "none", 0.0, 0.0)
         total = (self._power / np.maximum(self._groups, 1)[:, None]) @ widths
         noise = np.array([_filled(f, s, self._octaves) @ widths for f, s in zip(floor, shows, strict=True)])
-        share = float(shows[noise > 0].mean())
+        share = float((shows[noise > 0] @ widths).mean() / widths.sum())
         sound = max(float((total - noise).sum()), LEAST_SOUND * float(total.sum()))
         snr_db = 10 * log10(sound / float(noise.sum()))
         # A bin of power 1 is a density of one over half the size.
         level_db = 10 * log10(2 * float(noise.mean()) / self._size)
         slope = self._slope(floor, shows)
         kind = next(name for most, name in COLOURS if slope <= most)
-        confidence = min(sureness(snr_db, NONE_DB, AUDIBLE_DB, LOUD_DB), sureness(share, 0, LEAST_SHARE, 0.8))
-        return Noise(snr_db, level_db, slope, kind, share, confidence)
+        confidences = (
+            sureness(snr_db, NONE_DB, AUDIBLE_DB, LOUD_DB),
+            sureness(share, 0, LEAST_SHARE, SURE_SHARE),
+            sureness(slope, NEVER_DB, STEEP_DB, MILD_DB),
+        )
+        return Noise(snr_db, level_db, slope, kind, share, min(confidences))
 
     def _floors(self, widths: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Power that each band of each channel comes back to, and whether it is that of noise."""
@@ -176,7 +182,7 @@ def finding(noise: Noise, voice: SpeechSnr | None) -> Finding:
         "level_db": round(noise.level_db, 1) if is_steady else None,
         "kind": noise.kind if is_steady else None,
         "slope_db_per_octave": round(noise.slope_db, 1),
-        "share_of_bands": round(noise.share, 2),
+        "share_of_spectrum": round(noise.share, 2),
         "speech_snr_db": round(voice.db, 1) if voice else None,
     }
     unsteady = sureness(voice.db, NOISE_FREE_DB, NOISY_DB, VERY_NOISY_DB) if voice else 0.0
