@@ -10,7 +10,8 @@ exp(mean ln S) (Kolmogorov). So the curve is the one with the least
 the entropy rate that Taleb, Solé-Casals and Jutten minimise with a whitening filter ("Quasi-nonparametric
 blind inversion of Wiener systems", 2001). A factor on g changes nothing, so the level is that of the faint
 samples, which no curve bends. Here f is one of a few families with one free level each: more freedom would be
-lost at the top, where samples are few and an error costs most.
+lost at the top, where samples are few and an error costs most. Each polarity has a level of its own only
+where that makes a sound clearly likelier.
 
 A sound may have a lower J after a curve by chance, too. But a true curve fits in time: if what its inverse
 adds comes a moment too early or too late, it fills valleys instead of emptying them.
@@ -37,6 +38,9 @@ NEAR, FEWEST_PASSING = 0.9, 0.005  # of a peak, and share of samples below: a sq
 FLOOR = 2.0**-30 / 12  # power of rounding to 16 bits, full scale 1: no valley is deeper
 NEAREST, FARTHEST = 1e-5, 5.0  # a level is sought so far above the peak, relative to it
 COARSE, FINE = 20, 12  # levels that are tried, and steps of the golden section between the best ones
+REACHES = (4.0, 1.0, 0.25)  # of the searches for the levels of either polarity, in the logarithm of a place
+SOME, FEW = 7, 7  # levels that are tried in each of these, and steps
+UNEVEN, LEAST_UNEVEN = 1.25, 0.003  # times J of one level, and less than it: levels of their own are true
 GLANCED = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # levels that every third frame is tried with before all that
 GOLDEN = (5**0.5 - 1) / 2
 SHIFTS_S = (3e-4, 6e-4, 1e-3)  # by which an addition is displaced, to either side
@@ -80,37 +84,56 @@ class Bend:
     Attributes:
         curve: a name of CURVES.
         level: that the curve tends to, above 0.
+        below: magnitude that it tends to below 0, above 0; None if that is the level, too.
 
     Raises:
-        UsageError: level is not above 0.
+        UsageError: level or below is not above 0.
     """
 
     curve: Name
     level: float
+    below: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.level < inf:
             raise UsageError(f"Bend: level is {self.level:g}; it must be above 0.")
+        if self.below is not None and not 0 < self.below < inf:
+            raise UsageError(f"Bend: below is {self.below:g}; it must be above 0.")
+
+    @property
+    def low(self) -> float:
+        """Level that the curve tends to below 0."""
+        return -self.level if self.below is None else -self.below
+
+    def levels(self, y: Floats) -> Floats | float:
+        """Magnitude that the curve tends to at each sample."""
+        return self.level if self.below is None else np.where(y > 0, self.level, self.below)
 
     @property
     def top(self) -> float:
-        """Magnitude up to which samples tell what they were; from there on they are flat."""
+        """Share of the levels up to which samples tell what they were; from there on they are flat."""
         low, high = 0.0, MOST
         for _ in range(60):
             middle = (low + high) / 2
             steep = float(CURVES[self.curve].log_slope(np.array([middle]))[0]) > log(FLAT)
             low, high = (low, middle) if steep else (middle, high)
-        return low * self.level
+        return low
 
     def straightened(self, y: Floats) -> Floats:
         """What y was before the curve; of flat samples, the least that they were."""
-        top = self.top
-        return self.level * CURVES[self.curve].inverse(np.clip(y, -top, top) / self.level)
+        top, levels = self.top, self.levels(y)
+        return levels * CURVES[self.curve].inverse(np.clip(y / levels, -top, top))
 
     @property
-    def least(self) -> float:
-        """What a flat sample was at least, in magnitude."""
-        return float(self.straightened(np.array([self.level]))[0])
+    def flat(self) -> tuple[float, float]:
+        """What flat samples were at most below 0, and at least above."""
+        lowest, highest = self.straightened(np.array([self.low, self.level])).tolist()
+        return lowest, highest
+
+    @property
+    def towards(self) -> str:
+        """The levels in words."""
+        return f"{self.level:.4g}" if self.below is None else f"{self.low:.4g} and {self.level:.4g}"
 
 
 @dataclass(frozen=True)
@@ -152,8 +175,12 @@ def fitted(frames: Floats, sample_rate: float) -> Fit | None:
 def _fit(frames: Floats, sample_rate: float) -> Fit | None:
     if _glance(frames[::3]) > PROMISING:
         return None
-    entropy, bend = min((_best(frames, name) for name in CURVES), key=lambda one: one[0])
+    found = [_best(frames, name) for name in CURVES]
+    entropy, bend = min(found, key=lambda one: one[0])
     before = _entropy(frames)
+    least = min(UNEVEN * (entropy - before), entropy - before - LEAST_UNEVEN) + before
+    if frames.min() < 0 < frames.max() and _uneven(frames, bend)[0] < least:
+        entropy, bend = min((_uneven(frames, one) for _, one in found), key=lambda one: one[0])
     return Fit(bend, entropy - before, _displaced(frames, bend, sample_rate) - before)
 
 
@@ -168,32 +195,65 @@ def _best(frames: Floats, name: Name) -> tuple[float, Bend]:
     """The least J of a family, and the bend that has it."""
     peak = float(np.abs(frames).max())
 
-    def at(place: float) -> tuple[float, Bend]:
-        bend = Bend(name, peak * (1 + exp(place)))
-        return _bent_entropy(frames, bend), bend
+    def at(place: float) -> Bend:
+        return Bend(name, peak * (1 + exp(place)))
 
     places = np.linspace(log(NEAREST), log(FARTHEST), COARSE).tolist()
-    tried = [(*at(place), place) for place in places]
-    centre = min(range(COARSE), key=lambda k: tried[k][0])
-    low, high = places[max(centre - 1, 0)], places[min(centre + 1, COARSE - 1)]
-    for _ in range(FINE):
-        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        tried += [(*at(left), left), (*at(right), right)]
-        low, high = (low, right) if tried[-2][0] < tried[-1][0] else (left, high)
-    entropy, bend, _ = min(tried, key=lambda one: one[0])
-    return entropy, bend
+    entropy, place = _least(lambda place: _bent_entropy(frames, at(place)), places, FINE)
+    return entropy, at(place)
+
+
+def _uneven(frames: Floats, bend: Bend) -> tuple[float, Bend]:
+    """The least J near a bend whose levels are free, one after the other, and the bend that has it."""
+    peaks = float(frames.max()), -float(frames.min())
+    nearest, farthest = log(NEAREST), log(FARTHEST)
+    places = [min(max(log(max(bend.level / peak - 1, NEAREST)), nearest), farthest) for peak in peaks]
+    entropy = inf
+
+    def at(side: int, place: float) -> Bend:
+        above, below = (place if k == side else places[k] for k in (0, 1))
+        return Bend(bend.curve, peaks[0] * (1 + exp(above)), peaks[1] * (1 + exp(below)))
+
+    for reach in REACHES:
+        for side in (0, 1):
+            low, high = max(places[side] - reach, nearest), min(places[side] + reach, farthest)
+            tried = [*np.linspace(low, high, SOME).tolist(), places[side]]
+            entropy, places[side] = _least(
+                lambda place, side=side: _bent_entropy(frames, at(side, place)), sorted(tried), FEW
+            )
+    return entropy, at(0, places[0])
+
+
+def _least(value: Callable[[float], float], places: list[float], steps: int) -> tuple[float, float]:
+    """The least value and its place, in steps of the golden section around the best of places that rise."""
+    tried = [(value(place), place) for place in places]
+    centre = tried.index(min(tried))
+    low, high = places[max(centre - 1, 0)], places[min(centre + 1, len(places) - 1)]
+    left, right = ((value(p), p) for p in (high - GOLDEN * (high - low), low + GOLDEN * (high - low)))
+    for _ in range(steps):
+        tried += [left, right]
+        if left[0] < right[0]:
+            high, right = right[1], left
+            place = high - GOLDEN * (high - low)
+            left = value(place), place
+        else:
+            low, left = left[1], right
+            place = low + GOLDEN * (high - low)
+            right = value(place), place
+    return min([*tried, left, right])
 
 
 def _bent_entropy(frames: Floats, bend: Bend) -> float:
     u = _shares(frames, bend)
     slope = _slope(u, bend)
-    return _entropy(bend.level * CURVES[bend.curve].inverse(u), slope) - float(slope.mean())
+    straight = bend.levels(frames) * CURVES[bend.curve].inverse(u)
+    return _entropy(straight, slope) - float(slope.mean())
 
 
 def _displaced(frames: Floats, bend: Bend, sample_rate: float) -> float:
     """The least J with what the curve adds displaced."""
     u = _shares(frames, bend)
-    added = bend.level * CURVES[bend.curve].inverse(u) - frames
+    added = bend.levels(frames) * CURVES[bend.curve].inverse(u) - frames
     shifts = [sign * max(round(shift * sample_rate), 1) for shift in SHIFTS_S for sign in (-1, 1)]
     slope = _slope(u, bend)
     least = min(_entropy(frames + np.roll(added, shift, axis=1), slope) for shift in shifts)
@@ -201,7 +261,7 @@ def _displaced(frames: Floats, bend: Bend, sample_rate: float) -> float:
 
 
 def _shares(frames: Floats, bend: Bend) -> Floats:
-    return np.clip(frames / bend.level, -MOST, MOST)
+    return np.clip(frames / bend.levels(frames), -MOST, MOST)
 
 
 def _slope(u: Floats, bend: Bend) -> Floats:

@@ -172,8 +172,8 @@ class HumDetector:
         )
 
     def _peak(self, hz: float, power: NDArray[np.float64]) -> tuple[float, float]:
-        """Frequency and power of the largest line within WANDER of this frequency, on the mean spectrum; 0 and
-        0 if that is the slope of one farther away."""
+        """Frequency and power of the largest line within WANDER of this frequency, on the mean spectrum; 0, 0
+        if that is the slope of one farther away."""
         reach = max(round(WANDER * hz / self._bin_hz), 1)
         centre = min(round(hz / self._bin_hz), self._bins - 1)
         first, last = max(centre - reach, 1), min(centre + reach + 1, self._bins - 1)

@@ -72,8 +72,7 @@ def tops(hard: Clipping, bent: BentTop, soft: SoftClipping = NOT_SOUGHT) -> Tops
         share = hard.clipped / max(hard.samples, 1)
         return Tops(hard.low, hard.high, share, "hard", sureness(hard.confidence, 0, CERTAIN, 1))
     if soft.bend is not None and soft.confidence >= FOUND:
-        level = soft.bend.level
-        return Tops(-level, level, 0.0, "soft", soft.confidence, soft.bend)
+        return Tops(soft.bend.low, soft.bend.level, 0.0, "soft", soft.confidence, soft.bend)
     if bent.confidence >= FOUND:
         return Tops(bent.low, bent.high, bent.share, "bent", bent.confidence)
     confidence = max(sureness(hard.confidence, 0, CERTAIN, 1), bent.confidence, soft.confidence)

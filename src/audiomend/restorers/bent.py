@@ -34,7 +34,7 @@ class BentJob:
 
     @property
     def settings(self) -> str:
-        curves = dict.fromkeys(f"{b.curve} towards {b.level:.4g}" for b in self.damage.bends if b is not None)
+        curves = dict.fromkeys(f"{b.curve} towards {b.towards}" for b in self.damage.bends if b is not None)
         return "; ".join([*curves, *([] if self.flat is None else [self.flat.settings])])
 
     @property

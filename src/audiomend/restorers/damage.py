@@ -180,8 +180,14 @@ class Bent:
 
     def flat(self, rate: int) -> Clipped:
         """What is left to be mended in the straightened signal."""
-        least = np.array([[inf if bend is None else bend.least] for bend in self.bends])
-        return Clipped(-least, least, rate, self.severity)
+        low, high = self._flat
+        return Clipped(low, high, rate, self.severity)
+
+    @property
+    def _flat(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(channels, 1) each: what flat samples were at most below 0, and at least above."""
+        ends = [(-inf, inf) if bend is None else bend.flat for bend in self.bends]
+        return np.array([[low] for low, _ in ends]), np.array([[high] for _, high in ends])
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
         changed = self.straightened(samples) != samples
@@ -191,10 +197,9 @@ class Bent:
         return changed
 
     def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
-        known = self.straightened(samples)
-        least = np.array([[inf if bend is None else bend.least] for bend in self.bends])
-        beyond = np.where(known >= least, np.maximum(mended, known), known)
-        return np.where(known <= -least, np.minimum(mended, known), beyond)
+        known, (low, high) = self.straightened(samples), self._flat
+        beyond = np.where(known >= high, np.maximum(mended, known), known)
+        return np.where(known <= low, np.minimum(mended, known), beyond)
 
 
 @dataclass(frozen=True)

@@ -180,10 +180,11 @@ def _bent(verdicts: tuple[SoftClipping, ...], facts: dict[str, Any]) -> Found:
     facts = {
         **facts,
         "curve": [bend and bend.curve for bend in bends],
+        "curve_low": [bend and bend.low for bend in bends],
         "curve_level": [bend and bend.level for bend in bends],
         "confidence": [round(v.confidence, 3) for v in verdicts],
     }
-    towards = " and ".join(dict.fromkeys(f"{bend.level:.4g}" for bend in known))
+    towards = " and ".join(dict.fromkeys(bend.towards for bend in known))
     curves = " and ".join(dict.fromkeys(bend.curve for bend in known))
     return Found(Bent(bends), f"bent by a curve ({curves}) towards {towards} of full scale", facts)
 

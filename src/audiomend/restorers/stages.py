@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from audiomend.audio.blocks import MERGED_S, Runs, Spill
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import Overlaid, SoundReader, blocks
-from audiomend.classical.curve import Bend
+from audiomend.classical.curve import Bend, Name
 from audiomend.detect.bandwidth import BandwidthDetector
 from audiomend.detect.bandwidth import finding as bandwidth_finding
 from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks, finding
@@ -277,15 +277,19 @@ def _levels(settings: Declip) -> tuple[Array, Array]:
 def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage | Bent | None:
     del touched
     if settings.kind == "soft" and settings.curve:
-        levels = zip(settings.curve, settings.high, strict=True)
-        bends = tuple(
-            None if curve == "straight" or level is None else Bend(curve, level) for curve, level in levels
-        )
+        levels = zip(settings.curve, settings.low, settings.high, strict=True)
+        bends = tuple(_bend(curve, low, high) for curve, low, high in levels)
         return Bent(bends) if any(bends) else None
     beyond = Beyond(*_levels(settings))
     for start, stop in blocks(source):
         beyond.add(source.read(start, stop))
     return beyond.clipped(source.rate)
+
+
+def _bend(curve: Name | Literal["straight"], low: float | None, high: float | None) -> Bend | None:
+    if curve == "straight" or high is None:
+        return None
+    return Bend(curve, high, None if low is None or low == -high else -low)
 
 
 def _clicked(settings: Declick, source: SoundReader, touched: _Touched) -> Damage | None:
