@@ -10,14 +10,12 @@ there is one; a low-pass by the log-spectral distance above it. The whole is jud
 """
 
 import argparse
-import csv
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
+from recordings import FOLDERS, clips
 
 import audiomend
 from audiomend.evaluation.metrics import evaluate, sdr
@@ -27,7 +25,6 @@ from audiomend.operators.low_pass import LowPass
 from audiomend.operators.soft_clip import SoftClip, level_for_sdr
 
 CLIP_S = 3
-FOLDERS = {"train": ("music", "speech_wb16"), "test": ("music", "speech", "piano_render")}
 CLIP_DB, BEND_DB, CUTOFF_SHARE = 10.0, 15.0, 0.2  # of the sample rate
 CLICKS_PER_S, CLICK_DB = 5.0, 15.0
 GAPS_S, GAP_S = (0.8, 1.9), 0.02
@@ -47,17 +44,6 @@ CASES = (
 BELOW = 0.9  # of a cut-off
 ALLOWED_DB, ENOUGH_DB = 0.5, 40.0
 Array = np.ndarray
-
-
-def clips(data: Path, split: str, most: int) -> Iterator[tuple[str, Array, int]]:
-    for folder in FOLDERS[split]:
-        with (data / split / folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if float(row["seconds"]) >= CLIP_S]
-        count = max(most // len(FOLDERS[split]), 1)
-        for row in rows[len(rows) // count // 2 :: max(len(rows) // count, 1)][:count]:
-            samples, rate = soundfile.read(data / split / folder / row["file"], always_2d=True)
-            first = (len(samples) - CLIP_S * rate) // 2
-            yield row["file"], samples[first : first + CLIP_S * rate, 0], rate
 
 
 def damaged(x: Array, rate: int, name: str) -> Array:
@@ -120,7 +106,7 @@ def main() -> None:
     parser.add_argument("--each", action="store_true", help="a line for each clip, too")
     parser.add_argument("--cases", nargs="*", help="such as clip+gap; all without it")
     arguments = parser.parse_args()
-    chosen = list(clips(arguments.data, arguments.set, arguments.clips))
+    chosen = list(clips(arguments.data, arguments.set, arguments.clips, CLIP_S))
     print("| damages | clips | figure of each: damaged, mended (better in) | worse elsewhere | CPU s |")
     print("| --- | --- | --- | --- | --- |")
     for names in CASES:
@@ -129,7 +115,7 @@ def main() -> None:
         figures: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
         count = total = 0
         begun = time.process_time()
-        for file, clean, rate in chosen:
+        for number, (clean, rate) in enumerate(chosen):
             states = [clean]
             for name in names:
                 states.append(damaged(states[-1], rate, name))
@@ -145,13 +131,13 @@ def main() -> None:
                 pair = tuple(figure(name, judged[0], x, where, rate) for x in judged[1:])
                 figures[name].append(pair)
                 if arguments.each:
-                    print(f"  {file} {name}: {pair[0]:.1f} -> {pair[1]:.1f}")
+                    print(f"  {number} {name}: {pair[0]:.1f} -> {pair[1]:.1f}")
             cutoff = BELOW * CUTOFF_SHARE * rate if "low-pass" in names else np.inf
             spoilt, of = worse(clean, y, mended, rate, cutoff)
             count, total = count + spoilt, total + of
             if arguments.each:
                 done = ", ".join(f"{one.stage.stage}: {one.method or 'nothing'}" for one in told.done)
-                print(f"  {file}: {done}; worse {spoilt} of {of}", flush=True)
+                print(f"  {number}: {done}; worse {spoilt} of {of}", flush=True)
         told = "; ".join(
             f"{name} {np.median([a for a, _ in pairs]):.1f}, {np.median([b for _, b in pairs]):.1f}"
             f" ({sum(b > a for a, b in pairs)})"

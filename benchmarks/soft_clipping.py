@@ -2,29 +2,24 @@
 
 Run: python benchmarks/soft_clipping.py --data DIR [--set test] [--clips 24]
 
-DIR holds train/ and test/ with recordings. From the middle of each 3 s of one channel are bent to a
+DIR holds train/ and test/ with recordings. 3 s of one channel from the middle of each are bent to a
 signal-to-distortion ratio, by a curve that the program knows or does not, and rounded to 16 bits. In the row
 of infinite SDR nothing was bent, and nothing must change.
 """
 
 import argparse
-import csv
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import inf, pi
 from pathlib import Path
 
 import numpy as np
-import soundfile
+from recordings import FOLDERS, clips
 from scipy.optimize import brentq
 
 import audiomend
 
 CLIP_S = 3
-FOLDERS = {
-    "train": ("music", "speech_wb16", "piano_samples", "singing"),
-    "test": ("music", "speech", "piano_render"),
-}
 PEAK = 0.9
 Array = np.ndarray
 
@@ -39,18 +34,6 @@ def curves() -> dict[str, Callable[[Array], Array]]:
         "x / (1 + |x|)": lambda x: x / (1 + np.abs(x)),
         "tanh above, half as much below": lambda x: np.where(x > 0, np.tanh(x), 2 * np.tanh(x / 2)),
     }
-
-
-def clips(data: Path, split: str, most: int) -> Iterator[tuple[str, Array, int]]:
-    for folder in FOLDERS[split]:
-        with (data / split / folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if float(row["seconds"]) >= CLIP_S]
-        for row in rows[:: max(len(rows) // (most // len(FOLDERS[split])), 1)]:
-            samples, rate = soundfile.read(data / split / folder / row["file"], always_2d=True)
-            first = (len(samples) - CLIP_S * rate) // 2
-            clip = samples[first : first + CLIP_S * rate, 0]
-            if clip.any():
-                yield row["file"], PEAK * clip / np.abs(clip).max(), rate
 
 
 def sdr(clean: Array, other: Array) -> float:
@@ -74,7 +57,8 @@ def main() -> None:
     parser.add_argument("--curves", nargs="*", help="the first letters of some; all without it")
     parser.add_argument("--sdr-db", nargs="*", type=float, default=[5.0, 10.0, 20.0, 30.0])
     arguments = parser.parse_args()
-    chosen = list(clips(arguments.data, arguments.set, arguments.clips))
+    found = clips(arguments.data, arguments.set, arguments.clips, CLIP_S)
+    chosen = [(PEAK * clip / np.abs(clip).max(), rate) for clip, rate in found if clip.any()]
     print("| curve | SDR, dB | clips | changed | SDR then: median | 10 % | worse | s of CPU for a second |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     table = [("none", inf, lambda x: x)]
@@ -83,7 +67,7 @@ def main() -> None:
             table += [(name, level, curve) for level in arguments.sdr_db]
     for name, level, curve in table:
         figures, changed, worse, begun = [], 0, 0, time.process_time()
-        for _, clean, rate in chosen:
+        for clean, rate in chosen:
             damaged = np.rint((clean if level == inf else bent(clean, curve, level)) * 2**15) / 2**15
             mended = audiomend.declip(damaged, rate)
             changed += bool((mended != damaged).any())
