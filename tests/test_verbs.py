@@ -95,6 +95,21 @@ def test_soft_clipping_is_inverted_and_its_flat_tops_are_mended() -> None:
     assert (np.abs(mended[flat]) >= 0.05 * np.arctanh(0.998)).all()
 
 
+def test_polarities_that_were_bent_unlike_are_straightened_by_themselves() -> None:
+    x = swelling()
+    y = np.where(x > 0, 0.3 * np.tanh(x / 0.3), 0.7 * np.tanh(x / 0.7))
+    assert np.abs(audiomend.declip(y, RATE) - x).max() < 0.01
+    mended, report = audiomend.restore(y, RATE)
+    assert np.abs(mended - x).max() < 0.01
+    settings = report.done[0].stage.settings
+    assert (settings.curve, settings.low, settings.high) == (
+        ("tanh",),
+        pytest.approx((-0.7,), rel=0.01),
+        pytest.approx((0.3,), rel=0.01),
+    )
+    assert "tanh towards -0.7" in report.done[0].settings
+
+
 def test_soft_clipping_is_mended_in_its_channel_and_region_by_its_share() -> None:
     x = np.stack([swelling(), 0.4 * np.tanh(swelling() / 0.4)])
     whole = audiomend.declip(x, RATE)

@@ -58,6 +58,91 @@ def test_the_curve_and_its_level_are_found(name, level):
     assert fit.entropy < min(fit.displaced, -0.05)
 
 
+@pytest.mark.parametrize("name", ["tanh", "root", "cubic"])
+def test_polarities_have_levels_of_their_own_where_that_is_so(name):
+    x = 0.4 * tune()
+    y = np.where(x > 0, 0.3 * FORWARD[name](x / 0.3), 0.7 * FORWARD[name](x / 0.7))
+    fit = fitted(frames_of(y), RATE)
+    assert fit is not None
+    assert fit.bend.curve == name
+    assert fit.bend.level == pytest.approx(0.3, rel=0.01)
+    assert fit.bend.low == pytest.approx(-0.7, rel=0.03)
+    mirrored = fitted(frames_of(-y), RATE)
+    assert mirrored is not None
+    assert (mirrored.bend.level, -mirrored.bend.low) == pytest.approx(
+        (-fit.bend.low, fit.bend.level), rel=0.01
+    )
+    assert mirrored.entropy == pytest.approx(fit.entropy, abs=1e-3)
+
+
+def test_an_even_curve_has_one_level():
+    for level in (0.3, 0.8):
+        fit = fitted(frames_of(level * np.tanh(0.4 * tune() / level)), RATE)
+        assert fit is not None
+        assert fit.bend.below is None
+        assert fit.bend.low == -fit.bend.level
+
+
+@pytest.mark.parametrize(("uneven", "is_uneven"), [(-0.126, True), (-0.124, False)])
+def test_levels_of_their_own_gain_a_quarter(monkeypatch, uneven, is_uneven):
+    even, levels = Bend("tanh", 0.5), Bend("tanh", 0.5, 0.4)
+    monkeypatch.setattr(curve, "_glance", lambda frames: -1.0)
+    monkeypatch.setattr(curve, "_best", lambda frames, name: (-0.1 - 2.0, even))
+    monkeypatch.setattr(curve, "_entropy", lambda frames, slope=None: -2.0)
+    monkeypatch.setattr(curve, "_uneven", lambda frames, bend: (uneven - 2.0, levels))
+    monkeypatch.setattr(curve, "_displaced", lambda frames, bend, rate: -2.0)
+    fit = curve._fit(frames_of(tune()), RATE)
+    assert fit is not None
+    assert fit.bend == (levels if is_uneven else even)
+    assert fit.entropy == pytest.approx(uneven if is_uneven else -0.1)
+    above = curve._fit(np.abs(frames_of(tune())), RATE)
+    assert above is not None
+    assert above.bend == even
+
+
+def test_a_small_gain_is_no_gain(monkeypatch):
+    monkeypatch.setattr(curve, "_glance", lambda frames: -1.0)
+    monkeypatch.setattr(curve, "_best", lambda frames, name: (-0.004, Bend("tanh", 0.5)))
+    monkeypatch.setattr(curve, "_entropy", lambda frames, slope=None: 0.0)
+    monkeypatch.setattr(curve, "_displaced", lambda frames, bend, rate: 0.0)
+    for gain, below in ((0.0028, None), (0.0032, 0.4)):
+        monkeypatch.setattr(
+            curve, "_uneven", lambda frames, bend, gain=gain: (-0.004 - gain, Bend("tanh", 0.5, 0.4))
+        )
+        fit = curve._fit(frames_of(tune()), RATE)
+        assert fit is not None
+        assert fit.bend.below == below
+
+
+def test_the_least_of_a_valley_is_found_to_the_golden_section():
+    asked = list[float]()
+
+    def value(place: float) -> float:
+        asked.append(place)
+        return (place - 0.7345) ** 2
+
+    least, place = curve._least(value, [-1.0, 0.0, 1.0, 2.0], 12)
+    assert place == pytest.approx(0.7345, abs=2 * curve.GOLDEN**13)
+    assert least == value(place)
+    assert len(asked) == 4 + 2 + 12 + 1
+    for edge in (-2.0, 3.0):  # where it falls to an end of the grid
+        least, place = curve._least(lambda p, edge=edge: (p - edge) ** 2, [-1.0, 0.0, 1.0, 2.0], 12)
+        assert place == np.clip(edge, -1, 2)
+
+
+def test_each_polarity_is_straightened_by_its_level():
+    bend, y = Bend("tanh", 0.5, 0.3), np.array([-0.35, -0.29, -0.1, 0.0, 0.2, 0.4, 0.6])
+    straight = bend.straightened(y)
+    np.testing.assert_allclose(straight[1:3], 0.3 * np.arctanh(y[1:3] / 0.3), rtol=1e-12)
+    np.testing.assert_allclose(straight[4:6], 0.5 * np.arctanh(y[4:6] / 0.5), rtol=1e-12)
+    assert (straight[0], straight[6]) == bend.flat
+    assert bend.flat == pytest.approx((-0.3 * np.arctanh(bend.top), 0.5 * np.arctanh(bend.top)))
+    assert (bend.low, bend.towards) == (-0.3, "-0.3 and 0.5")
+    assert (Bend("tanh", 0.5).low, Bend("tanh", 0.5).towards) == (-0.5, "0.5")
+    with pytest.raises(UsageError, match="below is 0; it must be above 0"):
+        Bend("tanh", 0.5, 0.0)
+
+
 def test_the_entropy_is_the_mean_logarithm_of_a_spectrum_less_that_of_the_slope():
     frames = frames_of(0.4 * tune())[:9]
     bend = Bend("tanh", 0.7)

@@ -24,6 +24,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from audiomend.errors import UsageError
 
@@ -38,8 +39,7 @@ NEAR, FEWEST_PASSING = 0.9, 0.005  # of a peak, and share of samples below: a sq
 FLOOR = 2.0**-30 / 12  # power of rounding to 16 bits, full scale 1: no valley is deeper
 NEAREST, FARTHEST = 1e-5, 5.0  # a level is sought so far above the peak, relative to it
 COARSE, FINE = 20, 12  # levels that are tried, and steps of the golden section between the best ones
-REACHES = (4.0, 1.0, 0.25)  # of the searches for the levels of either polarity, in the logarithm of a place
-SOME, FEW = 7, 7  # levels that are tried in each of these, and steps
+STRIDE, EXACT = 2.0, 1e-3  # first and last step towards levels of either polarity, in logarithms of a place
 UNEVEN, LEAST_UNEVEN = 1.25, 0.003  # times J of one level, and less than it: levels of their own are true
 GLANCED = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # levels that every third frame is tried with before all that
 GOLDEN = (5**0.5 - 1) / 2
@@ -204,24 +204,23 @@ def _best(frames: Floats, name: Name) -> tuple[float, Bend]:
 
 
 def _uneven(frames: Floats, bend: Bend) -> tuple[float, Bend]:
-    """The least J near a bend whose levels are free, one after the other, and the bend that has it."""
-    peaks = float(frames.max()), -float(frames.min())
+    """The least J near a bend whose levels are free, by the simplex of Nelder and Mead, and what has it."""
+    peaks = np.array([frames.max(), -frames.min()])
     nearest, farthest = log(NEAREST), log(FARTHEST)
-    places = [min(max(log(max(bend.level / peak - 1, NEAREST)), nearest), farthest) for peak in peaks]
-    entropy = inf
+    start = np.log(np.maximum(bend.level / peaks - 1, NEAREST)).clip(nearest, farthest)
 
-    def at(side: int, place: float) -> Bend:
-        above, below = (place if k == side else places[k] for k in (0, 1))
-        return Bend(bend.curve, peaks[0] * (1 + exp(above)), peaks[1] * (1 + exp(below)))
+    def at(places: Floats) -> Bend:
+        above, below = (peaks * (1 + np.exp(places))).tolist()
+        return Bend(bend.curve, above, below)
 
-    for reach in REACHES:
-        for side in (0, 1):
-            low, high = max(places[side] - reach, nearest), min(places[side] + reach, farthest)
-            tried = [*np.linspace(low, high, SOME).tolist(), places[side]]
-            entropy, places[side] = _least(
-                lambda place, side=side: _bent_entropy(frames, at(side, place)), sorted(tried), FEW
-            )
-    return entropy, at(0, places[0])
+    found = minimize(
+        lambda places: _bent_entropy(frames, at(places)),
+        start,
+        method="Nelder-Mead",
+        bounds=[(nearest, farthest)] * 2,
+        options={"initial_simplex": start + STRIDE * np.array([[0, 0], [-1, 0], [0, 1]]), "xatol": EXACT},
+    )
+    return float(found.fun), at(found.x)
 
 
 def _least(value: Callable[[float], float], places: list[float], steps: int) -> tuple[float, float]:
