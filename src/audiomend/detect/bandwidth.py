@@ -11,6 +11,7 @@ as well, so what counts as an edge is one at which the valleys of the spectrum f
 """
 
 from dataclasses import dataclass
+from math import log2
 from typing import Literal
 
 import numpy as np
@@ -28,7 +29,8 @@ RANGE_DB = 110  # below the strongest bin: deeper ones are rounding noise
 SIDE = 2 ** (1 / 6)  # the levels on either side of an edge are averaged over this ratio
 SIDE_BINS = 4  # and over no fewer bins than this
 LEAST_FALL_DB = 10.0
-LEAST_VALLEY_FALL_DB = 4.5  # 5 and more at filters in music and voices, up to 1 where partials end
+SLOPE_DB = 6.0  # an octave: that of brown noise
+LEAST_VALLEY_FALL_DB = 1.0  # beyond it; 2 and more at filters in music and voices, 0 where partials end
 LEAST_SHARE = 0.3  # of the largest fall; a smaller one above it is structure in the noise floor
 CLIFF = (1.03, 1.07)  # ratios of frequency between which levels below and above a cliff are averaged
 CLIFF_SHARE = 0.5  # of the whole fall that a cliff makes up
@@ -52,7 +54,7 @@ class Bandwidth:
             rate for silence.
         rule: which rule gave it; "edge" if there is a fall of 10 dB or more.
         fall_db: of the highest such edge, or the largest fall if there is none; where only partials end,
-            that of the valleys between them.
+            that of the valleys between them, beyond a slope of 6 dB an octave.
         confidence: fall_db / 20 dB, at most 1. Of music, singing and speech low-passed at 3 to 16 kHz, edges
             of 10 to 15 dB were right within 20 % in half of the cases, of 15 to 20 dB in nine of ten, and of
             20 dB or more in all. Below 0.5 the cut-off is a guess.
@@ -186,9 +188,12 @@ def _sides(level: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def _valley_fall(valleys: NDArray[np.float64], cutoff: int, last: int, reach: int) -> float:
-    """By how much the valleys fall from below a cut-off to above the last bin of its edge, in dB."""
+    """By how much the valleys fall from below a cut-off to above the last bin of its edge, in dB, beyond what
+    noise of a natural slope falls from the one side to the other."""
     below, above = _sides(valleys)
-    return float(below[max(cutoff - reach - SIDE_BINS, 0)] - above[last - SIDE_BINS])
+    first = max(cutoff - reach, SIDE_BINS)
+    octaves = log2(last / first) + log2(SIDE)
+    return float(below[first - SIDE_BINS] - above[last - SIDE_BINS]) - SLOPE_DB * octaves
 
 
 @dataclass(frozen=True)
