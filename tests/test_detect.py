@@ -470,8 +470,8 @@ def test_partials_end_without_an_edge(x, dither):
 
 @pytest.mark.parametrize(("valley_db", "rule"), [(4.5, "edge"), (3.0, "cumulative")])
 def test_the_valleys_fall_at_an_edge_by_more_than_a_natural_slope(valley_db, rule):
-    """Partials of 60 dB over a floor, which falls with them, or hardly does: 6 dB an octave across the edge and
-    the skirt of the last partial are 2.6 dB, and 1 dB more is asked."""
+    """Partials of 60 dB over a floor, which falls with them, or hardly does: 6 dB an octave across the edge
+    and the skirt of the last partial are 2.6 dB, and 1 dB more is asked."""
     n = 200_000
     x = shaped([6000], [0, -valley_db], n)
     for hz in range(390, 6000, 400):
@@ -479,7 +479,7 @@ def test_the_valleys_fall_at_an_edge_by_more_than_a_natural_slope(valley_db, rul
     assert find_bandwidth(x, 44100).rule == rule
 
 
-@pytest.mark.parametrize("hz", [220, 440, 1760])
+@pytest.mark.parametrize("hz", [440, 1760])
 def test_a_tone_over_brown_noise_has_no_edge(hz):
     n = 200_000
     spectrum = np.fft.rfft(rng().standard_normal(n)) / np.maximum(np.arange(n // 2 + 1), 100)
