@@ -1,6 +1,6 @@
 """What the published settings of the declippers restore, and at what cost, beside the defaults of `declip`.
 
-Run: python benchmarks/published_declippers.py --data DIR [--folders music ...] [--clips 8] [--methods a-spade ...]
+Run: python benchmarks/published_declippers.py --data DIR [--folders music ...] [--clips 8] [--methods ar ...]
 
 DIR holds test/ (or train/) with recordings. From the middle of each 2 s of one channel, their peak
 brought to 1 as in the survey (Záviška et al. 2021), are clipped to an input SDR. Printed: SDR
