@@ -58,7 +58,7 @@ def test_burg_finds_the_reflection_of_least_error_and_ignores_the_filling():
 
 
 def test_burg_finds_the_poles_of_sinusoids():
-    a = burg(sinusoids(4000)[None], 4, torch.tensor([4000]))[0]
+    a = burg(sinusoids(4000)[None, None], 4, torch.tensor([[4000]]))[0]
     residual = torch.nn.functional.conv1d(sinusoids(400)[None, None], a.flip(0)[None, None])
     assert residual.abs().max() < 1e-3
 
@@ -67,7 +67,7 @@ def test_silence_has_the_trivial_model():
     zeros = torch.zeros(1, 50, dtype=torch.float64)
     trivial = torch.eye(6, dtype=torch.float64)[:1]
     assert torch.equal(lpc(zeros, 5), trivial)
-    assert torch.equal(burg(zeros, 5, torch.tensor([50])), trivial)
+    assert torch.equal(burg(zeros[None], 5, torch.tensor([[50]])), trivial)
 
 
 def test_a_predictable_signal_is_interpolated_to_machine_precision():
@@ -134,7 +134,7 @@ def test_conjugate_gradients_approach_the_least_residual():
 
 def test_the_model_itself_makes_the_gradients_short():
     """Poles near the circle: without the inverse of the magnitude, eight steps would get nowhere."""
-    a = burg(sinusoids(2000)[None] + 1e-3 * noise(1, 2000), 12, torch.tensor([2000]))
+    a = burg(sinusoids(2000)[None, None] + 1e-3 * noise(1, 1, 2000), 12, torch.tensor([[2000]]))
     x = sinusoids(400)[None]
     missing = torch.zeros_like(x, dtype=torch.bool)
     missing[0, 100:300:2] = True
