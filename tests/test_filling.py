@@ -1,5 +1,6 @@
 """Gaps by classical methods and together with the prior: which, from what, and how they are mixed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,15 +9,15 @@ import pytest
 import torch
 
 import audiomend
-from audiomend.classical import janssen, similarity, spain
+from audiomend.classical import blend, janssen, similarity, spain
 from audiomend.errors import UsageError
 from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Gaps
-from audiomend.restorers.filling import FILLINGS, Filling, Guess, by_filling
+from audiomend.restorers.filling import FILLINGS, Filling, Guess, by_filling, share
 from audiomend.restorers.frame import prepare
 from audiomend.restorers.jobs import ClassicalJob, Job, Jobs, WalkJob
 from audiomend.restorers.memory import ArrayReader
-from audiomend.restorers.methods import METHODS, Method
+from audiomend.restorers.methods import METHODS, Excerpt, Method, frame_at
 from audiomend.restorers.options import Options
 
 RATE = 8000
@@ -91,9 +92,10 @@ def test_gaps_that_are_too_long_for_a_model_are_refused(method: str):
 def constant(
     value: float, filling: Filling, chosen: list[tuple[int, int]], patch: pytest.MonkeyPatch
 ) -> Guess:
-    method = Method(
-        lambda e: torch.full_like(e.observation, value), lambda rate, severity: "", lambda rate: 1, 0.1, 1.0
-    )
+    def mend(excerpt: Excerpt) -> torch.Tensor:
+        return torch.where(excerpt.operator.known, excerpt.observation, value)
+
+    method = Method(mend, lambda rate, severity: "", lambda rate: 1, 0.1, 1.0)
     patch.setitem(METHODS["inpaint"], "janssen", method)
     return Guess(filling, Gaps(((*chosen, (9000, 9100)),)), chosen, RATE)
 
@@ -102,7 +104,7 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     x = torch.from_numpy(sound()[None]).float()
     y = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     y[:, 4000:4200] = y[:, 9000:9100] = 0
-    guess = constant(3.0, Filling(1.0, "janssen", {}, shrunk=True, share=0.3), [(4000, 4200)], monkeypatch)
+    guess = constant(3.0, Filling(1.0, "janssen", {}, shrunk=True, blended=True), [(4000, 4200)], monkeypatch)
 
     def damaged(start: int, stop: int) -> torch.Tensor:
         return torch.nn.functional.pad(y, (max(-start, 0), 0))[:, max(start, 0) : stop + max(-start, 0)]
@@ -111,18 +113,36 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     known[1600:1800] = False
     sure = float(similarity.agreement(near, known, 1600, 1800, 512))
     assert 0.2 < sure < 0.97
+    filled = near.clone()
+    filled[:, 1600:1800] = 3.0
+    part = float(share(filled, RATE))
+    assert 0.15 < part < 0.65
     warm = guess.warm(damaged, 3900, 4100)
     assert torch.equal(warm[:, :100], y[:, 3900:4000])
     torch.testing.assert_close(warm[:, 100:], torch.full((1, 100), 3.0 * sure**0.5), rtol=1e-3, atol=0)
     walked = torch.full((1, 500), -1.0)
     blended = guess.blended(damaged, walked, 3900)
-    expected = torch.full((1, 200), 0.3 * 3.0 - 0.7)
+    expected = torch.full((1, 200), part * 3.0 - (1 - part))
     torch.testing.assert_close(blended[:, 100:300], expected, rtol=1e-3, atol=0)
     assert (blended[:, :100] == -1).all()
     assert (blended[:, 300:] == -1).all()
     assert torch.equal(guess.warm(damaged, 8900, 9200), y[:, 8900:9200])  # the other gap is not its own
     plain = constant(3.0, Filling(1.0, "janssen", {}), [(4000, 4200)], monkeypatch)
     assert (plain.warm(damaged, 4000, 4200) == 3).all()
+
+
+def test_the_share_of_a_guess_falls_with_the_density_of_spectra():
+    x = torch.from_numpy(sound(2.0)).float()
+    noise = torch.randn(len(x), generator=torch.Generator().manual_seed(0))
+    signals = torch.stack([x + level * noise for level in (0.001, 0.005, 0.01, 1.0)])
+    densities = blend.density(signals, frame_at(RATE))
+    assert (densities.diff() > 0).all()
+    assert 0.008 < float(densities[1]) < float(densities[2]) < 0.1 < float(densities[3])
+    fitting = 0.1 + 0.6 * (0.1 / densities).log() / math.log(12.5)
+    torch.testing.assert_close(share(signals, RATE)[:3], fitting[:3].clamp(max=0.7), rtol=1e-4, atol=0)
+    assert float(share(signals, RATE)[3]) == pytest.approx(0.1)
+    pure = (torch.arange(16_000) * 0.3).sin()
+    assert float(share(pure, 48_000)) == pytest.approx(0.7)
 
 
 def test_noise_agrees_on_nothing():
@@ -180,7 +200,7 @@ def check(found: list[Job], fillings: Sequence[Filling]) -> None:
         if isinstance(job, WalkJob):
             assert filling.walk is not None
             assert {key: getattr(job.way, key) for key in filling.walk} == dict(filling.walk)
-            assert (job.blend is not None) == (filling.share > 0)
+            assert (job.blend is not None) == filling.blended
             assert job.way.warm
             assert job.started_from == f"the gaps filled by {filling.method}"
         else:

@@ -33,6 +33,7 @@ FRAME = 2048  # samples of a spectrum
 FRAMES = 48  # that are looked at, the loudest
 CALM = 1.5  # times the median of their peaks: clicks that came upon the curve since go beyond it
 FEWEST = 8  # with less than that nothing is told
+NEAR, FEWEST_PASSING = 0.9, 0.005  # of a peak, and share of samples below: a square wave has fewer
 FLOOR = 2.0**-30 / 12  # power of rounding to 16 bits, full scale 1: no valley is deeper
 NEAREST, FARTHEST = 1e-5, 5.0  # a level is sought so far above the peak, relative to it
 COARSE, FINE = 20, 12  # levels that are tried, and steps of the golden section between the best ones
@@ -139,7 +140,9 @@ def fitted(frames: Floats, sample_rate: float) -> Fit | None:
     The fit says how much likelier: from what on it is true is for the caller to say.
     """
     peaks = np.abs(frames).max(axis=1, initial=0)
-    calm = frames[peaks <= CALM * np.median(peaks)] if len(frames) else frames
+    if not len(frames) or (np.abs(frames) < NEAR * peaks[:, None]).mean() < FEWEST_PASSING:
+        return None
+    calm = frames[peaks <= CALM * np.median(peaks)]
     chosen = [frames] if len(calm) == len(frames) else [frames, calm]
     fits = [_fit(some, sample_rate) for some in chosen if len(some) >= FEWEST and some.any()]
     found = [fit for fit in fits if fit is not None]
@@ -183,7 +186,8 @@ def _best(frames: Floats, name: Name) -> tuple[float, Bend]:
 
 def _bent_entropy(frames: Floats, bend: Bend) -> float:
     u = _shares(frames, bend)
-    return _entropy(bend.level * CURVES[bend.curve].inverse(u)) - _mean_slope(u, bend)
+    slope = _slope(u, bend)
+    return _entropy(bend.level * CURVES[bend.curve].inverse(u), slope) - float(slope.mean())
 
 
 def _displaced(frames: Floats, bend: Bend, sample_rate: float) -> float:
@@ -191,25 +195,31 @@ def _displaced(frames: Floats, bend: Bend, sample_rate: float) -> float:
     u = _shares(frames, bend)
     added = bend.level * CURVES[bend.curve].inverse(u) - frames
     shifts = [sign * max(round(shift * sample_rate), 1) for shift in SHIFTS_S for sign in (-1, 1)]
-    least = min(_entropy(frames + np.roll(added, shift, axis=1)) for shift in shifts)
-    return least - _mean_slope(u, bend)
+    slope = _slope(u, bend)
+    least = min(_entropy(frames + np.roll(added, shift, axis=1), slope) for shift in shifts)
+    return least - float(slope.mean())
 
 
 def _shares(frames: Floats, bend: Bend) -> Floats:
     return np.clip(frames / bend.level, -MOST, MOST)
 
 
-def _mean_slope(u: Floats, bend: Bend) -> float:
-    """Of ln g', weighted as the window weighs the samples."""
+def _slope(u: Floats, bend: Bend) -> Floats:
+    """(n,) mean of ln g' in each frame, weighted as the window weighs the samples."""
     weight = np.square(_window(u.shape[1]))
-    return float((CURVES[bend.curve].log_slope(u) @ weight).mean() / weight.sum())
+    return CURVES[bend.curve].log_slope(u) @ weight / weight.sum()
 
 
-def _entropy(frames: Floats) -> float:
-    """Mean over frames and bins of ½ ln of the power spectrum."""
+def _entropy(frames: Floats, slope: Floats | None = None) -> float:
+    """Mean over frames and bins of ½ ln of the power spectrum.
+
+    slope: (n,) mean ln of what the rounding under each frame was multiplied by; none without it. A valley
+        that holds nothing but rounding is no likelier after that than before.
+    """
     window = _window(frames.shape[1])
     spectrum = np.fft.rfft(frames * (window / np.sqrt(np.square(window).sum())))
-    return float(np.log(np.square(spectrum.real) + np.square(spectrum.imag) + FLOOR).mean() / 2)
+    floor = FLOOR if slope is None else FLOOR * np.exp(2 * slope[:, None])
+    return float(np.log(np.square(spectrum.real) + np.square(spectrum.imag) + floor).mean() / 2)
 
 
 def _window(size: int) -> Floats:

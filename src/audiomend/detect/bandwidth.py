@@ -5,6 +5,9 @@ and steep filters. Where there is none, the cumulative rule of AudioSR is left (
 versatile_audio_super_resolution, lowpass cut-off at test time): the highest bin below which lies at most
 98.5 % of the summed magnitude. It depends on the programme, loses the top of the good band and also gives a
 number for a recording without a limit, so treat it as a guess.
+
+The partials of a tone end, too, but nothing was cut off there. A filter takes away what lies between partials
+as well, so what counts as an edge is one at which the valleys of the spectrum fall, too.
 """
 
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter1d
 
 from audiomend.detect.finding import Finding, sureness
 from audiomend.operators.low_pass import LOWEST_CUTOFF_HZ
@@ -24,6 +28,7 @@ RANGE_DB = 110  # below the strongest bin: deeper ones are rounding noise
 SIDE = 2 ** (1 / 6)  # the levels on either side of an edge are averaged over this ratio
 SIDE_BINS = 4  # and over no fewer bins than this
 LEAST_FALL_DB = 10.0
+LEAST_VALLEY_FALL_DB = 4.5  # 5 and more at filters in music and voices, up to 1 where partials end
 LEAST_SHARE = 0.3  # of the largest fall; a smaller one above it is structure in the noise floor
 CLIFF = (1.03, 1.07)  # ratios of frequency between which levels below and above a cliff are averaged
 CLIFF_SHARE = 0.5  # of the whole fall that a cliff makes up
@@ -32,6 +37,7 @@ CLIFF_DEPTH = (
 )  # of the cliff: below the slope that may lead to it, and within 1 % of a steep filter's −6 dB
 SURE_FALL_DB = 20.0
 HALF_DB = 6.0
+VALLEY_HZ = 130.0  # what is wider on either side of a frequency is no line
 CUMULATIVE_SHARE = 0.985
 AUDIBLE_HZ = 19_000.0  # what lies above it is missed by hardly anybody
 FULL_BAND = 0.95  # of Nyquist: an edge above it is the anti-aliasing filter of a full-band recording
@@ -45,7 +51,8 @@ class Bandwidth:
         cutoff_hz: where the edge begins, 6 dB or an eighth of a filter's cliff down, or the guess; half the
             rate for silence.
         rule: which rule gave it; "edge" if there is a fall of 10 dB or more.
-        fall_db: of the highest such edge, or the largest fall if there is none.
+        fall_db: of the highest such edge, or the largest fall if there is none; where only partials end,
+            that of the valleys between them.
         confidence: fall_db / 20 dB, at most 1. Of music, singing and speech low-passed at 3 to 16 kHz, edges
             of 10 to 15 dB were right within 20 % in half of the cases, of 15 to 20 dB in nine of ten, and of
             20 dB or more in all. Below 0.5 the cut-off is a guess.
@@ -66,6 +73,7 @@ class BandwidthDetector:
         self._held = np.zeros((channels, 0))
         bins = self._size // 2 + 1
         self._levels = np.zeros((bins, CEILING_DB - FLOOR_DB), np.uint32)
+        self._valleys = np.zeros_like(self._levels)
         self._magnitude = np.zeros(bins)
 
     def add(self, block: NDArray[np.floating]) -> None:
@@ -83,18 +91,17 @@ class BandwidthDetector:
         """Add the spectra of (channels, frames, size); digital silence is left out."""
         sounding = frames[np.any(frames != 0, axis=-1)]
         window = np.hanning(self._size + 2)[1:-1]
-        magnitude = np.abs(np.fft.rfft(sounding * window))
-        bins, width = self._levels.shape
-        level = np.floor(20 * np.log10(np.maximum(magnitude, 10 ** (FLOOR_DB / 20))))
-        index = np.minimum(level - FLOOR_DB, width - 1).astype(np.int64) + width * np.arange(bins)
-        counts = np.bincount(index.ravel(), minlength=bins * width).reshape(bins, width)
-        self._levels += counts.astype(np.uint32)
+        spectrum = np.fft.rfft(sounding * window)
+        magnitude = np.abs(spectrum)
+        self._levels += _histogram(magnitude)
+        self._valleys += _histogram(minimum_filter1d(_without_skirts(spectrum), 2 * self._reach + 1))
         self._magnitude += magnitude.sum(axis=0)
 
     def result(self) -> Bandwidth:
         """The verdict on what was added so far; a sound shorter than a frame has silence on either side."""
         if self._levels.any():
-            return _verdict(self.spectrum(QUANTILE), self._magnitude, self.bin_hz)
+            valleys = _quantile(self._valleys, QUANTILE)
+            return _verdict(self.spectrum(QUANTILE), valleys, self._reach, self._magnitude, self.bin_hz)
         if not self._held.any():
             return Bandwidth(self._rate / 2, "cumulative", 0.0, 0.0)
         padded = BandwidthDetector(len(self._held), self._rate)
@@ -104,8 +111,12 @@ class BandwidthDetector:
 
     def spectrum(self, quantile: float) -> NDArray[np.float64]:
         """(bins,) level that this share of the frames stays below, in dB; bins are `bin_hz` apart."""
-        counts = np.cumsum(self._levels, axis=1)
-        return (counts < quantile * counts[:, -1:]).sum(axis=1) + float(FLOOR_DB)
+        return _quantile(self._levels, quantile)
+
+    @property
+    def _reach(self) -> int:
+        """Bins on either side of one of which a valley is the lowest."""
+        return round(VALLEY_HZ / self.bin_hz)
 
     @property
     def bin_hz(self) -> float:
@@ -113,31 +124,71 @@ class BandwidthDetector:
         return self._rate / self._size
 
 
-def _verdict(level: NDArray[np.float64], magnitude: NDArray[np.float64], bin_hz: float) -> Bandwidth:
-    level = np.maximum(level, level.max() - RANGE_DB)
-    falls = _falls(level)
+def _histogram(magnitude: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """How often each bin of (frames, bins) has each level in dB, from FLOOR_DB on."""
+    bins, width = magnitude.shape[-1], CEILING_DB - FLOOR_DB
+    level = np.floor(20 * np.log10(np.maximum(magnitude, 10 ** (FLOOR_DB / 20))))
+    index = np.minimum(level - FLOOR_DB, width - 1).astype(np.int64) + width * np.arange(bins)
+    return np.bincount(index.ravel(), minlength=bins * width).reshape(bins, width).astype(np.uint32)
+
+
+def _quantile(counts: NDArray[np.uint32], quantile: float) -> NDArray[np.float64]:
+    """(bins,) level of a histogram that this share of it stays below, in dB."""
+    total = np.cumsum(counts, axis=1)
+    return (total < quantile * total[:, -1:]).sum(axis=1) + float(FLOOR_DB)
+
+
+def _without_skirts(spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Magnitudes of spectra through two Hann windows more, which leave a line its skirt of few bins."""
+    for _ in range(2):
+        around = np.pad(spectrum, ((0, 0), (1, 1)), "reflect")
+        around[:, [0, -1]] = around[:, [0, -1]].conj()  # of a real signal
+        spectrum = spectrum / 2 - (around[:, :-2] + around[:, 2:]) / 4
+    return np.abs(spectrum)
+
+
+def _verdict(
+    level: NDArray[np.float64],
+    valleys: NDArray[np.float64],
+    reach: int,
+    magnitude: NDArray[np.float64],
+    bin_hz: float,
+) -> Bandwidth:
+    deepest = level.max() - RANGE_DB
+    level = np.maximum(level, deepest)
+    falls = np.subtract(*_sides(level))
     edge = _highest_edge(falls)
     fall = float(falls[edge.steepest - SIDE_BINS])
-    cutoff_hz = _cutoff(level, edge) * bin_hz if fall >= LEAST_FALL_DB else 0.0
-    if fall >= LEAST_FALL_DB and cutoff_hz < LOWEST_CUTOFF_HZ:  # what ends there is an offset, no sound
-        fall = 0.0
-    confidence = float(np.clip(fall / SURE_FALL_DB, 0, 1))
     if fall >= LEAST_FALL_DB:
-        return Bandwidth(cutoff_hz, "edge", fall, confidence)
+        cutoff = _cutoff(level, edge)
+        valley_fall = _valley_fall(np.maximum(valleys, deepest), cutoff, edge.last, reach)
+        if cutoff * bin_hz < LOWEST_CUTOFF_HZ:  # what ends there is an offset, no sound
+            fall = 0.0
+        elif valley_fall < LEAST_VALLEY_FALL_DB:  # partials end there, no sound was cut off
+            fall = max(valley_fall, 0.0)
+        else:
+            return Bandwidth(cutoff * bin_hz, "edge", fall, min(fall / SURE_FALL_DB, 1.0))
+    confidence = float(np.clip(fall / SURE_FALL_DB, 0, 1))
     below = np.cumsum(magnitude) <= CUMULATIVE_SHARE * magnitude.sum()
     return Bandwidth(max(int(below.sum()) - 1, 0) * bin_hz, "cumulative", fall, confidence)
 
 
-def _falls(level: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fall in dB at the bins SIDE_BINS to bins - SIDE_BINS - 1: mean level on the sixth of an octave below,
-    minus the highest such mean on any sixth of an octave above."""
+def _sides(level: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Levels on either side of the bins SIDE_BINS to bins - SIDE_BINS - 1: the mean on the sixth of an octave
+    below, and the highest such mean on any sixth of an octave above."""
     total = np.concatenate([[0.0], np.cumsum(level)])
     k = np.arange(SIDE_BINS, len(level) - SIDE_BINS)
     low = np.minimum(np.rint(k / SIDE).astype(np.int64), k - SIDE_BINS)
     high = np.maximum(np.minimum(np.rint(k * SIDE).astype(np.int64), len(level)), k + SIDE_BINS)
     below = (total[k] - total[low]) / (k - low)
     above = (total[high] - total[k]) / (high - k)
-    return below - np.maximum.accumulate(above[::-1])[::-1]
+    return below, np.maximum.accumulate(above[::-1])[::-1]
+
+
+def _valley_fall(valleys: NDArray[np.float64], cutoff: int, last: int, reach: int) -> float:
+    """By how much the valleys fall from below a cut-off to above the last bin of its edge, in dB."""
+    below, above = _sides(valleys)
+    return float(below[max(cutoff - reach - SIDE_BINS, 0)] - above[last - SIDE_BINS])
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ THRESHOLD, NARROW_THRESHOLD = 10.0, 20.0  # deviations of either side that a cli
 NARROW_HZ = 32_000  # rates below it
 CLEAR, NARROW_CLEAR = 0.75, 0.6  # confidence from which a click counts towards the verdict on a whole sound
 BESIDE_S = 0.001  # a click that is this near to the end of a gap is that end
+WAVE, PERIOD_S, EVEN_S = 5, 0.02, 1e-4  # jumps of a wave in a row, its longest period, how even they are
 LOWEST_HZ = 8_000  # at lower rates a click has no width
 WHITE_SHARE = 1e-8  # of a frame's energy: a model that follows an empty band deeper hears a codec's rounding
 WHITE_POWER = 2.0**-30 / 12  # of rounding to 16 bits, full scale 1: what it leaves of silence is no click
@@ -99,9 +100,9 @@ class ClickDetector:
         ended._held = np.pad(ended._held, ((0, 0), (0, self._size)), "reflect", reflect_type="odd")
         ended._search()
         last = self._samples - ORDER
-        return tuple(
-            Click(*found) for found in _merged(ended._found) if found[1] >= ORDER and found[2] <= last
-        )
+        merged = _merged(ended._found)
+        clicks = [Click(*found) for found in merged if found[1] >= ORDER and found[2] <= last]
+        return _apart_from_waves(clicks, self._rate)
 
     def _copy(self) -> "ClickDetector":
         other = ClickDetector(len(self._held), self._rate)
@@ -146,6 +147,33 @@ def apart_from(gaps: Sequence[Gap], clicks: Sequence[Click], sample_rate: float)
         return following < len(own) and own[following] <= click.stop + near
 
     return tuple(click for click in clicks if not is_end(click))
+
+
+def _apart_from_waves(clicks: Sequence[Click], sample_rate: float) -> tuple[Click, ...]:
+    """The clicks that are no jump of a wave, as a square or a saw has: those come evenly, WAVE in a row."""
+    longest, near = round(PERIOD_S * sample_rate), round(EVEN_S * sample_rate)
+    is_jump = np.zeros(len(clicks), np.bool_)
+    for channel in {click.channel for click in clicks}:
+        own = np.flatnonzero([click.channel == channel for click in clicks])
+        at = np.array([clicks[k].start + clicks[k].stop for k in own]) / 2
+        for later in range(1, len(at)):
+            period = at[later:] - at[:-later]
+            if period.min() > longest:
+                break
+            row = np.arange(len(period))[period <= longest]
+            run, period = [row], period[row]
+            for k in range(1, WAVE):
+                nearest = _nearest(at, at[row] + k * period)
+                even = np.abs(at[nearest] - at[row] - k * period) <= near
+                row, period, run = row[even], period[even], [*(r[even] for r in run), nearest[even]]
+            is_jump[own[np.concatenate(run)]] = True
+    return tuple(click for click, jump in zip(clicks, is_jump, strict=True) if not jump)
+
+
+def _nearest(at: Floats, places: Floats) -> Ints:
+    """Index of the entry of `at`, which rises, that is nearest to each place."""
+    after = np.searchsorted(at, places).clip(1, len(at) - 1)
+    return np.where(places - at[after - 1] < at[after] - places, after - 1, after)
 
 
 def _clicks(frames: Floats, rate: float) -> Iterator[tuple[int, int, int, float]]:

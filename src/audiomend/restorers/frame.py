@@ -116,7 +116,7 @@ def _filled(
         return cast(ClassicalJob, prepare(source, some, gain, replace(options, method=filling.method)))
     walk = prepare_walk(source, some, gain, replace(options, walk=filling.walk))
     name = f"{filling.method} and diffusion"
-    return replace(walk, method=name, blend=guess if filling.share else None)
+    return replace(walk, method=name, blend=guess if filling.blended else None)
 
 
 def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Options) -> WalkJob:

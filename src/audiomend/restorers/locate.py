@@ -24,6 +24,8 @@ from audiomend.restorers.regions import Interval, merge
 Array = NDArray[Any]
 VERBS = ("declip", "declick", "inpaint", "extend")
 SURE_EDGE = 1.0  # falls of less than 20 dB: where a sound ends by nature, or all but ends before the edge
+LEAST_KNOWN = 0.01  # of a channel's samples between its clip levels, for the rest to be mended
+HIGHER_LEVEL = "a higher --clip-level takes fewer samples for clipped"
 LOWER_LEVEL = "a lower --clip-level takes more samples for clipped"
 SET_LEVEL = "--clip-level sets a level by hand"
 SET_GAP = "--gap names one by hand"
@@ -93,30 +95,50 @@ def search(verb: str, given: Given, rate: int, channels: int) -> Search:
 
 
 @dataclass
-class _Beyond:
-    """Counts the samples whose magnitude reaches a level."""
+class Beyond:
+    """Counts the samples of each channel at or beyond levels, (channels, 1) each."""
 
-    level: float
-    count: int = 0
-    samples: int = 0
+    low: Array
+    high: Array
+    counts: Array = field(default_factory=lambda: np.zeros(1, np.int64))
+    frames: int = 0
 
     def add(self, samples: Array) -> None:
-        self.count += int((np.abs(samples) >= self.level).sum())
-        self.samples += samples.size
+        self.counts = self.counts + ((samples <= self.low) | (samples >= self.high)).sum(axis=1)
+        self.frames += samples.shape[1]
+
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """(channels,) where so little lies between the levels that nothing tells what lay beyond."""
+        return self.counts > (1 - LEAST_KNOWN) * self.frames
+
+    def clipped(self, rate: int) -> Clipped | None:
+        """The damage, in the channels that tell something; None if none does or nothing is clipped."""
+        counts = np.where(self.unknown, 0, self.counts)
+        if not counts.any():
+            return None
+        low, high = (np.where(self.unknown[:, None], np.copysign(np.inf, x), x) for x in (self.low, self.high))
+        return Clipped(low, high, rate, float(counts.mean()) / self.frames)
 
 
 def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
     if level is not None:
         if not 0 < level < np.inf:
             raise UsageError(f"The clip level is {level:g}; it must be above 0.")
-        levels, beyond = np.full((channels, 1), level), _Beyond(level)
+        levels = np.full((channels, 1), level)
+        beyond = Beyond(-levels, levels)
 
         def given() -> Found:
-            facts = {"clip_level": level, "clipped_samples": beyond.count}
-            if not beyond.count:
+            facts = {"clip_level": level, "clipped_samples": int(beyond.counts.sum())}
+            if not beyond.counts.any():
                 return Found(None, f"no sample reaches the clip level of {level:g}", facts, LOWER_LEVEL)
-            damage = Clipped(-levels, levels, rate, beyond.count / beyond.samples)
-            return Found(damage, f"clipped at {level:g} of full scale, as given", facts)
+            least, damage = f"less than {LEAST_KNOWN:.0%} of the samples", beyond.clipped(rate)
+            if damage is None:
+                why = f"{least} lie below the clip level of {level:g}: too little is known to mend the rest"
+                return Found(None, why, facts, HIGHER_LEVEL)
+            left = [str(k) for k in np.flatnonzero(beyond.unknown)]
+            stays = f"; channel {' and '.join(left)} stays, as {least} there lie below" if left else ""
+            return Found(damage, f"clipped at {level:g} of full scale, as given{stays}", facts)
 
         return Search((beyond,), given)
     detector, bends = ClippingDetector(channels), BendDetector(channels, rate)

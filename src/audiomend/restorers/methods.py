@@ -145,6 +145,8 @@ def _autoregressive() -> Method:
 def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Method:
     def settings(rate: int, severity: float) -> blend.Blend:
         chosen = heavy if severity > HEAVY_SHARE else light
+        if chosen.sweep and severity > MANY_SHARE:
+            chosen = replace(chosen, sweep=social_sparsity.HEAVY)
         return replace(chosen, window=frame_at(rate), rate=rate, rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
@@ -154,7 +156,13 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
         frames = sorted({chosen.window // shorter for shorter, _ in chosen.hard + chosen.soft})
-        return f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
+        falls = f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
+        if chosen.sweep is None:
+            return falls
+        longer = f", of {2 * chosen.window} too where spectra are sparse" if chosen.longer else ""
+        return (
+            f"{falls}; social sparsity in frames of {chosen.window}, {chosen.sweep.thresholds} steps{longer}"
+        )
 
     return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
 

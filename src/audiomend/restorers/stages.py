@@ -25,10 +25,10 @@ from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks,
 from audiomend.detect.finding import plural
 from audiomend.errors import Cancelled
 from audiomend.operators.low_pass import LowPass
-from audiomend.restorers.damage import Bent, Clipped, Damage, Dull, Gaps
+from audiomend.restorers.damage import Bent, Damage, Dull, Gaps
 from audiomend.restorers.frame import Progress, prepare, run
 from audiomend.restorers.jobs import Sink
-from audiomend.restorers.locate import clicked
+from audiomend.restorers.locate import Beyond, clicked
 from audiomend.restorers.methods import WITHOUT_PRIOR
 from audiomend.restorers.options import Options
 from audiomend.restorers.plan import (
@@ -282,13 +282,10 @@ def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage
             None if curve == "straight" or level is None else Bend(curve, level) for curve, level in levels
         )
         return Bent(bends) if any(bends) else None
-    low, high = _levels(settings)
-    beyond = 0
+    beyond = Beyond(*_levels(settings))
     for start, stop in blocks(source):
-        samples = source.read(start, stop)
-        beyond += int(((samples <= low) | (samples >= high)).sum())
-    share = beyond / (source.frames * source.channels)
-    return Clipped(low, high, source.rate, share) if beyond else None
+        beyond.add(source.read(start, stop))
+    return beyond.clipped(source.rate)
 
 
 def _clicked(settings: Declick, source: SoundReader, touched: _Touched) -> Damage | None:
