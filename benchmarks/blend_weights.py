@@ -26,7 +26,7 @@ from audiomend.classical import blend  # noqa: E402
 from audiomend.classical.social_sparsity import DEFAULT, HEAVY, ss_pew  # noqa: E402
 from audiomend.evaluation.metrics import sdr  # noqa: E402
 from audiomend.operators.hard_clip import HardClip, threshold_for_sdr  # noqa: E402
-from audiomend.restorers.methods import HEAVY_SHARE, MANY_SHARE, frame_at  # noqa: E402
+from audiomend.restorers.methods import MANY_SHARE, frame_at  # noqa: E402
 
 CLIP_S = 2
 FAR_DB = 0.3
@@ -35,9 +35,9 @@ HEADS = ("input SDR, dB", "clips", "the others", "SS-PEW", "half of each", "blen
 
 def estimates(y: Tensor, clip: HardClip, rate: int, share: float) -> tuple[Tensor, Tensor, Tensor]:
     """The mean of the others, social sparsity, and the blend."""
-    chosen = blend.HEAVY if share > HEAVY_SHARE else blend.BALANCED
+    chosen = blend.HEAVY if share > MANY_SHARE else blend.BALANCED
+    chosen = replace(chosen, window=frame_at(rate), rate=float(rate))
     sweep = HEAVY if share > MANY_SHARE else DEFAULT
-    chosen = replace(chosen, window=frame_at(rate), rate=float(rate), sweep=sweep)
     assert sweep.start is not None
     start = replace(sweep.start, rate=float(rate))
     swept, _ = ss_pew(y, clip, replace(sweep, window=chosen.window, start=start))

@@ -144,9 +144,7 @@ def _autoregressive() -> Method:
 
 def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Method:
     def settings(rate: int, severity: float) -> blend.Blend:
-        chosen = heavy if severity > HEAVY_SHARE else light
-        if chosen.sweep and severity > MANY_SHARE:
-            chosen = replace(chosen, sweep=social_sparsity.HEAVY)
+        chosen = heavy if severity > MANY_SHARE else light
         return replace(chosen, window=frame_at(rate), rate=rate, rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
