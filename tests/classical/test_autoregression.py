@@ -61,7 +61,7 @@ def plain_burg(parts: list[torch.Tensor], order: int) -> torch.Tensor:
 
 
 def test_burg_finds_the_reflections_of_least_error_and_ignores_the_filling():
-    """Of all parts of a row together, though one is shorter than the order; rows do not know of each other."""
+    """Of all parts of a row together, though one is shorter than the order, and of no other row."""
     lengths = torch.tensor([[200, 120, 9], [150, 200, 0]])
     x = noise(2, 3, 200) * (torch.arange(200) < lengths[..., None])
     a = burg(x, 20, lengths)
