@@ -59,13 +59,19 @@ def test_a_method_is_its_function_with_settings_for_the_rate():
     known[slice(*gap)] = False
     row = torch.from_numpy(x)[None]
     expected = {
-        "janssen": janssen.interpolated(row, known, janssen.Janssen(order=256, context=1024, iterations=3)),
+        "janssen": janssen.interpolated(row, known, janssen.Janssen(256, 1024, iterations=2, sides=True)),
         "a-spain": spain.interpolated(row, known, spain.Spain(window=1024, rms=0.15, dtype=torch.float32)),
         "similarity": similarity.interpolated(row, known, RATE),
     }
     for name, filled in expected.items():
         z = audiomend.inpaint(holed(x, gap), RATE, gaps=seconds(gap), method=name)
         np.testing.assert_allclose(z, filled[0].numpy(), atol=2e-3 if name == "a-spain" else 2e-4)
+    once = janssen.interpolated(row, known, janssen.Janssen(256, 1024, iterations=1, sides=True))
+    z = audiomend.inpaint(holed(x, gap), RATE, gaps=seconds(gap), method="janssen", quality="fast")
+    np.testing.assert_allclose(z, once[0].numpy(), atol=2e-4)
+    for quality, times in (("fast", "1 iteration"), (None, "2 iterations"), ("best", "2 iterations")):
+        words = METHODS["inpaint"]["janssen"].at(quality).words(44_100, 0.0)
+        assert words == f"order 1024, 4096 samples on either side, {times}"
 
 
 def test_channels_with_gaps_of_their_own():
@@ -129,6 +135,13 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     assert torch.equal(guess.warm(damaged, 8900, 9200), y[:, 8900:9200])  # the other gap is not its own
     plain = constant(3.0, Filling(1.0, "janssen", {}), [(4000, 4200)], monkeypatch)
     assert (plain.warm(damaged, 4000, 4200) == 3).all()
+    other = constant(5.0, plain.filling, [(4000, 4200)], monkeypatch)
+    cheap = METHODS["inpaint"]["janssen"]
+    constant(3.0, plain.filling, [], monkeypatch)
+    usual = replace(METHODS["inpaint"]["janssen"], qualities={"fast": cheap})
+    monkeypatch.setitem(METHODS["inpaint"], "janssen", usual)
+    for quality, value in (("fast", 5), ("balanced", 3)):
+        assert (replace(other, quality=quality, _kept={}).warm(damaged, 4000, 4200) == value).all()
 
 
 def test_the_share_of_a_guess_falls_with_the_density_of_spectra():
@@ -164,14 +177,16 @@ def restless() -> np.ndarray:
     return np.concatenate(parts)
 
 
-def jobs(*lengths_s: float, steps: int | None = None, of: np.ndarray | None = None) -> list[Job]:
+def jobs(
+    *lengths_s: float, steps: int | None = None, of: np.ndarray | None = None, quality: str | None = None
+) -> list[Job]:
     y, gaps, place = sound(8.0) if of is None else of, list[tuple[int, int]](), 2000
     for length in lengths_s:
         gaps.append((place, place + round(length * RATE)))
         place = gaps[-1][1] + 4000
     y = holed(y, *gaps)
     damage = Gaps((tuple(gaps),), max(lengths_s))
-    job = prepare(ArrayReader(y[None], RATE), damage, 1.0, Options(steps=steps))
+    job = prepare(ArrayReader(y[None], RATE), damage, 1.0, Options(steps=steps, quality=quality))
     return list(job.each) if isinstance(job, Jobs) else [job]
 
 
@@ -193,6 +208,10 @@ def test_each_gap_is_filled_in_the_way_that_suits_its_length():
     ]
     (alone,) = jobs(0.05, 0.04)
     assert alone.method == "janssen and diffusion"
+    (quick,) = jobs(0.05, quality="fast")
+    assert isinstance(quick, WalkJob)
+    assert quick.blend is not None
+    assert quick.blend.quality == "fast"
 
 
 def check(found: list[Job], fillings: Sequence[Filling]) -> None:

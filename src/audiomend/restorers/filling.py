@@ -106,12 +106,14 @@ class Guess:
         gaps: all of the file.
         chosen: (first, end) of those that are filled this way, of any channel, sorted.
         rate: in Hz.
+        quality: fast, balanced, best, or None, which is balanced.
     """
 
     filling: Filling
     gaps: Gaps
     chosen: Sequence[Interval]
     rate: int
+    quality: str | None = None
     _kept: dict[Interval, _Fill] = field(default_factory=dict[Interval, _Fill])
 
     def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
@@ -157,18 +159,18 @@ class Guess:
         return self._kept[gap]
 
     def _filled(self, damaged: Signal, first: int, end: int) -> _Fill:
-        method = METHODS["inpaint"][self.filling.method]
+        method = METHODS["inpaint"][self.filling.method].at(self.quality)
         margin = ceil(max(method.margin_s, AROUND_S) * self.rate)
         x, known = damaged(first - margin, end + margin), _known(self.gaps, first - margin, end + margin)
         filled = method.mend(Excerpt(x, Mask(known), first - margin, self.rate, self.gaps.severity))
         around = ceil(AROUND_S * self.rate)
         near_gap = slice(margin - around, margin + end - first + around)
-        sure = [
-            agreement(row[None, near_gap], mask[near_gap], around, around + end - first, AGREEMENT_ORDER)
-            for row, mask in zip(x, known, strict=True)
-        ]
+        sure = torch.empty(len(x), 1, dtype=torch.float64)
+        for mask in known.unique(dim=0):  # channels that miss the same samples together
+            rows, within = (known == mask).all(dim=1), (around, around + end - first)
+            sure[rows, 0] = agreement(x[rows, near_gap], mask[near_gap], *within, AGREEMENT_ORDER)
         sound = filled[:, margin : margin + end - first]
-        return _Fill(sound, torch.stack(sure), share(filled[:, near_gap], self.rate)[:, None])
+        return _Fill(sound, sure, share(filled[:, near_gap], self.rate)[:, None])
 
 
 def share(x: Tensor, rate: int) -> Tensor:

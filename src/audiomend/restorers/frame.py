@@ -109,7 +109,7 @@ def _filled(
     severity = max(end - first for first, end in chosen) / source.rate
     if filling.method == "diffusion":
         return prepare_walk(source, Within(replace(damage, severity=severity), chosen), gain, options)
-    guess = Guess(filling, damage, chosen, source.rate)
+    guess = Guess(filling, damage, chosen, source.rate, options.quality)
     words = f"the gaps filled by {filling.method}"
     some = Within(replace(damage, severity=severity, guess=words, guessed=guess.warm), chosen)
     if filling.walk is None:

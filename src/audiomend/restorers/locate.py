@@ -117,7 +117,9 @@ class Beyond:
         counts = np.where(self.unknown, 0, self.counts)
         if not counts.any():
             return None
-        low, high = (np.where(self.unknown[:, None], np.copysign(np.inf, x), x) for x in (self.low, self.high))
+        low, high = (
+            np.where(self.unknown[:, None], np.copysign(np.inf, x), x) for x in (self.low, self.high)
+        )
         return Clipped(low, high, rate, float(counts.mean()) / self.frames)
 
 

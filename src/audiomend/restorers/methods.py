@@ -170,9 +170,10 @@ def _listed(numbers: Sequence[int]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _janssen() -> Method:
+def _janssen(iterations: int, **qualities: Method) -> Method:
     def settings(rate: int) -> janssen.Janssen:
-        return janssen.Janssen(order=frame_at(rate) // 8, context=frame_at(rate) // 2, iterations=3)
+        order, context = frame_at(rate) // 8, frame_at(rate) // 2
+        return janssen.Janssen(order, context, iterations, sides=True)
 
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return janssen.interpolated(x, known, settings(rate))
@@ -181,12 +182,15 @@ def _janssen() -> Method:
         del severity
         return _janssen_words(settings(rate))
 
-    return Method(_gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, most=MODELLED_S)
+    return Method(
+        _gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, qualities=qualities, most=MODELLED_S
+    )
 
 
 def _janssen_words(settings: janssen.Janssen) -> str:
     sides = f"{settings.context} samples on either side"
-    return f"order {settings.order}, {sides}, {settings.iterations} iterations"
+    times = "1 iteration" if settings.iterations == 1 else f"{settings.iterations} iterations"
+    return f"order {settings.order}, {sides}, {times}"
 
 
 def _a_spain() -> Method:
@@ -286,7 +290,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         ),
     },
     "extend": {"replication": _replication()},
-    "inpaint": {"janssen": _janssen(), "a-spain": _a_spain(), "similarity": _similarity()},
+    "inpaint": {"janssen": _janssen(2, fast=_janssen(1)), "a-spain": _a_spain(), "similarity": _similarity()},
     "declick": {"ar": _clicks()},
 }
 AUTO = {"declip": "blend", "declick": "ar", "extend": "replication"}  # what measured best (docs/choices.md)
