@@ -196,9 +196,8 @@ def _means_of_frames(tile: slice, frames: int, around: tuple[int, int], like: Te
     for start in range(tile.start, tile.stop, AVERAGED):
         stop = min(start + AVERAGED, tile.stop)
         near = slice(max(start - half, 0), min(stop + half, frames))
-        sums = local_sum(
-            torch.eye(near.stop - near.start, dtype=like.dtype, device=like.device), around[0], 0
-        )
+        units = torch.eye(near.stop - near.start, dtype=like.dtype, device=like.device)
+        sums = local_sum(units, around[0], 0)
         matrix = sums[start - near.start : stop - near.start] / (around[0] * around[1])
         means.append(_Mean(slice(start - tile.start, stop - tile.start), near, matrix))
     return means

@@ -35,8 +35,6 @@ class Spade:
         window: frame length in samples, a multiple of 4.
         redundancy: bins for each sample of a frame. With 1, frames are not padded.
         step, every: k begins at `step` and grows by it after each `every` iterations.
-        knee, growth: then it grows by this share of what it has beyond the knee, too: frames without sparse
-            spectra, which take longest and gain least, are done after some 1300 iterations.
         tolerance: a frame is done when the 2-norm of the difference is at most this.
         rms: level the observation is brought to before, since tolerance is absolute; None leaves it.
         dtype: number format of all arithmetic.
@@ -51,8 +49,6 @@ class Spade:
     rms: float | None = None
     dtype: torch.dtype = torch.float64
     untouched: bool = True
-    knee: int = 0
-    growth: float = 0.0
 
     @property
     def most_iterations(self) -> int:
@@ -61,9 +57,7 @@ class Spade:
 
 PUBLISHED = Spade()
 DEFAULT = Spade(redundancy=1, step=4, rms=0.15, dtype=torch.float32, untouched=False)
-HEAVY = replace(  # most samples clipped: up to 6 dB at 1 dB
-    DEFAULT, redundancy=2, step=2, tolerance=0.2, knee=900, growth=1 / 64
-)
+HEAVY = replace(DEFAULT, redundancy=2, step=2, tolerance=0.2)  # most samples clipped: up to 6 dB at 1 dB
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,6 +231,6 @@ def solve(y: Tensor, lower: Tensor, upper: Tensor, settings: Spade, form: Form) 
         z = form.lift(x)
         u += z
         if (iteration + 2) % settings.every == 0:  # counted from 1, after the step
-            k += settings.step + int(settings.growth * max(k - settings.knee, 0))
+            k += settings.step
     restored[rows] = best
     return restored, iterations

@@ -12,9 +12,7 @@ from torch import Tensor
 
 from audiomend.classical.parallel import slices
 
-TILE_BYTES = (
-    1 << 21
-)  # of the spectra of a tile; a call of a transform costs as much as that of a frame or two
+TILE_BYTES = 1 << 21  # of the spectra of a tile: a call of a transform costs as much as a frame or two
 
 
 class Tiles:
