@@ -1,6 +1,6 @@
 """What the published settings of the declippers restore, and at what cost, beside the defaults of `declip`.
 
-Run: python benchmarks/published_declippers.py --data DIR [--set test] [--clips 8] [--methods a-spade ...]
+Run: python benchmarks/published_declippers.py --data DIR [--folders music ...] [--clips 8] [--methods ar ...]
 
 DIR holds test/ (or train/) with recordings. From the middle of each 2 s of one channel, their peak
 brought to 1 as in the survey (Záviška et al. 2021), are clipped to an input SDR. Printed: SDR
@@ -46,12 +46,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--set", choices=FOLDERS, default="test")
+    parser.add_argument("--folders", nargs="*", default=[], help="of the set, instead of the usual ones")
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--methods", nargs="*", choices=PUBLISHED, default=list(PUBLISHED))
     parser.add_argument("--sdr-db", nargs="*", type=float, default=[5.0, 10.0])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = clips(arguments.data, arguments.set, arguments.clips, CLIP_S)
+    found = clips(arguments.data, arguments.set, arguments.clips, CLIP_S, arguments.folders)
     chosen = [(clip / np.abs(clip).max(), rate) for clip, rate in found]
     heads = [f"{head} at {db:g} dB" for db in arguments.sdr_db for head in ("SDR, dB", "CPU s")]
     print(f"| method | settings | {' | '.join(heads)} |\n| --- | --- | {'---: | ' * len(heads)}")

@@ -1,7 +1,7 @@
 """Clips of recordings for benchmarks."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,15 @@ import soundfile
 FOLDERS = {"train": ("music", "speech_wb16", "singing"), "test": ("piano_render", "music", "speech")}
 
 
-def clips(data: Path, split: str, count: int, seconds: int) -> Iterator[tuple[np.ndarray, int]]:
+def clips(
+    data: Path, split: str, count: int, seconds: int, folders: Sequence[str] = ()
+) -> Iterator[tuple[np.ndarray, int]]:
     """(time,) float64 from the middle of the first channels, and the rate in Hz.
 
-    As many of each folder of data/split as of the others, evenly spread over what its manifest.csv lists.
+    As many of each folder of data/split as of the others, evenly spread over what its manifest.csv lists; by
+    default the folders are those of FOLDERS.
     """
-    folders = FOLDERS[split]
+    folders = folders or FOLDERS[split]
     for number, folder in enumerate(folders[:count]):
         with (data / split / folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if float(row["seconds"]) >= seconds]

@@ -1,5 +1,6 @@
 """Gaps by classical methods and together with the prior: which, from what, and how they are mixed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,15 +9,15 @@ import pytest
 import torch
 
 import audiomend
-from audiomend.classical import janssen, similarity, spain
+from audiomend.classical import blend, janssen, similarity, spain
 from audiomend.errors import UsageError
 from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Gaps
-from audiomend.restorers.filling import FILLINGS, Filling, Guess, by_filling
+from audiomend.restorers.filling import FILLINGS, Filling, Guess, by_filling, share
 from audiomend.restorers.frame import prepare
 from audiomend.restorers.jobs import ClassicalJob, Job, Jobs, WalkJob
 from audiomend.restorers.memory import ArrayReader
-from audiomend.restorers.methods import METHODS, Method
+from audiomend.restorers.methods import METHODS, Excerpt, Method, frame_at
 from audiomend.restorers.options import Options
 
 RATE = 8000
@@ -58,13 +59,19 @@ def test_a_method_is_its_function_with_settings_for_the_rate():
     known[slice(*gap)] = False
     row = torch.from_numpy(x)[None]
     expected = {
-        "janssen": janssen.interpolated(row, known, janssen.Janssen(order=256, context=1024, iterations=3)),
+        "janssen": janssen.interpolated(row, known, janssen.Janssen(256, 1024, iterations=2, sides=True)),
         "a-spain": spain.interpolated(row, known, spain.Spain(window=1024, rms=0.15, dtype=torch.float32)),
         "similarity": similarity.interpolated(row, known, RATE),
     }
     for name, filled in expected.items():
         z = audiomend.inpaint(holed(x, gap), RATE, gaps=seconds(gap), method=name)
         np.testing.assert_allclose(z, filled[0].numpy(), atol=2e-3 if name == "a-spain" else 2e-4)
+    once = janssen.interpolated(row, known, janssen.Janssen(256, 1024, iterations=1, sides=True))
+    z = audiomend.inpaint(holed(x, gap), RATE, gaps=seconds(gap), method="janssen", quality="fast")
+    np.testing.assert_allclose(z, once[0].numpy(), atol=2e-4)
+    for quality, times in (("fast", "1 iteration"), (None, "2 iterations"), ("best", "2 iterations")):
+        words = METHODS["inpaint"]["janssen"].at(quality).words(44_100, 0.0)
+        assert words == f"order 1024, 4096 samples on either side, {times}"
 
 
 def test_channels_with_gaps_of_their_own():
@@ -91,9 +98,10 @@ def test_gaps_that_are_too_long_for_a_model_are_refused(method: str):
 def constant(
     value: float, filling: Filling, chosen: list[tuple[int, int]], patch: pytest.MonkeyPatch
 ) -> Guess:
-    method = Method(
-        lambda e: torch.full_like(e.observation, value), lambda rate, severity: "", lambda rate: 1, 0.1, 1.0
-    )
+    def mend(excerpt: Excerpt) -> torch.Tensor:
+        return torch.where(excerpt.operator.known, excerpt.observation, value)
+
+    method = Method(mend, lambda rate, severity: "", lambda rate: 1, 0.1, 1.0)
     patch.setitem(METHODS["inpaint"], "janssen", method)
     return Guess(filling, Gaps(((*chosen, (9000, 9100)),)), chosen, RATE)
 
@@ -102,7 +110,7 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     x = torch.from_numpy(sound()[None]).float()
     y = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     y[:, 4000:4200] = y[:, 9000:9100] = 0
-    guess = constant(3.0, Filling(1.0, "janssen", {}, shrunk=True, share=0.3), [(4000, 4200)], monkeypatch)
+    guess = constant(3.0, Filling(1.0, "janssen", {}, shrunk=True, blended=True), [(4000, 4200)], monkeypatch)
 
     def damaged(start: int, stop: int) -> torch.Tensor:
         return torch.nn.functional.pad(y, (max(-start, 0), 0))[:, max(start, 0) : stop + max(-start, 0)]
@@ -111,18 +119,43 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     known[1600:1800] = False
     sure = float(similarity.agreement(near, known, 1600, 1800, 512))
     assert 0.2 < sure < 0.97
+    filled = near.clone()
+    filled[:, 1600:1800] = 3.0
+    part = float(share(filled, RATE))
+    assert 0.15 < part < 0.65
     warm = guess.warm(damaged, 3900, 4100)
     assert torch.equal(warm[:, :100], y[:, 3900:4000])
     torch.testing.assert_close(warm[:, 100:], torch.full((1, 100), 3.0 * sure**0.5), rtol=1e-3, atol=0)
     walked = torch.full((1, 500), -1.0)
     blended = guess.blended(damaged, walked, 3900)
-    expected = torch.full((1, 200), 0.3 * 3.0 - 0.7)
+    expected = torch.full((1, 200), part * 3.0 - (1 - part))
     torch.testing.assert_close(blended[:, 100:300], expected, rtol=1e-3, atol=0)
     assert (blended[:, :100] == -1).all()
     assert (blended[:, 300:] == -1).all()
     assert torch.equal(guess.warm(damaged, 8900, 9200), y[:, 8900:9200])  # the other gap is not its own
     plain = constant(3.0, Filling(1.0, "janssen", {}), [(4000, 4200)], monkeypatch)
     assert (plain.warm(damaged, 4000, 4200) == 3).all()
+    other = constant(5.0, plain.filling, [(4000, 4200)], monkeypatch)
+    cheap = METHODS["inpaint"]["janssen"]
+    constant(3.0, plain.filling, [], monkeypatch)
+    usual = replace(METHODS["inpaint"]["janssen"], qualities={"fast": cheap})
+    monkeypatch.setitem(METHODS["inpaint"], "janssen", usual)
+    for quality, value in (("fast", 5), ("balanced", 3)):
+        assert (replace(other, quality=quality, _kept={}).warm(damaged, 4000, 4200) == value).all()
+
+
+def test_the_share_of_a_guess_falls_with_the_density_of_spectra():
+    x = torch.from_numpy(sound(2.0)).float()
+    noise = torch.randn(len(x), generator=torch.Generator().manual_seed(0))
+    signals = torch.stack([x + level * noise for level in (0.001, 0.005, 0.01, 1.0)])
+    densities = blend.density(signals, frame_at(RATE))
+    assert (densities.diff() > 0).all()
+    assert 0.008 < float(densities[1]) < float(densities[2]) < 0.1 < float(densities[3])
+    fitting = 0.1 + 0.6 * (0.1 / densities).log() / math.log(12.5)
+    torch.testing.assert_close(share(signals, RATE)[:3], fitting[:3].clamp(max=0.7), rtol=1e-4, atol=0)
+    assert float(share(signals, RATE)[3]) == pytest.approx(0.1)
+    pure = (torch.arange(16_000) * 0.3).sin()
+    assert float(share(pure, 48_000)) == pytest.approx(0.7)
 
 
 def test_noise_agrees_on_nothing():
@@ -144,14 +177,16 @@ def restless() -> np.ndarray:
     return np.concatenate(parts)
 
 
-def jobs(*lengths_s: float, steps: int | None = None, of: np.ndarray | None = None) -> list[Job]:
+def jobs(
+    *lengths_s: float, steps: int | None = None, of: np.ndarray | None = None, quality: str | None = None
+) -> list[Job]:
     y, gaps, place = sound(8.0) if of is None else of, list[tuple[int, int]](), 2000
     for length in lengths_s:
         gaps.append((place, place + round(length * RATE)))
         place = gaps[-1][1] + 4000
     y = holed(y, *gaps)
     damage = Gaps((tuple(gaps),), max(lengths_s))
-    job = prepare(ArrayReader(y[None], RATE), damage, 1.0, Options(steps=steps))
+    job = prepare(ArrayReader(y[None], RATE), damage, 1.0, Options(steps=steps, quality=quality))
     return list(job.each) if isinstance(job, Jobs) else [job]
 
 
@@ -173,6 +208,10 @@ def test_each_gap_is_filled_in_the_way_that_suits_its_length():
     ]
     (alone,) = jobs(0.05, 0.04)
     assert alone.method == "janssen and diffusion"
+    (quick,) = jobs(0.05, quality="fast")
+    assert isinstance(quick, WalkJob)
+    assert quick.blend is not None
+    assert quick.blend.quality == "fast"
 
 
 def check(found: list[Job], fillings: Sequence[Filling]) -> None:
@@ -180,7 +219,7 @@ def check(found: list[Job], fillings: Sequence[Filling]) -> None:
         if isinstance(job, WalkJob):
             assert filling.walk is not None
             assert {key: getattr(job.way, key) for key in filling.walk} == dict(filling.walk)
-            assert (job.blend is not None) == (filling.share > 0)
+            assert (job.blend is not None) == filling.blended
             assert job.way.warm
             assert job.started_from == f"the gaps filled by {filling.method}"
         else:

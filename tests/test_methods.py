@@ -274,10 +274,13 @@ def test_heavy_clipping_is_declipped_more_slowly() -> None:
     assert light == "frames of 8192, k grows by 4 in 2 iterations"
     assert heavy == "frames of 8192, k grows by 2 in 2 iterations, twice as many bins"
     qualities = ("fast", None, "best")
-    words = [methods["blend"].at(q).words(44_100, share) for q in qualities for share in (0.6, 0.61)]
+    words = [methods["blend"].at(q).words(44_100, share) for q in qualities for share in (0.4, 0.41)]
+    sweep = "; social sparsity in frames of 8192, 1000 steps"
+    sweeps = ("", sweep, f"{sweep}, of 16384 too where spectra are sparse")
     assert words == [
-        f"a threshold that falls in frames of 2048 and 8192, {steps} steps in each"
-        for steps in (100, 200, 300, 600, 600, 1200)
+        f"a threshold that falls in frames of 2048 and 8192, {steps} steps in each{then}"
+        for then, every in zip(sweeps, ((100, 200), (300, 600), (600, 1200)), strict=True)
+        for steps in every
     ]
     x = chord()
     y = np.clip(x, -0.03, 0.03)
@@ -294,14 +297,23 @@ def test_frames_last_about_as_long_at_every_rate() -> None:
     assert [frame_at(rate) for rate in (16_000, 44_100, 48_000, 96_000)] == [4096, 8192, 8192, 16_384]
 
 
-def test_the_blend_knows_the_rate() -> None:
+@pytest.mark.parametrize(
+    ("quality", "severity", "settings"),
+    [
+        ("fast", 0.4, blend.FAST),
+        ("balanced", 0.4, blend.BALANCED),
+        ("balanced", 0.41, blend.HEAVY),
+    ],
+)
+def test_the_blend_knows_the_rate_and_how_much_is_clipped(quality, severity, settings) -> None:
     _, y = clipped(seconds=0.5)
     level = torch.tensor([[0.3]])
-    excerpt = Excerpt(torch.from_numpy(y[None]).float(), HardClip(-level, level), 0, RATE, 0.5)
-    fast = replace(blend.FAST, window=frame_at(RATE), rate=RATE, rms=None)
+    excerpt = Excerpt(torch.from_numpy(y[None]).float(), HardClip(-level, level), 0, RATE, severity)
+    settings = replace(settings, window=frame_at(RATE), rate=RATE, rms=None)
     gain = 0.15 / SIGMA_DATA  # what its thresholds are for
-    expected = blend.blended(excerpt.observation * gain, HardClip(-level * gain, level * gain), fast) / gain
-    torch.testing.assert_close(METHODS["declip"]["blend"].at("fast").mend(excerpt), expected)
+    clip = HardClip(-level * gain, level * gain)
+    expected = blend.blended(excerpt.observation * gain, clip, settings) / gain
+    torch.testing.assert_close(METHODS["declip"]["blend"].at(quality).mend(excerpt), expected)
 
 
 def dull(low: LowPass, seconds: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from audiomend.classical import blend
+from audiomend.classical import blend, social_sparsity
 from audiomend.classical.blend import (
     BALANCED,
     BEST,
@@ -15,8 +15,6 @@ from audiomend.classical.blend import (
     HEAVY,
     HEAVY_BEST,
     HEAVY_FAST,
-    SHORT_SWEEP,
-    SWEEP,
     Blend,
     blended,
     density,
@@ -59,8 +57,9 @@ def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     assert (settings.window, settings.rate, settings.rms) == (8192, 44_100, 0.15)
     assert (settings.steps, settings.finish_steps) == (steps, finish_steps)
     assert sum(weights) == pytest.approx(1)
-    sweep = {"fast": None, "best": SWEEP}.get(name.split()[-1], SHORT_SWEEP)
-    assert settings.sweep == sweep
+    sweep = social_sparsity.HEAVY if "heavy" in name else social_sparsity.DEFAULT
+    assert settings.sweep == (None if "fast" in name else sweep)
+    assert settings.longer == ("best" in name)
     few = replace(settings, window=128, rate=800.0, steps=steps // 10, finish_steps=finish_steps // 10)
     few = replace(few, sweep=None)
     y = CLIP.forward(tones())
@@ -89,25 +88,47 @@ def test_density_is_the_share_of_equal_bins() -> None:
     assert float(density(loud, 128)[1]) > 0.9
 
 
-@pytest.mark.parametrize(("dense", "share"), [(0.0, 0.0), (2.0, 1.0), (None, 0.5)])
-def test_social_sparsity_goes_on_where_spectra_are_sparse(dense, share, monkeypatch) -> None:
+def test_social_sparsity_weighs_less_the_more_its_spectra_are_blurred_and_more_for_sparse_ones() -> None:
+    of_mean, of_swept, of_clipped, known = torch.tensor(
+        [
+            [0.05, 0.05, 0.4, 0.5],  # alike
+            [0.05, 0.06, 0.4, 0.5],  # as much denser as is 0.0877 of what clipping does
+            [0.05, 0.04, 0.4, 0.5],
+            [0.02, 0.022, 0.4, 0.3],  # sparse: 0.6 * 0.3 * ln 1.25 more
+            [0.05, 0.051, 0.05, 0.9],  # clipping hardly spreads: ln 1.02 / 0.05
+            [0.05, 0.2, 0.4, 0.5],
+            [0.002, 0.002, 0.4, 0.9],
+            [0.0, 0.0, 0.0, 0.5],  # silence
+        ]
+    ).unbind(1)
+    expected = torch.tensor([0.55, 0.3747, 0.7646, 0.5265, 0, 0, 1, 1])
+    got = blend._weight(of_mean, of_swept, of_clipped, known)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("sparse", [1e-3, 1.0, None])
+def test_social_sparsity_has_its_weight_in_the_mean(sparse, monkeypatch) -> None:
     y = CLIP.forward(tones())
-    sweep = replace(SHORT_SWEEP, thresholds=20)
-    settings = Blend(((4, 0.5),), ((4, 0.3),), 0.2, 0.0, steps=20, finish_steps=20, window=128)
+    start = replace(social_sparsity.DEFAULT.start, steps=10)
+    sweep = replace(social_sparsity.DEFAULT, thresholds=20, start=start)
+    settings = Blend(((4, 0.5),), ((4, 0.3),), 0.2, 0.0, steps=20, finish_steps=20, window=128, rate=800.0)
     mean = blended(y, CLIP, settings)
-    swept = CLIP.project(ss_pew(y, CLIP, replace(sweep, window=128), mean)[0], y)
-    found = density(mean, 128)
-    assert 0.02 < float(found.min()) < float(found.max()) < 0.5
-    if dense is None:  # halfway for the first row
-        monkeypatch.setattr(blend, "SPARSE", float(found[0]) - 0.01)
-        monkeypatch.setattr(blend, "DENSE", float(found[0]) + 0.01)
-    else:
-        monkeypatch.setattr(blend, "SPARSE", dense / 2 - 0.1)
-        monkeypatch.setattr(blend, "DENSE", dense)
-    got = blended(y, CLIP, replace(settings, sweep=sweep))
-    expected = torch.lerp(mean, swept, 0.6 * share)
-    torch.testing.assert_close(got[0], expected[0], rtol=0, atol=2e-5)
-    assert (swept - mean).norm() > 1e-2
+    found = density(mean, 32)
+    least = found.mean() if sparse is None else sparse  # the one row, not the other
+    monkeypatch.setattr(blend, "SPARSE", float(least))
+    kind = replace(sweep, start=replace(start, rate=800.0))
+    first, second = (
+        CLIP.project(ss_pew(y, CLIP, replace(kind, window=window))[0], y) for window in (128, 256)
+    )
+    both = torch.where((found < least)[:, None], (first + second) / 2, first)
+    known = ((y > CLIP.low) & (y < CLIP.high)).float().mean(-1)
+    for longer, swept in ((False, first), (True, both)):
+        weight = blend._weight(found, density(swept, 32), density(y, 32), known)
+        assert (weight > 0.1).any()
+        expected = torch.lerp(mean, swept, weight[:, None])
+        got = blended(y, CLIP, replace(settings, sweep=sweep, longer=longer))
+        torch.testing.assert_close(got, expected, rtol=0, atol=2e-5)
+        assert (got - mean).norm() > 1e-3
 
 
 def test_known_samples_stay_to_the_bit_and_clipped_ones_are_consistent() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from audiomend.classical import tiles
-from audiomend.classical.parallel import side_by_side
+from audiomend.classical.parallel import side_by_side, slices
 from audiomend.classical.shrinkage import ALONE, local_sum, misfit, reach
 from audiomend.classical.social_sparsity import (
     AROUND,
@@ -127,6 +127,13 @@ def test_a_step_shrinks_by_what_is_around_whatever_the_tiles(
     assert 0.05 < (expected == 0).double().mean() < 0.9
     torch.testing.assert_close(first_step(x, around, 2, 0.35), synthesis(expected))
     assert not first_step(torch.zeros(512), around, 2, 0.1).any()
+
+
+@pytest.mark.parametrize(("count", "most", "sizes"), [(36, 16, [12] * 3), (5, 4, [3, 2]), (2, 0, [1, 1])])
+def test_slices_are_about_equal(count: int, most: int, sizes: list[int]) -> None:
+    parts = slices(count, most)
+    assert [part.stop - part.start for part in parts] == sizes
+    assert [place for part in parts for place in range(part.start, part.stop)] == list(range(count))
 
 
 def test_the_local_sum_mirrors_its_edges() -> None:

@@ -213,6 +213,8 @@ WORK = {
     "declip": ("--model", "wiener", "--steps", 200, "--residue", "out/residue.wav"),
     "inpaint": ("--gap", "1-1.3", "--model", "wiener", "--steps", 200),
     "extend": ("--cutoff-hz", 1500, "--model", "wiener", "--steps", 200, "--report", "out/page.html"),
+    "declick": ("--residue", "out/residue.wav"),
+    "restore": ("--report", "out/page.html"),
     "degrade clip": (),
     "degrade lowpass": ("--cutoff-hz", 1500),
 }

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
-from scipy.linalg import LinAlgError, solveh_banded
+from scipy.linalg import LinAlgError, solve_toeplitz, solveh_banded
 from torch import Tensor
 from torch.nn.functional import pad
 
 CONDITION = 1e-9  # least share of the greatest magnitude that is inverted
 WIDE = 2  # bands of a matrix that is solved as one, not as a band
+LONG_RUN = 256  # missing samples from which a row is solved by itself, as a Toeplitz matrix
 MATRIX_ELEMENTS = 1 << 22  # of the normal matrices held at a time, unless a single one is larger
 
 
@@ -50,25 +51,36 @@ def burg(x: Tensor, order: int, lengths: Tensor) -> Tensor:
     """Coefficients by Burg's method: at each order the reflection of least forward and backward error.
 
     Args:
-        x: (rows, time) real, of which row i holds lengths[i] samples, more than the order, and then zeros.
+        x: (rows, parts, time) real, of which part i, j holds lengths[i, j] samples and then zeros. The parts
+            of a row have one model.
         order: at least 1.
-        lengths: (rows,) in samples.
+        lengths: (rows, parts) in samples; parts not longer than the order tell less.
 
     Returns:
         (rows, order + 1), the first 1; silence gives 1, 0, 0, ...
     """
     a = x.new_zeros(x.shape[0], order + 1)
     a[:, 0] = 1
-    inside = (torch.arange(x.shape[-1], device=x.device) < lengths[:, None]).to(x.dtype)
-    forward = backward = x
+    inside = (torch.arange(x.shape[-1], device=x.device) < lengths[..., None]).to(x.dtype)
+    is_ragged = bool((inside == 0).any())
+    forward, backward, least = x, x, torch.finfo(x.dtype).tiny
     for m in range(1, order + 1):
-        # The backward error's last sample, at the end of a row, has no forward error beside it.
-        forward, backward = forward[:, 1:], backward[:, :-1] * inside[:, m:]
-        energy = forward.square().sum(dim=-1) + backward.square().sum(dim=-1)
-        k = -2 * (forward * backward).sum(dim=-1) / torch.where(energy > 0, energy, 1)
-        forward, backward = forward + k[:, None] * backward, backward + k[:, None] * forward
-        a[:, 1 : m + 1] += k[:, None] * a[:, :m].flip(-1)
+        forward, backward = forward[..., 1:], backward[..., :-1]
+        if is_ragged:  # the backward error's last sample has no forward error beside it
+            backward = backward * inside[..., m:]
+        energy = _energy(forward).add_(_energy(backward)).sum(dim=1).clamp_(min=least)
+        k = torch.linalg.vecdot(forward, backward).sum(dim=1, keepdim=True).mul_(-2).div_(energy)
+        reflection = k[..., None]
+        forward, backward = (
+            torch.addcmul(forward, reflection, backward),
+            torch.addcmul(backward, reflection, forward),
+        )
+        a[:, 1 : m + 1].addcmul_(k, a[:, :m].flip(-1))
     return a
+
+
+def _energy(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
 
 
 def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
@@ -78,7 +90,8 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     al. 1986). The right side is the known part filtered twice, by two FFTs. Rows are solved together with
     those that miss about as many samples, each matrix filled up with ones on its diagonal. Where many more
     are missing than in any `order` + 1 samples in a row, the matrix is a band, since b ends after the order:
-    time and memory grow with their number, not with its third and second power.
+    time and memory grow with their number, not with its third and second power. Where one long run is
+    missing the matrix is Toeplitz, and Levinson's recursion solves it in the square of its length.
 
     Args:
         x: (rows, time) real.
@@ -97,11 +110,16 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     b[:, : order + 1] = _autocorrelation(a)[:, :time]
 
     out, counts, widths = x.clone(), missing.sum(dim=-1), _most_within(missing, order + 1)
-    is_band = counts > WIDE * widths
+    begun = (pad(missing.to(torch.int8), (1, 0)).diff() > 0).sum(dim=-1)  # runs
+    is_run = (counts >= LONG_RUN) & (begun == 1)
+    for row in is_run.nonzero()[:, 0].tolist():
+        gap = missing[row]
+        out[row, gap] = _filled_as_run(x[row, gap], b[row, : counts[row]], right[row, gap])
+    is_band = ~is_run & (counts > WIDE * widths)
     for row in is_band.nonzero()[:, 0].tolist():
         gap, width = missing[row], int(widths[row])
         out[row, gap] = _filled_as_band(x[row, gap], gap, b[row, : order + 1], right[row, gap], width)
-    for rows, count in _alike(torch.where(is_band, 0, counts)):
+    for rows, count in _alike(torch.where(is_run | is_band, 0, counts)):
         out[rows] = _filled(x[rows], missing[rows], b[rows], right[rows], count)
     return out
 
@@ -148,6 +166,15 @@ def _filled_as_band(x: Tensor, missing: Tensor, b: Tensor, right: Tensor, width:
         values = solveh_banded(
             band, right.numpy(force=True), lower=True, overwrite_ab=True, check_finite=False
         )
+    except (LinAlgError, ValueError):
+        return x
+    return torch.from_numpy(values).to(x) if np.isfinite(values).all() else x
+
+
+def _filled_as_run(x: Tensor, b: Tensor, right: Tensor) -> Tensor:
+    """The missing samples of one row, (count,), side by side; x where they cannot be had."""
+    try:
+        values = solve_toeplitz(b.numpy(force=True), right.numpy(force=True))
     except (LinAlgError, ValueError):
         return x
     return torch.from_numpy(values).to(x) if np.isfinite(values).all() else x

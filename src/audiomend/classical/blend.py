@@ -1,12 +1,13 @@
 """Declipping by the mean of estimates that err in different ways.
 
 A falling threshold in short frames, which follow a voice, and in long ones, which resolve the partials of a
-tone; a shrinkage by neighbours; one that starts from the mean of these; and, at best, one by descent. Where
-the errors of estimates are about as large and not alike, that of their mean is smaller; and a mean of
-consistent signals is consistent, since these are a convex set. Where few partials hold all of the sound, as
-those of a piano do, social sparsity descends from that mean: 1 to 5 dB better there, and worse elsewhere.
+tone; a shrinkage by neighbours; one that starts from the mean of these; at best, one by descent. Beside
+their mean stands social sparsity, which is several dB better where partials are clean and known, and worse
+elsewhere. Where the errors of estimates are about as large and not alike, that of their mean is smaller; and
+a mean of consistent signals is consistent, since these are a convex set.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,10 +27,9 @@ from audiomend.classical.thresholding import (
 )
 from audiomend.operators.hard_clip import HardClip
 
-SPARSE, DENSE = 0.014, 0.019  # density of spectra that take the descent's full weight, and none
-SWEPT = 0.6  # that weight
-SWEEP = social_sparsity.DEFAULT
-SHORT_SWEEP = replace(SWEEP, last=1e-4, thresholds=300, most_momentum=0.98)
+SPARSE = 0.025  # density of spectra below which a sound is of few partials
+HALF, BLUR, TONAL = 0.55, 2.0, 0.6  # the weight of social sparsity, and what it loses and gains by
+CLOSE = 0.05  # least difference of the logarithms of densities
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Blend:
             shrinkage.
         finish: weight of the shrinkage from the mean of these.
         descent: weight of the descent; without weight it is left out. The sum of all weights is 1.
-        sweep: SS-PEW from the mean of all these where spectra are sparse, with this window and rms.
+        sweep: how SS-PEW runs; None does without it.
+        longer: whether, where spectra are sparse, it is the mean of SS-PEW in such frames and in those twice
+            as long.
         steps: of every estimate but the finish, which takes `finish_steps`.
         window: longest frame in samples, a multiple of twice the most that divides it.
         rate: in Hz.
@@ -55,13 +57,14 @@ class Blend:
     steps: int
     finish_steps: int
     sweep: SocialSparsity | None = None
+    longer: bool = False
     window: int = 8192
     rate: float = 44_100.0
     rms: float | None = USUAL.rms
 
 
 FAST = Blend(((4, 0.22), (1, 0.08)), ((4, 0.18),), 0.52, 0.0, steps=100, finish_steps=60)
-BALANCED = replace(FAST, steps=300, finish_steps=90, sweep=SHORT_SWEEP)
+BALANCED = replace(FAST, steps=300, finish_steps=90, sweep=social_sparsity.DEFAULT)
 BEST = Blend(
     ((4, 0.22), (1, 0.06)),
     ((4, 0.14),),
@@ -69,11 +72,21 @@ BEST = Blend(
     0.15,
     steps=600,
     finish_steps=180,
-    sweep=SWEEP,
+    sweep=social_sparsity.DEFAULT,
+    longer=True,
 )
 HEAVY_FAST = Blend(((4, 0.1), (1, 0.2)), ((1, 0.27),), 0.43, 0.0, steps=200, finish_steps=60)
-HEAVY = replace(HEAVY_FAST, steps=600, finish_steps=90, sweep=SHORT_SWEEP)  # where most is clipped
-HEAVY_BEST = Blend(((4, 0.08), (1, 0.17)), ((1, 0.25),), 0.3, 0.2, steps=1200, finish_steps=90, sweep=SWEEP)
+HEAVY = replace(HEAVY_FAST, steps=600, finish_steps=90, sweep=social_sparsity.HEAVY)  # where most is clipped
+HEAVY_BEST = Blend(
+    ((4, 0.08), (1, 0.17)),
+    ((1, 0.25),),
+    0.3,
+    0.2,
+    steps=1200,
+    finish_steps=90,
+    sweep=social_sparsity.HEAVY,
+    longer=True,
+)
 
 
 def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> Tensor:
@@ -102,15 +115,49 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     if settings.descent > 0:
         parts.append((settings.descent, descended(observation, clip, chosen(DESCENT, settings.steps))))
     mean = torch.stack([weight * part for weight, part in parts]).sum(0)
-    return clip.project(_swept(mean, observation, clip, settings), observation)  # to the bit
+    if settings.sweep is not None:
+        window = settings.window // 4
+        of_mean, of_clipped = density(mean, window), density(observation, window)
+        swept = _swept(observation, clip, settings, settings.sweep, of_mean < SPARSE)
+        weight = _weight(of_mean, density(swept, window), of_clipped, _known(observation, clip))
+        mean = torch.lerp(mean, swept, weight[..., None])
+    return clip.project(mean, observation)  # to the bit
 
 
-def _swept(mean: Tensor, observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
-    weight = SWEPT * ((DENSE - density(mean, settings.window)) / (DENSE - SPARSE)).clamp(0, 1)
-    if settings.sweep is None or not weight.any():
-        return mean
-    kind = replace(settings.sweep, window=settings.window, rms=settings.rms)
-    return torch.lerp(mean, ss_pew(observation, clip, kind, mean)[0], weight[..., None])
+def _swept(
+    observation: Tensor, clip: HardClip, settings: Blend, sweep: SocialSparsity, sparse: Tensor
+) -> Tensor:
+    start = sweep.start and replace(sweep.start, rate=settings.rate)
+
+    def in_frames_of(window: int) -> Tensor:
+        kind = replace(sweep, start=start, window=window, rms=settings.rms)
+        return clip.project(ss_pew(observation, clip, kind)[0], observation)
+
+    swept = in_frames_of(settings.window)
+    if settings.longer and sparse.any():
+        both = (swept + in_frames_of(2 * settings.window)) / 2
+        swept = torch.where(sparse[..., None], both, swept)
+    return swept
+
+
+def _weight(of_mean: Tensor, of_swept: Tensor, of_clipped: Tensor, known: Tensor) -> Tensor:
+    """The weight of social sparsity by densities and the share of known samples, all (...).
+
+    An error spreads over all of a spectrum, as clipping does. So of two estimates the one of denser spectra
+    is the worse, by the share of what clipping spreads. What measured best on training recordings
+    (docs/choices.md).
+    """
+    logs = (x.clamp(min=torch.finfo(x.dtype).tiny).log() for x in (of_mean, of_swept, of_clipped))
+    of_mean, of_swept, of_clipped = logs
+    blurred = (of_swept - of_mean) / (of_clipped - of_mean).clamp(min=CLOSE)
+    sparse = (math.log(SPARSE) - of_mean).clamp(min=0)
+    return (HALF - BLUR * blurred + TONAL * known * sparse).clamp(0, 1)
+
+
+def _known(observation: Tensor, clip: HardClip) -> Tensor:
+    """(..., time) to (...): the share of samples between the levels."""
+    low, high = clip.levels(observation)
+    return ((observation > low) & (observation < high)).to(observation.dtype).mean(-1)
 
 
 def density(x: Tensor, window: int) -> Tensor:

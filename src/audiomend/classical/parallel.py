@@ -42,8 +42,9 @@ def side_by_side() -> Generator[Run]:
 
 
 def slices(count: int, most: int) -> list[slice]:
-    """0 to `count` in slices of at most `most`, and one for each thread of torch at least."""
-    size = max(1, min(most, -(-count // torch.get_num_threads())))
+    """0 to `count` in slices of at most `most`, about equal, and one for each thread of torch at least."""
+    parts = max(-(-count // max(most, 1)), torch.get_num_threads())
+    size = max(1, -(-count // parts))
     return [slice(i, min(i + size, count)) for i in range(0, count, size)]
 
 

@@ -10,7 +10,8 @@ ALONE = 1, 1  # frames and bins around a coefficient: itself
 
 def wiener(power: Tensor, threshold: Tensor | float) -> Tensor:
     """max(0, 1 - threshold² / power); 0 where there is no power. The threshold is above 0."""
-    return power.reciprocal().mul_(-(threshold**2)).add_(1).clamp_(min=0)
+    negative = torch.as_tensor(-(threshold**2), dtype=power.dtype, device=power.device)
+    return (negative / power).add_(1).clamp_(min=0)
 
 
 def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
@@ -27,6 +28,8 @@ def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
 
 def local_sum(x: Tensor, size: int, dim: int) -> Tensor:
     """The sum of an odd number of neighbours; the edges are mirrored and count twice."""
+    if size == 3:
+        return _sum_of_three(x, dim)
     half, length = size // 2, x.shape[dim]
     ends = x.narrow(dim, 0, half).flip(dim), x.narrow(dim, length - half, half).flip(dim)
     sums = torch.cat((ends[0], x, ends[1]), dim)
@@ -40,6 +43,16 @@ def local_sum(x: Tensor, size: int, dim: int) -> Tensor:
     return total
 
 
+def _sum_of_three(x: Tensor, dim: int) -> Tensor:
+    """`local_sum` in two passes."""
+    last = x.shape[dim] - 1
+    sums = torch.empty_like(x)
+    torch.add(x.narrow(dim, 0, last - 1), x.narrow(dim, 2, last - 1), out=sums.narrow(dim, 1, last - 1))
+    for end, beside in ((0, 1), (last, last - 1)):
+        torch.add(x.select(dim, end), x.select(dim, beside), out=sums.select(dim, end))
+    return sums.add_(x)
+
+
 def reach(y: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """The magnitude beyond which a sample may lie anywhere: its clip level's, inf where it is not clipped."""
     return torch.where(y >= high, high, torch.where(y <= low, -low, math.inf))
@@ -50,4 +63,4 @@ def misfit(x: Tensor, y: Tensor, level: Tensor) -> Tensor:
 
     That a clipped sample of the wrong sign passes too is as published. level: what `reach` gives.
     """
-    return (y - x).masked_fill_(x.abs() > level, 0)
+    return (y - x).mul_(x.abs().le_(level))  # numbers 0 and 1: several times faster than to fill by a mask

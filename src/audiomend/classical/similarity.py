@@ -26,7 +26,7 @@ BREAK_HZ = 1000.0
 NEAR_S = 0.1  # frames this far from the gap count by 1/e
 LEAST_SHARE = 0.5  # of the surroundings by weight that must be known at both places
 CONTINUED = 4096  # samples that a continuation is fitted to
-SOLVED = 1024  # new samples at a time
+SOLVED = 512  # new samples at a time
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,12 @@ def _continuations(
     x: Tensor, known: Tensor, start: int, end: int, count: int, order: int
 ) -> tuple[Tensor, Tensor]:
     """(channels, count) each: what follows on what is before a gap, and what leads to what is after it."""
-    forth = continued(x[:, _before(known, start) : start], count, order)
-    return forth, continued(x[:, end : _after(known, end)].flip(-1), count, order).flip(-1)
+    before, after = x[:, _before(known, start) : start], x[:, end : _after(known, end)].flip(-1)
+    if before.shape == after.shape:
+        forth, back = continued(torch.cat((before, after)), count, order).chunk(2)
+    else:
+        forth, back = continued(before, count, order), continued(after, count, order)
+    return forth, back.flip(-1)
 
 
 def continued(x: Tensor, count: int, order: int) -> Tensor:
@@ -146,10 +150,9 @@ def continued(x: Tensor, count: int, order: int) -> Tensor:
     order = min(order, time // 3)
     if order < 1:
         return x.new_zeros(x.shape[0], count)
-    a = burg(x, order, torch.full((len(x),), time, device=x.device))
+    a = burg(x[:, None], order, torch.full((len(x), 1), time, device=x.device))
     solved = max(SOLVED, order)
-    lag = torch.arange(solved, device=x.device)[:, None] - torch.arange(solved, device=x.device)
-    matrix = a[:, lag.clamp(0, order)] * ((lag >= 0) & (lag <= order))
+    matrix = pad(a.flip(-1), (solved - 1 - order, solved - 1)).unfold(-1, solved, 1).flip(1)
     size = 2 * order + solved
     response = torch.fft.rfft(a, size)
     parts = [x[:, -order:]]

@@ -23,6 +23,7 @@ from audiomend.operators.hard_clip import HardClip
 OVERLAPS = 4  # hops of a window
 HANN_POWER = 1.5  # sum of the squared windows that cover a sample
 AROUND = 7, 3  # frames and bins whose power PEW averages
+AVERAGED = 8  # frames in one product: the matrix that averages them is a band
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ class Coefficients:
         frames, bins = self._tiles.shape
         self._kept = like.new_zeros(frames, bins, dtype=like.dtype.to_complex())
         self._last = torch.zeros_like(self._kept)
-        self._power = like.new_zeros(frames, bins + around[1] - 1)
-        self._means = {tile.start: _mean_of_frames(tile, frames, around, like) for tile in self._tiles.tiles}
+        self._power = like.new_zeros(frames, bins)
+        self._means = {tile.start: _means_of_frames(tile, frames, around, like) for tile in self._tiles.tiles}
 
     def begin(self, x: Tensor, run: Run) -> None:
         """Hold the analysis of x, (samples,), at most `time`."""
@@ -149,16 +150,11 @@ class Coefficients:
             momentum: how far to go on beyond what was kept, of the way from what was kept before.
             run: calls with all tiles.
         """
-        half = self._around[1] // 2
 
         def gain(tile: slice) -> None:
             z, kept = torch.view_as_real(self._last[tile]), torch.view_as_real(self._kept[tile])
-            gained = z.lerp_(kept, 1 + momentum).add_(torch.view_as_real(self._tiles.spectra(tile)))
-            power = self._power[tile]
-            inside = power[:, half : power.shape[1] - half]
-            torch.add(*gained.square().unbind(-1), out=inside)
-            power[:, :half] = inside[:, :half].flip(-1)
-            power[:, power.shape[1] - half :] = inside[:, inside.shape[1] - half :].flip(-1)
+            z.lerp_(kept, 1 + momentum).add_(torch.view_as_real(self._tiles.spectra(tile)))
+            torch.add(*z.square().unbind(-1), out=self._power[tile])
 
         def shrink(tile: slice) -> None:
             z = self._last[tile].mul_(wiener(self._local_power(tile), threshold))
@@ -174,21 +170,37 @@ class Coefficients:
         """`local_power` of the tile."""
         if self._around == ALONE:
             return self._power[tile]
-        near, mean = self._means[tile.start]
-        power, bins = mean @ self._power[near], self._tiles.shape[1]
-        local = power[:, :bins]
-        for i in range(1, self._around[1]):
-            local = local + power[:, i : i + bins]
-        return local
+        power = torch.empty_like(self._power[tile])
+        for mean in self._means[tile.start]:
+            torch.mm(mean.matrix, self._power[mean.near], out=power[mean.rows])
+        return local_sum(power, self._around[1], -1)
 
 
-def _mean_of_frames(tile: slice, frames: int, around: tuple[int, int], like: Tensor) -> tuple[slice, Tensor]:
-    """The frames around a tile, and the matrix that adds to each of its frames those beside it."""
-    half = around[0] // 2
-    near = slice(max(tile.start - half, 0), min(tile.stop + half, frames))
-    size = near.stop - near.start
-    sums = local_sum(torch.eye(size, dtype=like.dtype, device=like.device), around[0], 0)
-    return near, sums[tile.start - near.start :][: tile.stop - tile.start] / (around[0] * around[1])
+@dataclass(frozen=True, eq=False)
+class _Mean:
+    """What adds to each of some frames of a tile those beside it.
+
+    Attributes:
+        rows: the frames, from the tile's first on.
+        near: those and the ones beside them, of all.
+        matrix: (rows, near).
+    """
+
+    rows: slice
+    near: slice
+    matrix: Tensor
+
+
+def _means_of_frames(tile: slice, frames: int, around: tuple[int, int], like: Tensor) -> list[_Mean]:
+    half, means = around[0] // 2, list[_Mean]()
+    for start in range(tile.start, tile.stop, AVERAGED):
+        stop = min(start + AVERAGED, tile.stop)
+        near = slice(max(start - half, 0), min(stop + half, frames))
+        units = torch.eye(near.stop - near.start, dtype=like.dtype, device=like.device)
+        sums = local_sum(units, around[0], 0)
+        matrix = sums[start - near.start : stop - near.start] / (around[0] * around[1])
+        means.append(_Mean(slice(start - tile.start, stop - tile.start), near, matrix))
+    return means
 
 
 @lru_cache(maxsize=8)

@@ -128,15 +128,15 @@ def hard_threshold(spectrum: Tensor, k: int) -> Tensor:
     bins = spectrum.shape[-1]
     if k >= bins:
         return spectrum
-    power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+    power = torch.add(*torch.view_as_real(spectrum).square().unbind(-1))
     power[:, 0] /= 4
     least = _kth_largest(power, k)
-    keep = power >= least
-    if int(keep.count_nonzero()) != k * len(keep):
+    keep = torch.ge(power, least, out=torch.empty_like(power))  # numbers 0 and 1, which are faster than bools
+    if int(keep.sum()) != k * len(keep):
         above = power > least
-        equal = keep & ~above
+        equal = power == least
         keep = above | (equal & (equal.cumsum(-1) <= k - above.sum(-1, keepdim=True)))
-    return spectrum * keep.to(power.dtype)
+    return spectrum * keep
 
 
 def spectral_norm(spectrum: Tensor) -> Tensor:

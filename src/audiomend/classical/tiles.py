@@ -4,6 +4,7 @@ What limits an iterative method on the spectra of a whole signal is memory, not 
 frames as a core's cache holds, and takes all passes of a step before the next one does.
 """
 
+import math
 from threading import local
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from audiomend.classical.parallel import slices
 
-TILE_BYTES = 1 << 20  # of the spectra of a tile
+TILE_BYTES = 1 << 21  # of the spectra of a tile: a call of a transform costs as much as a frame or two
 
 
 class Tiles:
@@ -33,7 +34,9 @@ class Tiles:
             redundancy: channels for each sample of a frame, which is padded with zeros.
         """
         window, frames = len(taper), time // hop
-        self._taper, self._hop, self._channels = taper, hop, redundancy * window
+        self._hop, self._channels = hop, redundancy * window
+        self._taper = taper / math.sqrt(self._channels)  # the transforms are not scaled, which saves passes
+        self._tapers = self._taper.split(hop)
         self.shape = frames, self._channels // 2 + 1
         most = round(TILE_BYTES / (self.shape[1] * 2 * taper.element_size()))
         self.tiles = slices(frames, most)
@@ -57,7 +60,7 @@ class Tiles:
         frames = self._frames[tile]
         padded = self._padded()[: len(frames)]
         torch.mul(frames, self._taper, out=padded[:, : len(self._taper)])
-        return torch.fft.rfft(padded, norm="ortho")
+        return torch.fft.rfft(padded)
 
     def _padded(self) -> Tensor:
         """(frames, channels), zero beyond the window."""
@@ -68,10 +71,10 @@ class Tiles:
 
     def put(self, tile: slice, spectra: Tensor) -> None:
         """(frames, bins) complex: what the tile holds of the next signal."""
-        frames, sums = torch.fft.irfft(spectra, n=self._channels, norm="ortho"), self._sums[tile.start]
+        frames, sums = torch.fft.irfft(spectra, n=self._channels, norm="forward"), self._sums[tile.start]
         sums.zero_()
-        for i, taper in enumerate(self._taper.split(self._hop)):
-            sums[i : i + len(frames)].addcmul_(frames[:, i * self._hop : (i + 1) * self._hop], taper)
+        for i, (piece, taper) in enumerate(zip(frames.split(self._hop, dim=1), self._tapers, strict=False)):
+            sums[i : i + len(frames)].addcmul_(piece, taper)
 
     def signal(self) -> Tensor:
         """(time,) the synthesis of what all tiles hold."""

@@ -3,23 +3,25 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from math import ceil, inf
+from math import ceil, inf, log
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from audiomend.audio.reader import SoundReader
+from audiomend.classical.blend import density
 from audiomend.classical.similarity import Similarity, agreement, unlikeness
 from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Gaps, near
-from audiomend.restorers.methods import METHODS, Excerpt
+from audiomend.restorers.methods import METHODS, Excerpt, frame_at
 from audiomend.restorers.regions import Interval
 from audiomend.samplers.base import Signal
 from audiomend.tuning import give_back
 
 AGREEMENT_ORDER = 512
-AGREEMENT_S = 0.2  # around a gap, from which it is judged
-_Filled = tuple[Tensor, Tensor]
+AROUND_S = 0.2  # before and after a gap, from which it is judged
+SPARSE, DENSE = (0.008, 0.7), (0.1, 0.1)  # density of spectra and the share of the guess there
 _ESTIMATE: Mapping[str, object] = {"solver": "momentum", "conditioned": False}
 _DRAW: Mapping[str, object] = {"solver": "2m", "conditioned": True}
 
@@ -35,19 +37,19 @@ class Filling:
         unlike_db: most that the surroundings of these gaps may differ from the most similar stretch.
         shrunk: whether the walk starts from the guess times √w. w is the agreement of what the sound before
             and after the gap, continued, make of it: the guess of a model that is not sure is too loud.
-        share: of the guess in the result, 0 to 1; the rest is the walk.
+        blended: whether the result is a mean of guess and walk, see `share`.
     """
 
     longest_s: float
     method: str
     walk: Mapping[str, object] | None
     shrunk: bool = False
-    share: float = 0.0
+    blended: bool = False
     unlike_db: float = inf
 
 
 FILLINGS = (
-    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True, share=0.4),
+    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True, blended=True),
     Filling(inf, "similarity", None, unlike_db=7.5),
     Filling(0.12, "janssen", {"start": 0.3, **_DRAW}),
     Filling(inf, "diffusion", {}),
@@ -81,6 +83,20 @@ def _filling(gap: Interval, source: SoundReader, gaps: Gaps) -> Filling:
     return next(each for each in fits if each.unlike_db == inf or unlike() <= each.unlike_db)
 
 
+class _Fill(NamedTuple):
+    """What a classical method puts into a gap.
+
+    Attributes:
+        sound: (channels, length).
+        sure: (channels, 1), w of `Filling`.
+        share: (channels, 1), of this in a mean with a walk.
+    """
+
+    sound: Tensor
+    sure: Tensor
+    share: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class Guess:
     """Gaps with what a classical method puts into them, a function of the position.
@@ -90,31 +106,30 @@ class Guess:
         gaps: all of the file.
         chosen: (first, end) of those that are filled this way, of any channel, sorted.
         rate: in Hz.
+        quality: fast, balanced, best, or None, which is balanced.
     """
 
     filling: Filling
     gaps: Gaps
     chosen: Sequence[Interval]
     rate: int
-    _kept: dict[Interval, tuple[Tensor, Tensor]] = field(
-        default_factory=dict[Interval, tuple[Tensor, Tensor]]
-    )
+    quality: str | None = None
+    _kept: dict[Interval, _Fill] = field(default_factory=dict[Interval, _Fill])
 
     def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
         """(channels, stop - start): the damaged signal with the guess, for a walk to start from."""
 
-        def scaled(x: Tensor, fill: Tensor, sure: Tensor) -> Tensor:
+        def scaled(x: Tensor, fill: Tensor, facts: _Fill) -> Tensor:
             del x
-            return fill * sure.sqrt() if self.filling.shrunk else fill
+            return fill * facts.sure.sqrt() if self.filling.shrunk else fill
 
         return self._placed(damaged, damaged(start, stop), start, scaled)
 
     def blended(self, damaged: Signal, walked: Tensor, start: int) -> Tensor:
         """The walked signal, (channels, n) from `start` on, with the guess's share."""
 
-        def mixed(x: Tensor, fill: Tensor, sure: Tensor) -> Tensor:
-            del sure
-            return x + self.filling.share * (fill - x)
+        def mixed(x: Tensor, fill: Tensor, facts: _Fill) -> Tensor:
+            return x + facts.share * (fill - x)
 
         return self._placed(damaged, walked, start, mixed)
 
@@ -123,20 +138,19 @@ class Guess:
         damaged: Signal,
         x: Tensor,
         start: int,
-        fill_in: Callable[[Tensor, Tensor, Tensor], Tensor],
+        fill_in: Callable[[Tensor, Tensor, _Fill], Tensor],
     ) -> Tensor:
         out = x.clone()
         for first, end in near(self.chosen, start, start + x.shape[1]):
-            fill, sure = self._fill(damaged, (first, end))
+            fill = self._fill(damaged, (first, end))
             low, high = max(first, start), min(end, start + x.shape[1])
             inside, there = slice(low - start, high - start), slice(low - first, high - first)
             lost = ~_known(self.gaps, low, high)
-            new = fill_in(x[:, inside], fill[:, there], sure)
+            new = fill_in(x[:, inside], fill.sound[:, there], fill)
             out[:, inside] = torch.where(lost, new.to(x), x[:, inside])
         return out
 
-    def _fill(self, damaged: Signal, gap: Interval) -> tuple[Tensor, Tensor]:
-        """(channels, length) the classical fill, and (channels, 1) w."""
+    def _fill(self, damaged: Signal, gap: Interval) -> _Fill:
         if gap not in self._kept:
             if len(self._kept) >= 64:  # more than what one window and its neighbours hold
                 self._kept.pop(next(iter(self._kept)))
@@ -144,18 +158,30 @@ class Guess:
             give_back()
         return self._kept[gap]
 
-    def _filled(self, damaged: Signal, first: int, end: int) -> tuple[Tensor, Tensor]:
-        method = METHODS["inpaint"][self.filling.method]
-        margin = ceil(max(method.margin_s, AGREEMENT_S) * self.rate)
+    def _filled(self, damaged: Signal, first: int, end: int) -> _Fill:
+        method = METHODS["inpaint"][self.filling.method].at(self.quality)
+        margin = ceil(max(method.margin_s, AROUND_S) * self.rate)
         x, known = damaged(first - margin, end + margin), _known(self.gaps, first - margin, end + margin)
         filled = method.mend(Excerpt(x, Mask(known), first - margin, self.rate, self.gaps.severity))
-        around = ceil(AGREEMENT_S * self.rate)
+        around = ceil(AROUND_S * self.rate)
         near_gap = slice(margin - around, margin + end - first + around)
-        sure = [
-            agreement(row[None, near_gap], mask[near_gap], around, around + end - first, AGREEMENT_ORDER)
-            for row, mask in zip(x, known, strict=True)
-        ]
-        return filled[:, margin : margin + end - first], torch.stack(sure)
+        sure = torch.empty(len(x), 1, dtype=torch.float64)
+        for mask in known.unique(dim=0):  # channels that miss the same samples together
+            rows, within = (known == mask).all(dim=1), (around, around + end - first)
+            sure[rows, 0] = agreement(x[rows, near_gap], mask[near_gap], *within, AGREEMENT_ORDER)
+        sound = filled[:, margin : margin + end - first]
+        return _Fill(sound, sure, share(filled[:, near_gap], self.rate)[:, None])
+
+
+def share(x: Tensor, rate: int) -> Tensor:
+    """(..., time), the surroundings of a gap, filled, to (...): the share of a model's guess beside a walk.
+
+    Partials go on as the model says, noise and voices do not: the denser the spectra, the less of it, by
+    the logarithm (docs/choices.md).
+    """
+    (sparse, most), (dense, least) = SPARSE, DENSE
+    place = torch.log(dense / density(x, frame_at(rate))) / log(dense / sparse)
+    return least + (most - least) * place.clamp(0, 1)
 
 
 def _known(gaps: Gaps, start: int, stop: int) -> Tensor:

@@ -109,14 +109,14 @@ def _filled(
     severity = max(end - first for first, end in chosen) / source.rate
     if filling.method == "diffusion":
         return prepare_walk(source, Within(replace(damage, severity=severity), chosen), gain, options)
-    guess = Guess(filling, damage, chosen, source.rate)
+    guess = Guess(filling, damage, chosen, source.rate, options.quality)
     words = f"the gaps filled by {filling.method}"
     some = Within(replace(damage, severity=severity, guess=words, guessed=guess.warm), chosen)
     if filling.walk is None:
         return cast(ClassicalJob, prepare(source, some, gain, replace(options, method=filling.method)))
     walk = prepare_walk(source, some, gain, replace(options, walk=filling.walk))
     name = f"{filling.method} and diffusion"
-    return replace(walk, method=name, blend=guess if filling.share else None)
+    return replace(walk, method=name, blend=guess if filling.blended else None)
 
 
 def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Options) -> WalkJob:

@@ -144,7 +144,7 @@ def _autoregressive() -> Method:
 
 def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Method:
     def settings(rate: int, severity: float) -> blend.Blend:
-        chosen = heavy if severity > HEAVY_SHARE else light
+        chosen = heavy if severity > MANY_SHARE else light
         return replace(chosen, window=frame_at(rate), rate=rate, rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
@@ -154,7 +154,13 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
         frames = sorted({chosen.window // shorter for shorter, _ in chosen.hard + chosen.soft})
-        return f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
+        falls = f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
+        if chosen.sweep is None:
+            return falls
+        longer = f", of {2 * chosen.window} too where spectra are sparse" if chosen.longer else ""
+        return (
+            f"{falls}; social sparsity in frames of {chosen.window}, {chosen.sweep.thresholds} steps{longer}"
+        )
 
     return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
 
@@ -164,9 +170,10 @@ def _listed(numbers: Sequence[int]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _janssen() -> Method:
+def _janssen(iterations: int, **qualities: Method) -> Method:
     def settings(rate: int) -> janssen.Janssen:
-        return janssen.Janssen(order=frame_at(rate) // 8, context=frame_at(rate) // 2, iterations=3)
+        order, context = frame_at(rate) // 8, frame_at(rate) // 2
+        return janssen.Janssen(order, context, iterations, sides=True)
 
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return janssen.interpolated(x, known, settings(rate))
@@ -175,12 +182,15 @@ def _janssen() -> Method:
         del severity
         return _janssen_words(settings(rate))
 
-    return Method(_gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, most=MODELLED_S)
+    return Method(
+        _gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, qualities=qualities, most=MODELLED_S
+    )
 
 
 def _janssen_words(settings: janssen.Janssen) -> str:
     sides = f"{settings.context} samples on either side"
-    return f"order {settings.order}, {sides}, {settings.iterations} iterations"
+    times = "1 iteration" if settings.iterations == 1 else f"{settings.iterations} iterations"
+    return f"order {settings.order}, {sides}, {times}"
 
 
 def _a_spain() -> Method:
@@ -280,7 +290,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         ),
     },
     "extend": {"replication": _replication()},
-    "inpaint": {"janssen": _janssen(), "a-spain": _a_spain(), "similarity": _similarity()},
+    "inpaint": {"janssen": _janssen(2, fast=_janssen(1)), "a-spain": _a_spain(), "similarity": _similarity()},
     "declick": {"ar": _clicks()},
 }
 AUTO = {"declip": "blend", "declick": "ar", "extend": "replication"}  # what measured best (docs/choices.md)
