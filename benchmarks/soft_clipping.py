@@ -25,7 +25,7 @@ Array = np.ndarray
 
 
 def curves() -> dict[str, Callable[[Array], Array]]:
-    """f(x) with slope 1 at 0 and limits of 1, but for the last two, which no family of the program has."""
+    """f(x) with slope 1 at 0 and limits of ±1, but for the last; the last but one is of no known family."""
     return {
         "tanh": np.tanh,
         "arctan": lambda x: 2 / pi * np.arctan(pi / 2 * x),

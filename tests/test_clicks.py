@@ -16,6 +16,7 @@ from audiomend.detect.clicks import (
     _apart_from_waves,
     _onset,
     find_clicks,
+    finding,
 )
 from audiomend.operators.low_pass import LowPass
 
@@ -100,6 +101,10 @@ def test_the_jumps_of_a_wave_are_no_clicks(wave: Wave, hz: float):
         ([0, 880, 1760, 2640, 3520], []),  # 20 ms apart
         ([0, 890, 1780, 2670, 3560], [0, 890, 1780, 2670, 3560]),
         ([0, 100, 200, 700, 800, 900], [0, 100, 200, 700, 800, 900]),
+        (
+            [0, 890, 1780, 2670, 3560, 9000, 9100, 9200, 9300, 9400],
+            [0, 890, 1780, 2670, 3560],
+        ),
     ],
 )
 def test_a_wave_jumps_five_times_in_a_row(places: list[int], left: list[int]):
@@ -108,6 +113,17 @@ def test_a_wave_jumps_five_times_in_a_row(places: list[int], left: list[int]):
     assert [(one.channel, one.start) for one in found] == [(channel, at) for channel in (0, 1) for at in left]
     turns = [Click(k % 2, at, at + 2, 0.7) for k, at in enumerate(places)]
     assert len(_apart_from_waves(turns, RATE)) == len(turns)  # channels do not make one row
+
+
+def test_a_clear_click_in_a_minute_is_enough():
+    """What a click has above 0.75, as a share of 0.25, counts; in a sound of a minute half of it."""
+    clear = tuple(Click(0, k, k + 2, 0.85) for k in (100, 300, 900))
+    for seconds, weight in ((0.0, 1.2), (30.0, 0.8), (60.0, 0.6)):
+        found = finding(clear, seconds, RATE, is_clipped=False)
+        assert found.confidence == pytest.approx(np.interp(weight, [0, 0.5, 2], [0, 0.5, 1]))
+    assert finding(clear, 60.0, 16_000, is_clipped=False).confidence == pytest.approx(
+        np.interp(3 * 0.25 / 0.4 / 2, [0, 0.5, 2], [0, 0.5, 1])
+    )
 
 
 def test_a_click_between_drums_is_found_and_the_drums_are_not():

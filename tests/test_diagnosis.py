@@ -519,6 +519,16 @@ def test_the_fewer_lines_the_steadier_they_must_be(lines, mean_db, scatter_db, f
         assert hum.confidence == pytest.approx(0.5 + 0.5 / 24)
 
 
+def test_each_line_beyond_three_makes_hum_surer_by_two_decibels():
+    detector = HumDetector(1, RATE)
+    detector.add(humming(50, (1, 2, 3, 4, 5), below=0.1))
+    at = np.rint(50 * np.arange(1, 6) / detector._bin_hz).astype(int)
+    detector._sums[1:4] = 0
+    detector._sums[1, np.add.outer(np.arange(-4, 5), at).ravel()] = 13 * detector._frames
+    assert detector.result().lines == (1, 2, 3, 4, 5)
+    assert detector.result().confidence == pytest.approx(0.5 + (13 - 12 + 2 * 2) / 24)
+
+
 @pytest.mark.parametrize(("below_db", "found"), [(2, False), (4, True), (58, True), (62, False)])
 def test_one_line_lies_below_the_sound_and_is_heard(below_db, found):
     sound = sine(1000, 10.0, amplitude=0.05) * 10 ** (below_db / 20)
@@ -596,6 +606,18 @@ def test_noise_counts_by_the_spectrum_that_shows_it(lowest_hz, confidence):
     assert found.share == pytest.approx(1 - lowest_hz / 8000, abs=0.18)
     assert found.confidence == pytest.approx(sureness(found.share, 0, 0.25, 0.5), abs=1e-9)
     assert found.confidence == pytest.approx(confidence, abs=0.25)
+
+
+def test_the_floor_of_a_band_lies_so_many_deviations_above_its_tenth():
+    """Of a Gaussian a tenth lies 1.28 deviations below the mean; that of a band of n bins in 4 frames, of
+    which 1.6 are independent, is 10 / ln 10 / √(1.6 n) dB."""
+    detector = noise.NoiseDetector(1, RATE)
+    widths = np.diff(detector._edges)
+    detector._counts[:, :, 400] = 9  # -160 dB and 0.25 dB for each bin: those from -60 dB on
+    detector._counts[:, :, 440] = 91
+    floor, _ = detector._floors(widths)
+    expected = -160 + 0.25 * 440.5 + 1.2816 * 10 / math.log(10) / np.sqrt(1.6 * widths)
+    np.testing.assert_allclose(10 * np.log10(floor[0]), expected, atol=0.01)
 
 
 @pytest.mark.parametrize(("power", "confidence"), [(2.0, 1.0), (2.5, 0.75), (3.0, 0.25), (3.5, 0.0)])
