@@ -260,6 +260,14 @@ def test_gaps_of_unlike_lengths_channels_and_ends():
     assert torch.equal(interpolated(x, known.new_ones(3000)), x)
 
 
+def test_in_a_short_sound_the_order_is_one_less_than_its_length():
+    x, known = sinusoids(60), torch.ones(60, dtype=torch.bool)
+    known[25:30] = False
+    filled, *others = (interpolated(x, known, Janssen(order, context=4096)) for order in (1024, 59, 58, 30))
+    torch.testing.assert_close(filled, others[0], rtol=0, atol=0)
+    assert all((filled - other).abs().max() > 1e-9 for other in others[1:])
+
+
 def test_the_first_model_can_be_of_the_sides_alone():
     """At an end of the sound, one side is short; another gap's zeros count as sound."""
     x, order, context = noise(2, 900).cumsum(-1) * 0.01, 16, 200

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from audiomend.classical.autoregression import burg
 from audiomend.classical.similarity import (
+    FRAME_S,
     HOP_S,
     Similarity,
     agreement,
@@ -90,15 +91,18 @@ def test_the_refinement_is_a_correlation():
     assert best < 0.9
 
 
-def test_fades_are_squares_of_sines(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("length", "fade"), [(2400, 240), (600, 200)])
+def test_fades_are_squares_of_sines(monkeypatch: pytest.MonkeyPatch, length: int, fade: int):
+    """Of 30 ms, but no longer than a third of the gap."""
     monkeypatch.setattr(
         "audiomend.classical.similarity.continued", lambda x, n, order: x.new_zeros(len(x), n)
     )
-    x = phrase().repeat(4) + 3
-    filled = interpolated(x, holed(len(x), (10_000, 12_400)), RATE)
-    rise = (torch.arange(1, 241, dtype=torch.float64) / 241 * math.pi / 2).sin().square()
-    torch.testing.assert_close(filled[10_000:10_240] / x[10_000:10_240], rise, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(filled[12_160:12_400] / x[12_160:12_400], rise.flip(0), rtol=1e-6, atol=1e-6)
+    x, end = phrase().repeat(4) + 3, 10_000 + length
+    share = interpolated(x, holed(len(x), (10_000, end)), RATE)[10_000:end] / x[10_000:end]
+    rise = (torch.arange(1, fade + 1, dtype=torch.float64) / (fade + 1) * math.pi / 2).sin().square()
+    torch.testing.assert_close(share[:fade], rise, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(share[-fade:], rise.flip(0), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(share[fade:-fade], torch.ones(length - 2 * fade, dtype=torch.float64))
 
 
 def test_agreement_is_a_correlation():
@@ -190,6 +194,19 @@ def test_unlikeness_is_the_difference_of_levels_in_db():
         assert unlikeness(x, known, 2000, 2800, RATE) == pytest.approx(expected, rel=0.04, abs=0.05)
     lost = torch.where(known, again, torch.nan)
     assert unlikeness(lost, known, 2000, 2800, RATE) < 0.05
+
+
+def test_what_is_a_tenth_of_a_second_farther_away_counts_by_a_share_of_1_by_e():
+    """6 dB of difference from 0.2 s away on, of surroundings that reach to 0.4 s."""
+    sound = torch.cat([*(phrase(seed) for seed in range(3)), noise(-3 * PERIOD % round(HOP_S * RATE))])
+    start, end, far = 6000, 6800, 1600
+    level = torch.ones(len(sound))
+    level[: start - far] = level[end + far :] = 10 ** (-6 / 20)
+    x, known = torch.cat([sound, sound * level])[None], holed(2 * len(sound), (start, end))
+    away = FRAME_S / 2 + HOP_S * np.arange(0, (0.4 - FRAME_S / 2) / HOP_S)
+    weight = np.exp(-away / 0.1)
+    expected = 6 * math.sqrt(weight[away > 0.2].sum() / weight.sum())
+    assert unlikeness(x, known, start, end, RATE) == pytest.approx(expected, rel=0.03)
 
 
 def test_without_a_place_everything_is_unlike():
