@@ -25,7 +25,7 @@ from audiomend.operators.low_pass import LowPass
 from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Replaced
 
-HEAVY_SHARE = 0.6  # of clipped samples: input SDRs of about 3 dB and less
+HEAVY_SHARE = 0.5  # of clipped samples: input SDRs of about 3 dB and less
 MANY_SHARE = 0.4  # about 5 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
 MODELLED_S = 0.12  # longest gap that a model of what is around it can fill; the work grows with its cube
