@@ -25,8 +25,7 @@ from audiomend.operators.low_pass import LowPass
 from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Replaced
 
-HEAVY_SHARE = 0.5  # of clipped samples: input SDRs of about 3 dB and less
-MANY_SHARE = 0.4  # about 5 dB and less
+MANY_SHARE = 0.4  # of clipped samples: input SDRs of about 5 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
 MODELLED_S = 0.12  # longest gap that a model of what is around it can fill; the work grows with its cube
 
@@ -88,7 +87,7 @@ def frame_at(rate: int) -> int:
 
 def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
     def settings(rate: int, severity: float) -> spade.Spade:
-        usual = spade.HEAVY if severity > HEAVY_SHARE else spade.DEFAULT
+        usual = spade.HEAVY if severity > MANY_SHARE else spade.DEFAULT
         return replace(usual, window=frame_at(rate), rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
