@@ -12,13 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
-from scipy.linalg import LinAlgError, solve_toeplitz, solveh_banded
+from scipy.linalg import LinAlgError, solveh_banded
 from torch import Tensor
 from torch.nn.functional import pad
 
 CONDITION = 1e-9  # least share of the greatest magnitude that is inverted
 WIDE = 2  # bands of a matrix that is solved as one, not as a band
-LONG_RUN = 256  # missing samples from which a row is solved by itself, as a Toeplitz matrix
 MATRIX_ELEMENTS = 1 << 22  # of the normal matrices held at a time, unless a single one is larger
 
 
@@ -90,8 +89,7 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     al. 1986). The right side is the known part filtered twice, by two FFTs. Rows are solved together with
     those that miss about as many samples, each matrix filled up with ones on its diagonal. Where many more
     are missing than in any `order` + 1 samples in a row, the matrix is a band, since b ends after the order:
-    time and memory grow with their number, not with its third and second power. Where one long run is
-    missing the matrix is Toeplitz, and Levinson's recursion solves it in the square of its length.
+    time and memory grow with their number, not with its third and second power.
 
     Args:
         x: (rows, time) real.
@@ -110,16 +108,11 @@ def least_residual(x: Tensor, missing: Tensor, a: Tensor) -> Tensor:
     b[:, : order + 1] = _autocorrelation(a)[:, :time]
 
     out, counts, widths = x.clone(), missing.sum(dim=-1), _most_within(missing, order + 1)
-    begun = (pad(missing.to(torch.int8), (1, 0)).diff() > 0).sum(dim=-1)  # runs
-    is_run = (counts >= LONG_RUN) & (begun == 1)
-    for row in is_run.nonzero()[:, 0].tolist():
-        gap = missing[row]
-        out[row, gap] = _filled_as_run(x[row, gap], b[row, : counts[row]], right[row, gap])
-    is_band = ~is_run & (counts > WIDE * widths)
+    is_band = counts > WIDE * widths
     for row in is_band.nonzero()[:, 0].tolist():
         gap, width = missing[row], int(widths[row])
         out[row, gap] = _filled_as_band(x[row, gap], gap, b[row, : order + 1], right[row, gap], width)
-    for rows, count in _alike(torch.where(is_run | is_band, 0, counts)):
+    for rows, count in _alike(torch.where(is_band, 0, counts)):
         out[rows] = _filled(x[rows], missing[rows], b[rows], right[rows], count)
     return out
 
@@ -166,15 +159,6 @@ def _filled_as_band(x: Tensor, missing: Tensor, b: Tensor, right: Tensor, width:
         values = solveh_banded(
             band, right.numpy(force=True), lower=True, overwrite_ab=True, check_finite=False
         )
-    except (LinAlgError, ValueError):
-        return x
-    return torch.from_numpy(values).to(x) if np.isfinite(values).all() else x
-
-
-def _filled_as_run(x: Tensor, b: Tensor, right: Tensor) -> Tensor:
-    """The missing samples of one row, (count,), side by side; x where they cannot be had."""
-    try:
-        values = solve_toeplitz(b.numpy(force=True), right.numpy(force=True))
     except (LinAlgError, ValueError):
         return x
     return torch.from_numpy(values).to(x) if np.isfinite(values).all() else x
