@@ -9,6 +9,7 @@ from audiomend.cli import interrupts, summary
 from audiomend.cli.console import progress_bar, say, warn
 from audiomend.cli.options import ClipMode, Force, Output, Source
 from audiomend.errors import UsageError
+from audiomend.words import plural
 
 if TYPE_CHECKING:
     from audiomend.audio.reader import SoundReader
@@ -197,7 +198,7 @@ def dropout(
             samples = torch.from_numpy(clean.read(start, stop))
             return Dropout.at(near, depth_db, fade, start, stop).forward(samples).numpy()
 
-        return damaged, f"{summary.plural(len(stretches), 'dropout')} by {depth_db:g} dB"
+        return damaged, f"{plural(len(stretches), 'dropout')} by {depth_db:g} dB"
 
     _degrade(source, output, "rescale", force, plan)
 
@@ -274,7 +275,7 @@ def gap(
 
         gaps = parse_intervals(gap, clean.rate, clean.frames)
         seconds = sum(end - first for first, end in gaps) / clean.rate
-        description = f"{summary.plural(len(gaps), 'gap')}, {seconds:.3f} s together"
+        description = f"{plural(len(gaps), 'gap')}, {seconds:.3f} s together"
         if band:
             return _emptied(
                 clean, parse_bands(band), gaps

@@ -14,7 +14,7 @@ from audiomend.cli.console import Bar, duration, print_json, progress_bar, say, 
 from audiomend.cli.offline import forbid_network
 from audiomend.cli.options import HOW, Names, Settings, takes
 from audiomend.errors import Cancelled, UsageError
-from audiomend.report.words import percent
+from audiomend.words import percent, plural
 
 if TYPE_CHECKING:
     from audiomend.detect.diagnosis import Diagnosis
@@ -218,7 +218,7 @@ def after(request: "RestoreRequest", restored: "Restored") -> str:
     stages = ", ".join(f"{one.stage.stage} by {one.method}" for one in restored.done if one.changed)
     share = restored.changed / (restored.survey.frames * restored.channels)
     return (
-        f"{request.output}: {stages}; {summary.plural(restored.changed, 'sample')} changed"
+        f"{request.output}: {stages}; {plural(restored.changed, 'sample')} changed"
         f" ({percent(share)}), residue {-restored.residue_db:.1f} dB below the input"
         f" in {duration(restored.seconds)}; what was filled in is invented"
     )

@@ -1,13 +1,12 @@
 """What was found and what was done: in words for people, as plain data for programs."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from audiomend import __version__
 from audiomend.cli.console import duration
-from audiomend.report.words import percent
+from audiomend.words import decibels, percent, plural
 
 if TYPE_CHECKING:
     from audiomend.audio.blocks import Assembly
@@ -117,16 +116,6 @@ def of_assembly(name: str, assembly: "Assembly") -> list[str]:
             "the peaks"
         )
     return found
-
-
-def plural(count: int, thing: str) -> str:
-    """1 gap, 2 gaps."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
-def decibels(gain: float) -> float:
-    """A gain in dB."""
-    return 20 * math.log10(gain)
 
 
 def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:

@@ -7,10 +7,10 @@ from audiomend.audio.file import open_sound
 from audiomend.audio.reader import by_position
 from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
 from audiomend.report.page import Page, Region, Sound
-from audiomend.report.verb import decibels, pairs
-from audiomend.report.words import percent
+from audiomend.report.verb import pairs
 from audiomend.restorers.restoration import Restored, RestoreRequest
 from audiomend.restorers.stages import Done
+from audiomend.words import decibels, percent
 
 INVENTED = "What stands in the place of what was lost is invented: likely sound, not the lost one."
 

@@ -1,7 +1,6 @@
 """The page about one mended file: what was found, what was done to it, and how it sounds before and after."""
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from audiomend.report.coverage import held
 from audiomend.report.differing import Differing
 from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
 from audiomend.report.page import Page, Region, Sound
-from audiomend.report.words import percent
 from audiomend.restorers.files import Outcome, Request
 from audiomend.restorers.options import Options
+from audiomend.words import decibels, percent
 
 Samples = NDArray[np.float64]
 Pairs = Iterable[tuple[Samples, Samples]]
@@ -242,8 +241,3 @@ def _words(value: Any) -> str:
         more = f" and {len(value) - LISTED} more" if len(value) > LISTED else ""
         return ", ".join(_words(entry) for entry in value[:LISTED]) + more
     return "none" if value is None else str(value)
-
-
-def decibels(gain: float) -> float:
-    """A gain in dB."""
-    return 20 * math.log10(gain)

@@ -20,6 +20,7 @@ from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.bands import Band
 from audiomend.restorers.damage import Bent, Boxes, Clipped, Damage, Dull, Gaps
 from audiomend.restorers.regions import Interval, merge
+from audiomend.words import plural
 
 Array = NDArray[Any]
 VERBS = ("declip", "declick", "inpaint", "extend")
@@ -198,8 +199,8 @@ def _search_clicks(rate: int, channels: int) -> Search:
         if not clicks:
             return Found(None, "no click was found", facts)
         damage = clicked(clicks, rate, channels)
-        count = f"{len(clicks):,} click{'s' if len(clicks) > 1 else ''}"
-        return Found(damage, f"{count}, the longest of {1000 * damage.severity:.1f} ms", facts)
+        longest = f"the longest of {1000 * damage.severity:.1f} ms"
+        return Found(damage, f"{plural(len(clicks), 'click')}, {longest}", facts)
 
     return Search((detector, gaps), conclude)
 
@@ -224,10 +225,9 @@ def _search_gaps(gaps: tuple[Interval, ...], rate: int, channels: int) -> Search
         facts = {"gaps_s": [[start / rate, stop / rate] for start, stop in intervals]}
         if not intervals:
             return Found(None, "no gap of digital silence was found", facts, SET_GAP)
-        count = f"{len(intervals)} gap{'s' if len(intervals) > 1 else ''}"
         return Found(
             Gaps(rows, max(stop - start for start, stop in intervals) / rate),
-            f"{count}, {seconds:.3f} s together, {how}",
+            f"{plural(len(intervals), 'gap')}, {seconds:.3f} s together, {how}",
             facts,
         )
 
@@ -251,7 +251,7 @@ def _search_boxes(bands: tuple[Band, ...], gaps: tuple[Interval, ...], rate: int
         BandPass(bands, rate), tuple(intervals), max(stop - start for start, stop in intervals) / rate
     )
     named = " and ".join(f"{low:,.0f} to {high:,.0f} Hz" for low, high in bands)
-    count = f"{len(intervals)} stretch{'es' if len(intervals) > 1 else ''}"
+    count = plural(len(intervals), "stretch", "stretches")
     seconds = sum(stop - start for start, stop in intervals) / rate
     facts = {
         "bands_hz": [list(band) for band in bands],

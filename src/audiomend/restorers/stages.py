@@ -22,7 +22,6 @@ from audiomend.classical.curve import Bend, Name
 from audiomend.detect.bandwidth import BandwidthDetector
 from audiomend.detect.bandwidth import finding as bandwidth_finding
 from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks, finding
-from audiomend.detect.finding import plural
 from audiomend.errors import Cancelled
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Bent, Damage, Dull, Gaps
@@ -45,6 +44,7 @@ from audiomend.restorers.plan import (
 )
 from audiomend.restorers.regions import Interval, merge
 from audiomend.tuning import give_back
+from audiomend.words import plural
 
 Array = NDArray[Any]
 OVERSHOT = 1.01  # times a clip level: what was cut there and not disturbed since stays below
