@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from audiomend.restorers.regions import Interval
 
 EXAMPLE = "Example:  audiomend degrade clip clean.wav clipped.wav --sdr-db 5"
-BLOCK_FRAMES = 1 << 18
 DROPOUT_FADE_S = 0.002
 
 Damaged = Callable[[int, int], Any]
@@ -131,9 +130,8 @@ def click(
         def clicks(start: int, stop: int) -> Clicks:
             return Clicks.random(start, stop, clean.rate, per_second, peak, seed)
 
-        return _damaged(
-            clean, clicks
-        ), f"{per_second:g} clicks a second, the loudest of {peak:.4f} of full scale"
+        often = f"{per_second:g} clicks a second"
+        return _damaged(clean, clicks), f"{often}, the loudest of {peak:.4f} of full scale"
 
     _degrade(source, output, clip_mode, force, plan)
 
@@ -286,11 +284,9 @@ def _tensors(clean: "SoundReader") -> "Iterator[Tensor]":
     """The file in blocks, (channels, n)."""
     import torch
 
-    return (torch.from_numpy(clean.read(*block)) for block in _blocks(clean.frames))
+    from audiomend.audio.reader import blocks
 
-
-def _blocks(frames: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(start + BLOCK_FRAMES, frames)) for start in range(0, frames, BLOCK_FRAMES))
+    return (torch.from_numpy(clean.read(*block)) for block in blocks(clean))
 
 
 def _degrade(source: str, output: str, clip_mode: ClipMode, force: bool, plan: Plan) -> None:
@@ -299,7 +295,7 @@ def _degrade(source: str, output: str, clip_mode: ClipMode, force: bool, plan: P
     from audiomend.audio.blocks import Spill, assemble
     from audiomend.audio.file import open_sound, survey
     from audiomend.audio.output import check_output
-    from audiomend.audio.reader import by_position
+    from audiomend.audio.reader import blocks, by_position
 
     with (
         interrupts.scratch(),
@@ -310,7 +306,7 @@ def _degrade(source: str, output: str, clip_mode: ClipMode, force: bool, plan: P
         counted = survey(sound)
         with by_position(sound, counted.frames) as clean, Spill(sound.channels, np.float64) as spill:
             damaged, description = plan(clean)
-            for start, stop in _blocks(clean.frames):
+            for start, stop in blocks(clean):
                 samples = damaged(start, stop)
                 spill.add(start, samples, samples != clean.read(start, stop))
                 bar.advance(stop / clean.frames)
