@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from audiomend.audio.blocks import Assembly
     from audiomend.restorers.beside import Drawn
     from audiomend.restorers.files import Outcome, Plan, Request
+    from audiomend.restorers.restoration import Restored, RestoreRequest
 
 LISTED = 1000  # changed stretches that JSON lists
 
@@ -120,30 +121,15 @@ def of_assembly(name: str, assembly: "Assembly") -> list[str]:
 
 def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
     """All of it as plain data; paths as the user gave them, times in seconds."""
-    rate, survey, assembly = outcome.rate, outcome.survey, outcome.assembly
+    rate, frames = outcome.rate, outcome.survey.frames
     return {
         "audiomend": __version__,
         "verb": request.verb,
-        "input": {
-            "path": request.source,
-            "sha256": outcome.input_sha256,
-            "rate": rate,
-            "channels": outcome.channels,
-            "frames": survey.frames,
-            "peak": survey.peak,
-        },
-        "output": {
-            "path": request.output,
-            "sha256": outcome.output_sha256,
-            "container": assembly.format.container,
-            "subtype": assembly.format.subtype,
-            "gain": assembly.gain,
-            "clamped_samples": assembly.clamped,
-        },
+        **files(request, outcome),
         "found": {"summary": outcome.plan.found.summary, **outcome.plan.found.facts},
         "changed": {
             "samples": outcome.changed,
-            "share": outcome.changed / (survey.frames * outcome.channels),
+            "share": outcome.changed / (frames * outcome.channels),
             "stretches": len(outcome.intervals),
             "stretches_s": in_seconds(outcome.intervals[:LISTED], rate),
         },
@@ -165,6 +151,29 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
         "estimate_s": outcome.plan.estimate_seconds,
         "seconds": outcome.seconds,
         "warnings": warnings(request, outcome) + ([] if outcome.changed else [after(request, outcome)]),
+    }
+
+
+def files(request: "Request | RestoreRequest", outcome: "Outcome | Restored") -> dict[str, Any]:
+    """Input and output as plain data."""
+    survey, assembly = outcome.survey, outcome.assembly
+    return {
+        "input": {
+            "path": request.source,
+            "sha256": outcome.input_sha256,
+            "rate": outcome.rate,
+            "channels": outcome.channels,
+            "frames": survey.frames,
+            "peak": survey.peak,
+        },
+        "output": {
+            "path": request.output,
+            "sha256": outcome.output_sha256,
+            "container": assembly.format.container,
+            "subtype": assembly.format.subtype,
+            "gain": assembly.gain,
+            "clamped_samples": assembly.clamped,
+        },
     }
 
 
