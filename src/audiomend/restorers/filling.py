@@ -11,7 +11,8 @@ from torch import Tensor
 
 from audiomend.audio.reader import SoundReader
 from audiomend.classical.blend import density
-from audiomend.classical.similarity import Similarity, agreement, unlikeness
+from audiomend.classical.continuation import agreement
+from audiomend.classical.similarity import Similarity, unlikeness
 from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Gaps, near
 from audiomend.restorers.methods import METHODS, Excerpt, frame_at
