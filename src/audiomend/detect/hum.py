@@ -150,9 +150,8 @@ class HumDetector:
         peaks, lines, prominence = peaks[aligned], lines[aligned], prominence[aligned]
         if not len(lines):
             return NONE
-        exact = float(
-            (peaks[:, 0] * lines).sum() / np.square(lines).sum()
-        )  # least squares of peak = line * hz
+        # Least squares of peak = line * hz.
+        exact = float((peaks[:, 0] * lines).sum() / np.square(lines).sum())
         # A sine of amplitude a has the power (a w / 2)² in its bins together, w² summed over the window.
         energy = float(peaks[:, 1].sum()) * 2 / (self._size * float(np.square(self._window).sum()))
         whole = self._power / self._frames

@@ -122,7 +122,7 @@ def _run(arguments: list[str], timeout_s: float, messages: Path) -> Cost:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(
                 process.pid, signal.SIGKILL
-            )  # launcher and program, when time is up or we are interrupted
+            )  # launcher and program, if time is up or we are interrupted
         process.communicate()
     if not printed:
         raise PeerError(f"{arguments[0]} was killed with its launcher")

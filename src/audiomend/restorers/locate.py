@@ -126,24 +126,7 @@ class Beyond:
 
 def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
     if level is not None:
-        if not 0 < level < np.inf:
-            raise UsageError(f"The clip level is {level:g}; it must be above 0.")
-        levels = np.full((channels, 1), level)
-        beyond = Beyond(-levels, levels)
-
-        def given() -> Found:
-            facts = {"clip_level": level, "clipped_samples": int(beyond.counts.sum())}
-            if not beyond.counts.any():
-                return Found(None, f"no sample reaches the clip level of {level:g}", facts, LOWER_LEVEL)
-            least, damage = f"less than {LEAST_KNOWN:.0%} of the samples", beyond.clipped(rate)
-            if damage is None:
-                why = f"{least} lie below the clip level of {level:g}: too little is known to mend the rest"
-                return Found(None, why, facts, HIGHER_LEVEL)
-            left = [str(k) for k in np.flatnonzero(beyond.unknown)]
-            stays = f"; channel {' and '.join(left)} stays, as {least} there lie below" if left else ""
-            return Found(damage, f"clipped at {level:g} of full scale, as given{stays}", facts)
-
-        return Search((beyond,), given)
+        return _search_given_level(level, rate, channels)
     detector, bends = ClippingDetector(channels), BendDetector(channels, rate)
 
     def conclude() -> Found:
@@ -159,17 +142,35 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
         }
         if not clipped:
             return _bent(tuple(bends.result(channel) for channel in range(channels)), facts)
-        finite = [abs(x) for x in (*low.ravel(), *high.ravel()) if np.isfinite(x)]
-        where = (
-            f"{min(finite):.4g}"
-            if max(finite) - min(finite) < 5e-4
-            else f"{min(finite):.4g} to {max(finite):.4g}"
-        )
+        levels = [abs(x) for x in (*low.ravel(), *high.ravel()) if np.isfinite(x)]
+        least, most = min(levels), max(levels)
+        where = f"{least:.4g}" if most - least < 5e-4 else f"{least:.4g} to {most:.4g}"
         share = clipped / samples
         damage = Clipped(low, high, rate, share)
         return Found(damage, f"clipped at {where} of full scale, {share:.2%} of the samples", facts)
 
     return Search((detector, bends), conclude)
+
+
+def _search_given_level(level: float, rate: int, channels: int) -> Search:
+    if not 0 < level < np.inf:
+        raise UsageError(f"The clip level is {level:g}; it must be above 0.")
+    levels = np.full((channels, 1), level)
+    beyond = Beyond(-levels, levels)
+
+    def conclude() -> Found:
+        facts = {"clip_level": level, "clipped_samples": int(beyond.counts.sum())}
+        if not beyond.counts.any():
+            return Found(None, f"no sample reaches the clip level of {level:g}", facts, LOWER_LEVEL)
+        least, damage = f"less than {LEAST_KNOWN:.0%} of the samples", beyond.clipped(rate)
+        if damage is None:
+            why = f"{least} lie below the clip level of {level:g}: too little is known to mend the rest"
+            return Found(None, why, facts, HIGHER_LEVEL)
+        left = [str(k) for k in np.flatnonzero(beyond.unknown)]
+        stays = f"; channel {' and '.join(left)} stays, as {least} there lie below" if left else ""
+        return Found(damage, f"clipped at {level:g} of full scale, as given{stays}", facts)
+
+    return Search((beyond,), conclude)
 
 
 def _bent(verdicts: tuple[SoftClipping, ...], facts: dict[str, Any]) -> Found:
