@@ -8,10 +8,8 @@ social sparsity, the half of each, the blend, and the best weight of each clip, 
 in how many clips the blend is more than 0.3 dB below the better of the first two.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import audiomend
 
@@ -19,7 +17,7 @@ audiomend.tune_process()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from recordings import FOLDERS, clips  # noqa: E402
+from recordings import clips, options, row  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from audiomend.classical import blend  # noqa: E402
@@ -61,20 +59,17 @@ def figures(clean: np.ndarray, rate: int, sdr_db: float) -> Iterator[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--set", choices=FOLDERS, default="train")
-    parser.add_argument("--clips", type=int, default=12)
+    parser = options(__doc__, "train", clips=12)
     parser.add_argument("--sdr-db", nargs="*", type=float, default=[1.0, 3.0, 5.0, 7.0, 10.0, 15.0])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     chosen = list(clips(arguments.data, arguments.set, arguments.clips, CLIP_S))
-    print(f"| {' | '.join(HEADS)} |\n|{' ---: |' * len(HEADS)}")
+    print(row(HEADS), row(["---:"] * len(HEADS)), sep="\n")
     for sdr_db in arguments.sdr_db:
         rows = np.array([list(figures(clip / np.abs(clip).max(), rate, sdr_db)) for clip, rate in chosen])
         below = int((rows[:, 3] < rows[:, :2].max(1) - FAR_DB).sum())
         cells = [f"{sdr_db:g}", str(len(rows)), *(f"{mean:.1f}" for mean in rows.mean(0)), str(below)]
-        print(f"| {' | '.join(cells)} |", flush=True)
+        print(row(cells), flush=True)
 
 
 if __name__ == "__main__":
