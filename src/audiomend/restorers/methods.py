@@ -155,12 +155,14 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
         chosen = settings(rate, severity)
         frames = sorted({chosen.window // shorter for shorter, _ in chosen.hard + chosen.soft})
         falls = f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
+        short = sorted(chosen.window // shorter for shorter in chosen.short)
+        moving = f"where partials move, A-SPADE in frames of {_listed(short)}"
         if chosen.sweep is None:
-            return falls
+            return f"{falls}; {moving}"
         longer = f", of {2 * chosen.window} too where spectra are sparse" if chosen.longer else ""
-        return (
-            f"{falls}; social sparsity in frames of {chosen.window}, {chosen.sweep.thresholds} steps{longer}"
-        )
+        steps = f"{chosen.sweep.thresholds} steps{longer}"
+        still = f"where they stand, social sparsity in frames of {chosen.window}, {steps}"
+        return f"{falls}; {moving}; {still}"
 
     return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
 
