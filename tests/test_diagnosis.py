@@ -583,6 +583,10 @@ def test_one_line_lies_below_the_sound_and_is_heard(below_db, found):
     assert (find_hum(x, RATE).hz > 0) == found
 
 
+def test_silence_has_no_hum():
+    assert find_hum(np.zeros((1, 10 * RATE)), RATE) == hum.Hum(0, (), -math.inf, math.inf, 0, 0)
+
+
 def test_notes_that_decay_are_no_hum():
     time = np.arange(10 * RATE) / RATE
     x = humming(50, (1, 2, 3, 4), below=1e-4) * 10 ** (-time * 0.5 / 20)
@@ -628,6 +632,10 @@ def test_the_colour_of_noise(power, kind):
     assert found.kind == kind
     assert found.slope_db == pytest.approx(-10 * math.log10(2) * power, abs=0.4)
     assert found.snr_db < 3
+
+
+def test_noise_alone_counts_as_a_hundred_times_its_sound():
+    assert find_noise(white(20), RATE).snr_db == pytest.approx(-20, abs=0.1)
 
 
 def test_channels_have_noise_of_their_own():
