@@ -413,7 +413,9 @@ def test_what_is_20_milliseconds_away_does_not_matter(frame):
     assert len(find_dropouts(x, RATE)) == 1
 
 
-@pytest.mark.parametrize(("levels_db", "count"), [((-4, -32), 1), ((-4, -8, -33), 1), ((-4, -8, -9, -27), 0)])
+@pytest.mark.parametrize(
+    ("levels_db", "count"), [((-4, -32), 1), ((-4, -25), 1), ((-4, -8, -33), 1), ((-4, -8, -9, -27), 0)]
+)
 def test_the_fall_is_steep(levels_db, count):
     """20 dB must be lost within two frames."""
     x = dropped(-100, frames=30)
@@ -567,11 +569,22 @@ def test_a_line_lies_at_its_multiple_within_a_thousandth(off_hz, lines):
     assert find_hum(x, RATE).lines == lines
 
 
+@pytest.mark.parametrize(("off_hz", "lines"), [(0.155, (1, 2, 3, 4)), (0.19, (1, 3, 4))])
+def test_a_low_line_lies_at_its_multiple_within_a_third_of_a_bin(off_hz, lines):
+    hz = 123 * RATE / 2**15
+    x = humming(hz, (1, 3, 4)) + sine(2 * hz + off_hz, 10.0, amplitude=0.02)
+    assert find_hum(x, RATE).lines == lines
+
+
 @pytest.mark.parametrize(("below_db", "found"), [(2, False), (4, True), (58, True), (62, False)])
 def test_one_line_lies_below_the_sound_and_is_heard(below_db, found):
     sound = sine(1000, 10.0, amplitude=0.05) * 10 ** (below_db / 20)
     x = humming(50, (1,), below=1e-6) + sound * np.sqrt(max(1 - 10 ** (-below_db / 10), 0))
     assert (find_hum(x, RATE).hz > 0) == found
+
+
+def test_silence_has_no_hum():
+    assert find_hum(np.zeros((1, 10 * RATE)), RATE) == hum.Hum(0, (), -math.inf, math.inf, 0, 0)
 
 
 def test_notes_that_decay_are_no_hum():
@@ -619,6 +632,10 @@ def test_the_colour_of_noise(power, kind):
     assert found.kind == kind
     assert found.slope_db == pytest.approx(-10 * math.log10(2) * power, abs=0.4)
     assert found.snr_db < 3
+
+
+def test_noise_alone_counts_as_a_hundred_times_its_sound():
+    assert find_noise(white(20), RATE).snr_db == pytest.approx(-20, abs=0.1)
 
 
 def test_channels_have_noise_of_their_own():
@@ -906,6 +923,23 @@ def test_findings_say_what_was_measured():
     ]
     assert found[2].confidence == pytest.approx(0.5 + 0.5 * ((0.6 + 0.4) / (1 + 2 / 60) - 0.5) / 1.5)
     assert [(p.channel, p.start, p.stop) for p in found[3].places] == [(0, 100, 1700)]
+
+
+def test_facts_are_rounded():
+    hummed = hum.finding(hum.Hum(50.0234, (1, 2), -40.06, 20.04, 15, 0.6)).facts
+    assert hummed == {"hz": 50.02, "lines": [1, 2], "level_db": -40.1, "below_db": 20.0}
+    noisy = noise.finding(noise.Noise(20.06, -40.04, -3.06, "pink", 0.4567, 0.6), SpeechSnr(12.34, ())).facts
+    assert noisy == {
+        "snr_db": 20.1,
+        "level_db": -40.0,
+        "kind": "pink",
+        "slope_db_per_octave": -3.1,
+        "share_of_spectrum": 0.46,
+        "speech_snr_db": 12.3,
+    }
+    assert dropouts.finding((), RATE) == Finding(
+        "dropouts", 0.0, "none", {"count": 0, "seconds": 0, "depth_db": []}
+    )
 
 
 def test_clipped_sounds_have_no_room_and_gaps_make_none():

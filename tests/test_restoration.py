@@ -17,7 +17,7 @@ from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.options import Options
 from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
 from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
-from audiomend.restorers.stages import _Clamped, clicks_over
+from audiomend.restorers.stages import _Clamped, _touched, clicks_over
 
 RATE = 8000
 
@@ -231,7 +231,26 @@ def test_clicks_at_the_edge_of_a_block_are_found(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(reader, "BLOCK_VALUES", 30_000)
     draw = np.random.default_rng(0)
     x = 0.2 * np.sin(2 * np.pi * 200 * np.arange(90_000) / 44_100) + 1e-4 * draw.standard_normal(90_000)
-    x[[30_005, 59_990]] += 0.05
+    x[[30_005, 59_990, 88_000]] += 0.05
     x[70_000] = 0.9
     found = clicks_over(Declip((-0.3,), (0.3,)), ArrayReader(x[None], 44_100))
-    assert [click.start for click in found] == [30_005, 59_990, 70_000]
+    assert [click.start for click in found] == [30_005, 59_990, 70_000, 88_000]
+
+
+def test_a_stretch_is_touched_by_one_changed_sample_or_one_in_a_gap() -> None:
+    with Spill(2, np.float64) as changes:
+        changes.add(100, np.ones((2, 1)), np.array([[False], [True]]))
+        for channel, start, stop, expected in (
+            (1, 90, 110, True),
+            (1, 100, 101, True),
+            (1, 101, 110, False),
+            (1, 90, 100, False),
+            (0, 90, 110, False),
+            (0, -5, 1, False),
+            (0, 199, 201, True),
+            (0, 209, 300, True),
+            (0, 190, 200, False),
+            (0, 210, 300, False),
+            (1, 200, 210, False),
+        ):
+            assert _touched([changes], [(0, (200, 210))], channel, start, stop) is expected

@@ -6,7 +6,7 @@ from threading import Thread
 import pytest
 import torch
 
-from audiomend.classical.parallel import side_by_side
+from audiomend.classical.parallel import side_by_side, slices
 
 
 @pytest.fixture
@@ -55,3 +55,14 @@ def test_every_slice_is_taken_once() -> None:
         with side_by_side() as run:
             run(lambda part: taken[part].add_(1), [slice(k, k + 1) for k in range(count)])
         assert taken.tolist() == [1] * count + [0] * (11 - count)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize(
+    ("count", "most", "parts"), [(12, 4, 3), (13, 4, 4), (12, 100, 3), (5, 0, 5), (0, 4, 0)]
+)
+def test_slices_are_small_alike_and_enough_for_all_threads(count: int, most: int, parts: int) -> None:
+    found = slices(count, most)
+    assert [k for part in found for k in range(count)[part]] == list(range(count))
+    assert len(found) == parts
+    assert all(part.stop - part.start <= max(most, 1) for part in found)

@@ -80,6 +80,9 @@ def test_degrade_click_adds_the_same_to_every_channel(
 ) -> None:
     clean, paths = write("in.wav", noise(), RATE, "DOUBLE"), [tmp_path / f"{i}.wav" for i in range(3)]
     options = ("--per-second", 10, "--level-db", 6)
+    said: list[str] = []
+    monkeypatch.setattr("audiomend.cli.degrade.say", said.append)
+    assert cli("degrade", "click", clean, tmp_path / "usual.wav").code == 0
     assert cli("degrade", "click", clean, paths[0], *options).code == 0
     assert cli("degrade", "click", clean, paths[1], *options, "--seed", 1).code == 0
     monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", 2 * 777)
@@ -90,6 +93,7 @@ def test_degrade_click_adds_the_same_to_every_channel(
     assert not np.array_equal(other, added)
     rms = np.sqrt(np.mean(np.square(read(clean))))
     assert 1.3 * rms < np.abs(added).max() <= 2 * rms  # 6 dB, and the loudest of some 25
+    assert f"5 clicks a second, the loudest of {rms * 10 ** (15 / 20):.4f}" in said[0]
 
 
 def test_degrade_dropout_turns_down(cli: Callable, write: Callable, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class Janssen:
         iterations: at least 1; from 5 to 20 they gain little and can lose.
         burg: coefficients by Burg's method, which does not taper the ends; else by autocorrelation.
         sides: the first model, by Burg's method, is that of what lies before and after a gap; else the zeros
-            in it count as sound, as published. With it one iteration does what three do without.
+            in it count as sound, as published.
     """
 
     order: int = 1024
