@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiomend.classical.autoregression import lpc
-from audiomend.detect.finding import Finding, Place, plural, sureness
+from audiomend.detect.finding import Finding, Place, sureness
 from audiomend.detect.gaps import Gap
+from audiomend.words import plural
 
 ORDER = 24
 FRAME_S = 0.093  # 4096 samples at 44.1 and 48 kHz; the middle half is searched

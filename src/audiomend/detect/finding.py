@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from audiomend.words import plural as plural
-
 Fact = float | int | str | bool | None | Sequence["Fact"] | Mapping[str, "Fact"]
 FOUND = 0.5  # confidence from which a damage counts as found
 
