@@ -32,7 +32,7 @@ _WIDEST = _KERNEL[0] // 2 * _DILATIONS[-1]  # rows that the widest convolution r
 _SPECTRUM = 2  # channels of the transform: real and imaginary part
 _SINC_ZEROS = 6  # zero crossings of the resamplers' sinc on each side
 _SINC_ROLLOFF = 0.99  # their cut-off over Nyquist
-_RECOMPUTED = 3  # levels of the encoder that a gradient runs again, for less than 3 GiB in all
+_RECOMPUTED = 1  # levels of the encoder that a gradient in float32 runs again, for less than 3 GiB in all
 _STEPS = 8  # of a resampler at a time
 
 
@@ -77,7 +77,8 @@ class CqtDiff(nn.Module):
         last = len(a.widths) - 1
         self.downs = nn.ModuleList()
         for level, width in enumerate(a.widths):
-            block = _Block(a.widths[max(level - 1, 0)], width, precision, keep=level >= _RECOMPUTED)
+            keep = level >= _RECOMPUTED or precision.itemsize < torch.float32.itemsize
+            block = _Block(a.widths[max(level - 1, 0)], width, precision, keep)
             steps = [] if level == last else [_Resample(2, 1), _Projection(_SPECTRUM, width)]
             self.downs.append(nn.ModuleList([block, *steps]))
         self.middle = nn.ModuleList([nn.ModuleList([_Block(a.widths[-1], a.widths[-1], precision)])])
