@@ -9,13 +9,13 @@ there is one; a low-pass by the log-spectral distance above it. The whole is jud
 "worse" counts those whose SDR fell by more than 0.5 dB, beyond 40 dB none, of all that were not emptied.
 """
 
-import argparse
 import time
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from recordings import FOLDERS, clips
+from recordings import clips, options, row
 
 import audiomend
 from audiomend.evaluation.metrics import evaluate, sdr
@@ -97,11 +97,45 @@ def worse(clean: Array, before: Array, after: Array, rate: int, cutoff_hz: float
     return count, total
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What became of one clip.
+
+    Attributes:
+        figures: of each damage, before and after.
+        worse: octaves of a second that are worse than they were, and of how many.
+        done: what the stages did, in words.
+    """
+
+    figures: list[tuple[float, float]]
+    worse: tuple[int, int]
+    done: str
+
+
+def judged(clean: Array, rate: int, names: Sequence[str], quality: str) -> Judged:
+    """Damage a clip in this order, and mend it."""
+    states = [clean]
+    for name in names:
+        states.append(damaged(states[-1], rate, name))
+    y = states[-1]
+    mended, told = audiomend.restore(y, rate, quality=quality)
+    figures: list[tuple[float, float]] = []
+    for k, name in enumerate(names):
+        touched = states[k + 1] != states[k]
+        pairs = zip(states[k + 1 :], states[k + 2 :], strict=False)
+        where = touched & ~np.any([~touched, *(after != before for before, after in pairs)], axis=0)
+        heard = [clean, y, mended]
+        if "low-pass" in names and name != "low-pass":
+            heard = [below(x, rate) for x in heard]
+        before, after = (figure(name, heard[0], x, where, rate) for x in heard[1:])
+        figures.append((before, after))
+    cutoff = BELOW * CUTOFF_SHARE * rate if "low-pass" in names else np.inf
+    done = ", ".join(f"{one.stage.stage}: {one.method or 'nothing'}" for one in told.done)
+    return Judged(figures, worse(clean, y, mended, rate, cutoff), done)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--set", choices=FOLDERS, default="test")
-    parser.add_argument("--clips", type=int, default=4)
+    parser = options(__doc__, "test", clips=4)
     parser.add_argument("--quality", default="fast")
     parser.add_argument("--each", action="store_true", help="a line for each clip, too")
     parser.add_argument("--cases", nargs="*", help="such as clip+gap; all without it")
@@ -112,40 +146,22 @@ def main() -> None:
     for names in CASES:
         if arguments.cases and "+".join(names) not in arguments.cases:
             continue
-        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-        count = total = 0
-        begun = time.process_time()
+        every, begun = list[Judged](), time.process_time()
         for number, (clean, rate) in enumerate(chosen):
-            states = [clean]
-            for name in names:
-                states.append(damaged(states[-1], rate, name))
-            y = states[-1]
-            mended, told = audiomend.restore(y, rate, quality=arguments.quality)
-            for k, name in enumerate(names):
-                touched = states[k + 1] != states[k]
-                pairs = zip(states[k + 1 :], states[k + 2 :], strict=False)
-                where = touched & ~np.any([~touched, *(after != before for before, after in pairs)], axis=0)
-                judged = [clean, y, mended]
-                if "low-pass" in names and name != "low-pass":
-                    judged = [below(x, rate) for x in judged]
-                pair = tuple(figure(name, judged[0], x, where, rate) for x in judged[1:])
-                figures[name].append(pair)
-                if arguments.each:
-                    print(f"  {number} {name}: {pair[0]:.1f} -> {pair[1]:.1f}")
-            cutoff = BELOW * CUTOFF_SHARE * rate if "low-pass" in names else np.inf
-            spoilt, of = worse(clean, y, mended, rate, cutoff)
-            count, total = count + spoilt, total + of
+            one = judged(clean, rate, names, arguments.quality)
+            every.append(one)
             if arguments.each:
-                done = ", ".join(f"{one.stage.stage}: {one.method or 'nothing'}" for one in told.done)
-                print(f"  {number}: {done}; worse {spoilt} of {of}", flush=True)
-        told = "; ".join(
-            f"{name} {np.median([a for a, _ in pairs]):.1f}, {np.median([b for _, b in pairs]):.1f}"
-            f" ({sum(b > a for a, b in pairs)})"
-            for name, pairs in figures.items()
-        )
+                each = [f"{name} {a:.1f} -> {b:.1f}" for name, (a, b) in zip(names, one.figures, strict=True)]
+                spoilt, of = one.worse
+                print(f"  {number}: {', '.join(each)}; {one.done}; worse {spoilt} of {of}", flush=True)
         seconds = (time.process_time() - begun) / len(chosen)
-        row = (" + ".join(names), len(chosen), told, f"{count} of {total}", f"{seconds:.0f}")
-        print(f"| {' | '.join(map(str, row))} |", flush=True)
+        told: list[str] = []
+        for name, pairs in zip(names, zip(*(one.figures for one in every), strict=True), strict=True):
+            before, after = np.median(pairs, axis=0)
+            told.append(f"{name} {before:.1f}, {after:.1f} ({sum(b > a for a, b in pairs)})")
+        spoilt, of = np.sum([one.worse for one in every], axis=0)
+        cells = " + ".join(names), len(chosen), "; ".join(told), f"{spoilt} of {of}", f"{seconds:.0f}"
+        print(row(cells), flush=True)
 
 
 if __name__ == "__main__":

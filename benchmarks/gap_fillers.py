@@ -7,10 +7,8 @@ length. The most similar stretch fills them, and a draw of the prior (up to 120 
 Printed for each range of unlikeness: how many gaps, log-spectral distance and SDR in them, means for both.
 """
 
-import argparse
 from collections import defaultdict
 from math import inf
-from pathlib import Path
 
 import audiomend
 
@@ -18,7 +16,7 @@ audiomend.tune_process()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from recordings import FOLDERS, clips  # noqa: E402
+from recordings import clips, options, row  # noqa: E402
 
 from audiomend.classical.similarity import unlikeness  # noqa: E402
 from audiomend.evaluation.damages import NotApplicableError, place_gaps  # noqa: E402
@@ -43,10 +41,7 @@ def drawn(y: Array, rate: int, gaps: list[tuple[float, float]]) -> Array:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--set", choices=FOLDERS, default="train")
-    parser.add_argument("--clips", type=int, default=24)
+    parser = options(__doc__, "train", clips=24)
     parser.add_argument("--lengths-ms", nargs="*", type=float, default=[100.0, 200.0, 400.0, 1000.0])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -68,13 +63,13 @@ def main() -> None:
             for start, stop in gaps:
                 unlike = unlikeness(torch.from_numpy(y), torch.from_numpy(known), start, stop, rate)
                 at = np.s_[:, start:stop]
-                row = [log_spectral_distance(x[at], z[at], rate) for z in both]
-                row += [max(sdr(x[at], z[at]), LEAST_DB) for z in both]
-                found[int(np.searchsorted(RANGES, unlike, side="right"))].append(row)
+                figures = [log_spectral_distance(x[at], z[at], rate) for z in both]
+                figures += [max(sdr(x[at], z[at]), LEAST_DB) for z in both]
+                found[int(np.searchsorted(RANGES, unlike, side="right"))].append(figures)
         for number in sorted(found):
-            means = " | ".join(f"{value:.1f}" for value in np.mean(found[number], axis=0))
+            means = [f"{value:.1f}" for value in np.mean(found[number], axis=0)]
             span = f"{RANGES[number - 1]:g} to {RANGES[number]:g}" if number < len(RANGES) else "no place"
-            print(f"| {length_ms:g} | {span} | {len(found[number])} | {means} |", flush=True)
+            print(row([f"{length_ms:g}", span, len(found[number]), *means]), flush=True)
 
 
 if __name__ == "__main__":

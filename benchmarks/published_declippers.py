@@ -9,10 +9,8 @@ runs the method as published for 44.1 kHz, in float64, whatever the rate, "defau
 blend is the default of `declip`.
 """
 
-import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import audiomend
 
@@ -20,7 +18,7 @@ audiomend.tune_process()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from recordings import FOLDERS, clips  # noqa: E402
+from recordings import clips, options, row  # noqa: E402
 
 from audiomend.classical import ar_declip, social_sparsity, spade  # noqa: E402
 from audiomend.evaluation.metrics import sdr  # noqa: E402
@@ -45,11 +43,8 @@ def mended(method: str, form: str, observed: Array, level: float, rate: int) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--set", choices=FOLDERS, default="test")
+    parser = options(__doc__, "test", clips=8)
     parser.add_argument("--folders", nargs="*", default=[], help="of the set, instead of the usual ones")
-    parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=METHODS)
     parser.add_argument("--sdr-db", nargs="*", type=float, default=[5.0, 10.0])
     arguments = parser.parse_args()
@@ -57,7 +52,7 @@ def main() -> None:
     found = clips(arguments.data, arguments.set, arguments.clips, CLIP_S, arguments.folders)
     chosen = [(clip / np.abs(clip).max(), rate) for clip, rate in found]
     heads = [f"{head} at {db:g} dB" for db in arguments.sdr_db for head in ("SDR, dB", "CPU s")]
-    print(f"| method | settings | {' | '.join(heads)} |\n| --- | --- | {'---: | ' * len(heads)}")
+    print(row(["method", "settings", *heads]), row(["---", "---", *["---:"] * len(heads)]), sep="\n")
     for method in arguments.methods:
         for form in ("published", "default") if method in PUBLISHED else ("default",):
             cells: list[str] = []
@@ -69,7 +64,7 @@ def main() -> None:
                     figures.append(sdr(clean[lost], mended(method, form, observed, level, rate)[lost]))
                 seconds = (time.process_time() - begun) / (CLIP_S * len(chosen))
                 cells += [f"{np.mean(figures):.1f}", f"{seconds:.2g}"]
-            print(f"| {method} | {form} | {' | '.join(cells)} |", flush=True)
+            print(row([method, form, *cells]), flush=True)
 
 
 if __name__ == "__main__":

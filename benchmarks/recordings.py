@@ -1,13 +1,28 @@
-"""Clips of recordings for benchmarks."""
+"""Clips of recordings for benchmarks, and the options that choose them."""
 
+import argparse
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 FOLDERS = {"train": ("music", "speech_wb16", "singing"), "test": ("piano_render", "music", "speech")}
+
+
+def options(about: str, split: str, clips: int) -> argparse.ArgumentParser:
+    """--data, --set and --clips with these defaults; `about` is the text of --help."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--set", choices=FOLDERS, default=split)
+    parser.add_argument("--clips", type=int, default=clips)
+    return parser
+
+
+def row(cells: Iterable[object]) -> str:
+    """A row of a table in Markdown."""
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def clips(

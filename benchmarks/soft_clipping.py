@@ -7,17 +7,16 @@ signal-to-distortion ratio, by a curve that the program knows or does not, and r
 of infinite SDR nothing was bent, and nothing must change.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from math import inf, pi
-from pathlib import Path
 
 import numpy as np
-from recordings import FOLDERS, clips
+from recordings import clips, options, row
 from scipy.optimize import brentq
 
 import audiomend
+from audiomend.evaluation.metrics import sdr
 
 CLIP_S = 3
 PEAK = 0.9
@@ -36,11 +35,6 @@ def curves() -> dict[str, Callable[[Array], Array]]:
     }
 
 
-def sdr(clean: Array, other: Array) -> float:
-    error = np.square(clean - other).sum()
-    return float(10 * np.log10(np.square(clean).sum() / error)) if error else inf
-
-
 def bent(x: Array, curve: Callable[[Array], Array], sdr_db: float) -> Array:
     def short(log_level: float) -> float:
         return sdr(x, np.exp(log_level) * curve(x / np.exp(log_level))) - sdr_db
@@ -50,10 +44,7 @@ def bent(x: Array, curve: Callable[[Array], Array], sdr_db: float) -> Array:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--set", choices=FOLDERS, default="test")
-    parser.add_argument("--clips", type=int, default=24)
+    parser = options(__doc__, "test", clips=24)
     parser.add_argument("--curves", nargs="*", help="the first letters of some; all without it")
     parser.add_argument("--sdr-db", nargs="*", type=float, default=[5.0, 10.0, 20.0, 30.0])
     arguments = parser.parse_args()
@@ -75,9 +66,8 @@ def main() -> None:
             worse += after < before
             figures.append(after)
         seconds = (time.process_time() - begun) / (CLIP_S * len(chosen))
-        row = (name, f"{level:g}", len(chosen), changed, f"{np.median(figures):.1f}")
-        row = (*row, f"{np.quantile(figures, 0.1):.1f}", worse, f"{seconds:.2f}")
-        print(f"| {' | '.join(map(str, row))} |", flush=True)
+        share = f"{np.median(figures):.1f}", f"{np.quantile(figures, 0.1):.1f}", worse
+        print(row([name, f"{level:g}", len(chosen), changed, *share, f"{seconds:.2f}"]), flush=True)
 
 
 if __name__ == "__main__":

@@ -432,14 +432,16 @@ def test_a_dropout_ends_where_20_decibels_are_left(level_db, stop):
 
 @pytest.mark.parametrize(("below_db", "count"), [(29.5, 1), (30.5, 0)])
 def test_dropouts_in_near_silence_do_not_count(below_db, count):
-    x = dropped(-40)
-    quiet = 10 ** (-below_db / 20)
-    x[:, : 2 * RATE] *= quiet
-    x[:, 2 * RATE :] = 0
-    x = np.hstack([x, sine(1000, 400)])
-    level = 10 * math.log10(np.square(x).mean() / np.square(sine(1000)).mean())
-    x[:, : 2 * RATE] *= 10 ** (level / 20)
-    assert len(find_dropouts(x[:, : 60 * RATE], RATE)) == count or abs(level) < 0.1
+    """30 dB below the RMS of the whole, of which the quiet part takes hardly anything away."""
+    x = np.hstack([dropped(-40) * 10 ** (-below_db / 20), sine(1000, 200)])
+    assert len(find_dropouts(x, RATE)) == count
+
+
+@pytest.mark.parametrize(("last", "count"), [(1024, 1), (1023, 0)])
+def test_the_shortest_sound_with_a_dropout(last, count):
+    """10 frames before it, 4 inside, 10 after."""
+    x = dropped(-40, frames=4, first=1010)
+    assert len(find_dropouts(x[:, 1000 * 32 : last * 32], RATE)) == count
 
 
 # --- hum ----------------------------------------------------------------------------------------------
@@ -529,6 +531,42 @@ def test_each_line_beyond_three_makes_hum_surer_by_two_decibels():
     assert detector.result().confidence == pytest.approx(0.5 + (13 - 12 + 2 * 2) / 24)
 
 
+@pytest.mark.parametrize(("share", "found"), [(0.91, True), (0.89, False)])
+def test_a_line_of_hum_stands_in_nine_of_ten_frames(share, found):
+    detector = HumDetector(1, RATE)
+    detector.add(humming(50, (1, 2, 3)))
+    detector._sums[0] *= share
+    assert (detector.result().hz > 0) == found
+
+
+def test_a_line_wanders_by_a_share_of_its_frequency():
+    level = rng().standard_normal(2000)
+    out = hum._wandering(level)
+    for k in range(2000):
+        reach = hum.WANDER * k
+        if abs(reach % 1 - 0.5) > 0.01:  # else it may be rounded either way
+            reach = max(round(reach), 1)
+            assert out[k] == level[max(k - reach, 0) : k + reach + 1].max()
+
+
+@pytest.mark.parametrize(("bins", "found"), [(7, True), (8, False)])
+def test_a_line_is_sought_as_far_away_as_it_may_wander(bins, found):
+    """0.6 % of 600 Hz are 7.4 bins."""
+    detector = HumDetector(1, RATE)
+    centre = round(600 / detector._bin_hz)
+    power = np.full(detector._bins, 1e-6)
+    power[centre + bins - 1 : centre + bins + 2] = 0.1, 1, 0.1
+    expected = ((centre + bins) * detector._bin_hz, 1.2 + 2e-6) if found else (0, 0)
+    assert detector._peak(600, power) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("off_hz", "lines"), [(0.70, (1, 2, 3, 12)), (0.745, (1, 2, 3))])
+def test_a_line_lies_at_its_multiple_within_a_thousandth(off_hz, lines):
+    hz = 123 * RATE / 2**15  # 60.06 Hz, in the middle of a bin
+    x = humming(hz, (1, 2, 3)) + sine(12 * hz + off_hz, 10.0, amplitude=0.02)
+    assert find_hum(x, RATE).lines == lines
+
+
 @pytest.mark.parametrize(("below_db", "found"), [(2, False), (4, True), (58, True), (62, False)])
 def test_one_line_lies_below_the_sound_and_is_heard(below_db, found):
     sound = sine(1000, 10.0, amplitude=0.05) * 10 ** (below_db / 20)
@@ -554,6 +592,12 @@ def test_lines_must_stand_12_decibels_above_their_neighbourhood():
 
 
 # --- noise --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("frames", "shows"), [(8, True), (7, False)])
+def test_a_floor_is_come_back_to(frames, shows):
+    """Two stretches of four half-overlapping frames each are the least."""
+    assert (find_noise(white()[:, : (frames + 1) * 512], RATE).share > 0.5) == shows
 
 
 @pytest.mark.parametrize("snr_db", [30, 20, 5])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import audiomend
-from audiomend.classical import blend, janssen, similarity, spain
+from audiomend.classical import blend, continuation, janssen, similarity, spain
 from audiomend.errors import UsageError
 from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Gaps
@@ -117,7 +117,7 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
 
     near, known = y[:, 2400:5800], torch.ones(3400, dtype=torch.bool)  # 0.2 s on either side
     known[1600:1800] = False
-    sure = float(similarity.agreement(near, known, 1600, 1800, 512))
+    sure = float(continuation.agreement(near, known, 1600, 1800, 512))
     assert 0.2 < sure < 0.97
     filled = near.clone()
     filled[:, 1600:1800] = 3.0
@@ -162,7 +162,7 @@ def test_noise_agrees_on_nothing():
     x = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     known = torch.ones(4000, dtype=torch.bool)
     known[2000:2200] = False
-    assert float(similarity.agreement(x, known, 2000, 2200, 64)) < 0.3
+    assert float(continuation.agreement(x, known, 2000, 2200, 64)) < 0.3
 
 
 def restless() -> np.ndarray:

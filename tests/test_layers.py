@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "src" / "audiomend"
 LAYERS = [
-    ["errors", "noise", "tuning"],
+    ["errors", "noise", "tuning", "words"],
     ["audio"],
     ["conditions"],
     ["transforms"],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from audiomend.classical import blend, social_sparsity
+from audiomend.classical import blend, social_sparsity, spade
 from audiomend.classical.blend import (
     BALANCED,
     BEST,
@@ -20,6 +20,7 @@ from audiomend.classical.blend import (
     density,
 )
 from audiomend.classical.social_sparsity import ss_pew
+from audiomend.classical.spade import a_spade
 from audiomend.classical.thresholding import (
     DESCENT,
     FINISH,
@@ -61,7 +62,11 @@ def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     assert settings.sweep == (None if "fast" in name else sweep)
     assert settings.longer == ("best" in name)
     few = replace(settings, window=128, rate=800.0, steps=steps // 10, finish_steps=finish_steps // 10)
-    few = replace(few, sweep=None)
+    assert settings.spade == replace(
+        spade.DEFAULT, **({"step": 1, "tolerance": 1.0} if "heavy" in name else {"step": 4, "tolerance": 0.2})
+    )
+    assert settings.short == ((4,) if "fast" in name else (4, 2))
+    few = replace(few, sweep=None, short=())
     y = CLIP.forward(tones())
 
     def at(kind: Thresholding, window: int, steps: int = few.steps) -> Thresholding:
@@ -102,7 +107,7 @@ def test_social_sparsity_weighs_less_the_more_its_spectra_are_blurred_and_more_f
         ]
     ).unbind(1)
     expected = torch.tensor([0.55, 0.3747, 0.7646, 0.5265, 0, 0, 1, 1])
-    got = blend._weight(of_mean, of_swept, of_clipped, known)
+    got = blend._weight_of_sweep(of_mean, of_swept, of_clipped, known)
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
 
 
@@ -123,12 +128,54 @@ def test_social_sparsity_has_its_weight_in_the_mean(sparse, monkeypatch) -> None
     both = torch.where((found < least)[:, None], (first + second) / 2, first)
     known = ((y > CLIP.low) & (y < CLIP.high)).float().mean(-1)
     for longer, swept in ((False, first), (True, both)):
-        weight = blend._weight(found, density(swept, 32), density(y, 32), known)
+        weight = blend._weight_of_sweep(found, density(swept, 32), density(y, 32), known)
         assert (weight > 0.1).any()
         expected = torch.lerp(mean, swept, weight[:, None])
         got = blended(y, CLIP, replace(settings, sweep=sweep, longer=longer))
         torch.testing.assert_close(got, expected, rtol=0, atol=2e-5)
         assert (got - mean).norm() > 1e-3
+
+
+def test_a_spade_weighs_more_where_partials_move_spectra_are_dense_and_much_is_clipped() -> None:
+    moving, brief, known = torch.tensor(
+        [
+            [0.0, 0.05, 0.9],  # 1 + 0.25 ln 0.05 + 0.06
+            [0.2, 0.05, 0.9],
+            [0.0, 0.1, 0.9],
+            [0.0, 0.05, 0.2],
+            [-0.3, 0.05, 0.9],  # 0.086 is left out
+            [-0.28, 0.05, 0.9],
+            [0.5, 0.2, 0.0],
+            [0.0, 0.0, 1.0],  # silence
+        ]
+    ).unbind(1)
+    expected = torch.tensor([0.3111, 0.4611, 0.4844, 0.7311, 0, 0.1011, 1, 0])
+    got = blend._weight_of_spade(moving, brief, known)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
+
+
+def test_what_moves_is_left_to_a_spade_in_short_frames() -> None:
+    place = torch.arange(4000, dtype=torch.float32)
+    glide = (0.02 * place + 3e-4 * place**2).sin()
+    y = CLIP.forward(torch.stack([glide, (place * 0.31).sin()]))
+    few = Blend(((4, 0.5),), ((4, 0.3),), 0.2, 0.0, steps=20, finish_steps=20, window=512)
+    mean, long, brief = (blended(y, CLIP, few), *(density(blended(y, CLIP, few), n) for n in (512, 128)))
+    moving = (long / brief).log()
+    known = ((y > CLIP.low) & (y < CLIP.high)).float().mean(-1)
+    weight = blend._weight_of_spade(moving, brief, known)
+    assert moving[0] > 0.2
+    assert moving[1] < -0.2
+    assert weight[0] > 0.5
+    assert weight[1] == 0
+    kinds = [replace(blend.QUICK, window=window) for window in (128, 256)]
+    short = torch.stack([a_spade(y, CLIP, kind)[0] for kind in kinds]).mean(0)
+    sweep = replace(social_sparsity.DEFAULT, thresholds=20, start=None)
+    got = blended(y, CLIP, replace(few, sweep=sweep, short=(4, 2)))
+    torch.testing.assert_close(got[0], torch.lerp(mean[0], short[0], weight[0]), rtol=0, atol=2e-5)
+    swept = blended(y, CLIP, replace(few, sweep=sweep))
+    torch.testing.assert_close(got[1], swept[1], rtol=0, atol=2e-5)
+    torch.testing.assert_close(swept[0], mean[0], rtol=0, atol=2e-5)
+    assert (swept[1] - mean[1]).norm() > 1e-2
 
 
 def test_known_samples_stay_to_the_bit_and_clipped_ones_are_consistent() -> None:

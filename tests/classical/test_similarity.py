@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from audiomend.classical.autoregression import burg
+from audiomend.classical.continuation import agreement, continued
 from audiomend.classical.similarity import (
     FRAME_S,
     HOP_S,
     Similarity,
-    agreement,
-    continued,
     interpolated,
     refined,
     unlikeness,
@@ -95,7 +94,7 @@ def test_the_refinement_is_a_correlation():
 def test_fades_are_squares_of_sines(monkeypatch: pytest.MonkeyPatch, length: int, fade: int):
     """Of 30 ms, but no longer than a third of the gap."""
     monkeypatch.setattr(
-        "audiomend.classical.similarity.continued", lambda x, n, order: x.new_zeros(len(x), n)
+        "audiomend.classical.continuation.continued", lambda x, n, order: x.new_zeros(len(x), n)
     )
     x, end = phrase().repeat(4) + 3, 10_000 + length
     share = interpolated(x, holed(len(x), (10_000, end)), RATE)[10_000:end] / x[10_000:end]

@@ -163,14 +163,6 @@ def test_as_data() -> None:
     assert said["warnings"] == summary.warnings(REQUEST, OUTCOME)
 
 
-def test_gains_in_decibels() -> None:
-    assert summary.decibels(10 ** (-7 / 20)) == pytest.approx(-7)
-
-
-def test_counts_in_words() -> None:
-    assert [summary.plural(n, "gap") for n in (1, 2, 1200)] == ["1 gap", "2 gaps", "1,200 gaps"]
-
-
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

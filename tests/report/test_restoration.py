@@ -9,10 +9,10 @@ import soundfile
 
 from audiomend.cli import restore as cli
 from audiomend.report.restoration import page_of
-from audiomend.report.words import percent
 from audiomend.restorers.options import Options
 from audiomend.restorers.plan import FillGaps, Input, MendingPlan, Span, Stage
 from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
+from audiomend.words import percent
 
 RATE = 1000
 GAP = slice(1500, 1520)

@@ -1,7 +1,6 @@
 """The page about a mended file tells what was found, done and invented, and shows where it changed most."""
 
 import hashlib
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,9 @@ import pytest
 import soundfile
 
 from audiomend.audio.blocks import Spill
+from audiomend.audio.formats import Format
 from audiomend.report import verb
+from audiomend.report.comparison import Comparison, changed_runs
 from audiomend.report.listening import EXCERPT_SECONDS
 from audiomend.report.page import Page, render
 from audiomend.restorers.files import Request, mend_file
@@ -101,7 +102,7 @@ def test_both_sounds_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 def test_of_a_long_file_the_change_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "BLOCK_FRAMES", 7000)
+    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", 7000)
     page = mended(tmp_path, holed(60.0, (31_000, 31_030)), "inpaint")
     assert page.sounds[0].audio.shape == page.sounds[1].audio.shape == (1, EXCERPT_SECONDS * RATE)
     assert page.start < 31 < page.start + EXCERPT_SECONDS
@@ -159,8 +160,8 @@ def test_runs_of_change_do_not_depend_on_the_blocks(block: int) -> None:
     after[1, [14, 40, 99]] = -1
     after[1, 60] = 0.5
     pairs = [(before[:, at : at + block], after[:, at : at + block]) for at in range(0, 100, block)]
-    assert verb.changed_runs(pairs, 0.5, 4) == [(3, 15), (40, 41), (99, 100)]
-    assert verb.changed_runs(pairs, 0.4, 3) == [(3, 5), (9, 10), (14, 15), (40, 41), (60, 61), (99, 100)]
+    assert changed_runs(pairs, 0.5, 4) == [(3, 15), (40, 41), (99, 100)]
+    assert changed_runs(pairs, 0.4, 3) == [(3, 5), (9, 10), (14, 15), (40, 41), (60, 61), (99, 100)]
 
 
 @pytest.mark.parametrize("block", [7, 1000])
@@ -169,17 +170,20 @@ def test_a_change_beyond_the_excerpt_is_divided_at_its_ends(
 ) -> None:
     class Memory:
         def __init__(self, *changed: slice) -> None:
-            self.samples, self.frames, self.rate = np.zeros((1, 100)), 100, RATE
+            self.samples, self.channels, self.frames, self.rate = np.zeros((1, 100)), 1, 100, RATE
             for run in changed:
                 self.samples[0, run] = 0.5
 
         def read(self, start: int, stop: int) -> np.ndarray:
             return self.samples[:, start:stop]
 
-    monkeypatch.setattr(verb, "BLOCK_FRAMES", block)
-    changes = partial(verb._changes, Memory(), tolerance=0.1, gain=0.5, excerpt=(40, 60))  # pyright: ignore
-    assert changes(after=Memory(slice(30, 80))) == [(30, 40), (40, 60), (60, 80)]
-    assert changes(after=Memory(slice(5, 9), slice(41, 44), slice(90, 95))) == [(5, 9), (41, 44), (90, 95)]
+    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", block)
+
+    def changed(after: Memory) -> list[tuple[int, int]]:
+        return Comparison(Memory(), after, Format("WAV", "FLOAT"), 0.5, 40, 60, ()).changed(0.1)
+
+    assert changed(Memory(slice(30, 80))) == [(30, 40), (40, 60), (60, 80)]
+    assert changed(Memory(slice(5, 9), slice(41, 44), slice(90, 95))) == [(5, 9), (41, 44), (90, 95)]
 
 
 def test_long_findings_are_cut() -> None:

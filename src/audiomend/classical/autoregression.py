@@ -123,9 +123,8 @@ def _filled(x: Tensor, missing: Tensor, b: Tensor, right: Tensor, count: int) ->
     # The places of the missing samples come first, in their order, then places that stand for none.
     places = missing.to(torch.int8).argsort(dim=-1, descending=True, stable=True)[:, :count]
     real = missing.gather(-1, places)
-    lines = torch.cat((b.flip(-1), b[:, 1:]), dim=-1).unfold(
-        -1, time, 1
-    )  # [row, i, time - 1 - j] = b[|i - j|]
+    # lines[row, i, time - 1 - j] = b[|i - j|]
+    lines = torch.cat((b.flip(-1), b[:, 1:]), dim=-1).unfold(-1, time, 1)
     row = torch.arange(len(x), device=x.device)[:, None, None]
     matrix = lines[row, places[:, :, None], time - 1 - places[:, None, :]]
     matrix *= real[:, :, None]

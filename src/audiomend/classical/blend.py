@@ -2,9 +2,10 @@
 
 A falling threshold in short frames, which follow a voice, and in long ones, which resolve the partials of a
 tone; a shrinkage by neighbours; one that starts from the mean of these; at best, one by descent. Beside
-their mean stands social sparsity, which is several dB better where partials are clean and known, and worse
-elsewhere. Where the errors of estimates are about as large and not alike, that of their mean is smaller; and
-a mean of consistent signals is consistent, since these are a convex set.
+their mean stand two that are several dB better than it in their own province, and worse elsewhere: social
+sparsity in long frames, where partials are clean and stand still, and A-SPADE in short ones, where they move
+or most is clipped. Where the errors of estimates are about as large and not alike, that of their mean is
+smaller; and a mean of consistent signals is consistent, since these are a convex set.
 """
 
 import math
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from audiomend.classical import social_sparsity
+from audiomend.classical import social_sparsity, spade
 from audiomend.classical.social_sparsity import SocialSparsity, ss_pew
+from audiomend.classical.spade import Spade, a_spade
 from audiomend.classical.thresholding import (
     DESCENT,
     FINISH,
@@ -30,6 +32,10 @@ from audiomend.operators.hard_clip import HardClip
 SPARSE = 0.025  # density of spectra below which a sound is of few partials
 HALF, BLUR, TONAL = 0.55, 2.0, 0.6  # the weight of social sparsity, and what it loses and gains by
 CLOSE = 0.05  # least difference of the logarithms of densities
+MOVING, DENSE, LOST, OFFSET = 0.75, 0.25, 0.6, 1.0  # what the weight of A-SPADE follows
+LEAST = 0.1  # of its weight, below which it is left out
+QUICK = replace(spade.DEFAULT, tolerance=0.2)
+QUICK_HEAVY = replace(spade.DEFAULT, step=1, tolerance=1.0)
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Blend:
         sweep: how SS-PEW runs; None does without it.
         longer: whether, where spectra are sparse, it is the mean of SS-PEW in such frames and in those twice
             as long.
+        spade: how A-SPADE runs.
+        short: its frames, times shorter than the window: what is taken is the mean of these.
         steps: of every estimate but the finish, which takes `finish_steps`.
         window: longest frame in samples, a multiple of twice the most that divides it.
         rate: in Hz.
@@ -58,13 +66,15 @@ class Blend:
     finish_steps: int
     sweep: SocialSparsity | None = None
     longer: bool = False
+    spade: Spade = QUICK
+    short: tuple[int, ...] = ()
     window: int = 8192
     rate: float = 44_100.0
     rms: float | None = USUAL.rms
 
 
-FAST = Blend(((4, 0.22), (1, 0.08)), ((4, 0.18),), 0.52, 0.0, steps=100, finish_steps=60)
-BALANCED = replace(FAST, steps=300, finish_steps=90, sweep=social_sparsity.DEFAULT)
+FAST = Blend(((4, 0.22), (1, 0.08)), ((4, 0.18),), 0.52, 0.0, steps=100, finish_steps=60, short=(4,))
+BALANCED = replace(FAST, steps=300, finish_steps=90, sweep=social_sparsity.DEFAULT, short=(4, 2))
 BEST = Blend(
     ((4, 0.22), (1, 0.06)),
     ((4, 0.14),),
@@ -74,9 +84,12 @@ BEST = Blend(
     finish_steps=180,
     sweep=social_sparsity.DEFAULT,
     longer=True,
+    short=(4, 2),
 )
-HEAVY_FAST = Blend(((4, 0.1), (1, 0.2)), ((1, 0.27),), 0.43, 0.0, steps=200, finish_steps=60)
-HEAVY = replace(HEAVY_FAST, steps=600, finish_steps=90, sweep=social_sparsity.HEAVY)  # where most is clipped
+HEAVY_FAST = Blend(  # where most is clipped
+    ((4, 0.1), (1, 0.2)), ((1, 0.27),), 0.43, 0.0, steps=200, finish_steps=60, spade=QUICK_HEAVY, short=(4,)
+)
+HEAVY = replace(HEAVY_FAST, steps=600, finish_steps=90, sweep=social_sparsity.HEAVY, short=(4, 2))
 HEAVY_BEST = Blend(
     ((4, 0.08), (1, 0.17)),
     ((1, 0.25),),
@@ -86,6 +99,8 @@ HEAVY_BEST = Blend(
     finish_steps=90,
     sweep=social_sparsity.HEAVY,
     longer=True,
+    spade=QUICK_HEAVY,
+    short=(4, 2),
 )
 
 
@@ -115,12 +130,17 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     if settings.descent > 0:
         parts.append((settings.descent, descended(observation, clip, chosen(DESCENT, settings.steps))))
     mean = torch.stack([weight * part for weight, part in parts]).sum(0)
-    if settings.sweep is not None:
-        window = settings.window // 4
-        of_mean, of_clipped = density(mean, window), density(observation, window)
-        swept = _swept(observation, clip, settings, settings.sweep, of_mean < SPARSE)
-        weight = _weight(of_mean, density(swept, window), of_clipped, _known(observation, clip))
+    long, brief = (density(mean, settings.window // shorter) for shorter in (1, 4))
+    moving = _log(long) - _log(brief)
+    known = _known(observation, clip)
+    of_spade = _weight_of_spade(moving, brief, known)
+    if settings.sweep is not None and (moving < 0).any():
+        swept = _swept(observation, clip, settings, settings.sweep, brief < SPARSE)
+        of_swept, of_clipped = (density(x, settings.window // 4) for x in (swept, observation))
+        weight = torch.where(moving < 0, _weight_of_sweep(brief, of_swept, of_clipped, known), 0)
         mean = torch.lerp(mean, swept, weight[..., None])
+    if settings.short and of_spade.any():
+        mean = torch.lerp(mean, _in_short_frames(observation, clip, settings), of_spade[..., None])
     return clip.project(mean, observation)  # to the bit
 
 
@@ -140,18 +160,42 @@ def _swept(
     return swept
 
 
-def _weight(of_mean: Tensor, of_swept: Tensor, of_clipped: Tensor, known: Tensor) -> Tensor:
+def _in_short_frames(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
+    kinds = [
+        replace(settings.spade, window=settings.window // shorter, rms=settings.rms)
+        for shorter in settings.short
+    ]
+    return torch.stack([a_spade(observation, clip, kind)[0] for kind in kinds]).mean(0)
+
+
+def _weight_of_sweep(of_mean: Tensor, of_swept: Tensor, of_clipped: Tensor, known: Tensor) -> Tensor:
     """The weight of social sparsity by densities and the share of known samples, all (...).
 
     An error spreads over all of a spectrum, as clipping does. So of two estimates the one of denser spectra
     is the worse, by the share of what clipping spreads. What measured best on training recordings
     (docs/choices.md).
     """
-    logs = (x.clamp(min=torch.finfo(x.dtype).tiny).log() for x in (of_mean, of_swept, of_clipped))
-    of_mean, of_swept, of_clipped = logs
+    of_mean, of_swept, of_clipped = (_log(x) for x in (of_mean, of_swept, of_clipped))
     blurred = (of_swept - of_mean) / (of_clipped - of_mean).clamp(min=CLOSE)
     sparse = (math.log(SPARSE) - of_mean).clamp(min=0)
     return (HALF - BLUR * blurred + TONAL * known * sparse).clamp(0, 1)
+
+
+def _weight_of_spade(moving: Tensor, brief: Tensor, known: Tensor) -> Tensor:
+    """The weight of A-SPADE, (...), by the same measure (docs/choices.md).
+
+    Args:
+        moving: logarithm of the density in long frames over that in short ones: partials that move fill more
+            bins the longer a frame is.
+        brief: density in short frames.
+        known: share of known samples.
+    """
+    weight = OFFSET + MOVING * moving + DENSE * _log(brief) + LOST * (1 - known)
+    return torch.where(weight < LEAST, 0, weight.clamp(max=1))
+
+
+def _log(x: Tensor) -> Tensor:
+    return x.clamp(min=torch.finfo(x.dtype).tiny).log()
 
 
 def _known(observation: Tensor, clip: HardClip) -> Tensor:

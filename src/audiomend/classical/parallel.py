@@ -3,8 +3,11 @@
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Barrier, Thread
 
 import torch
+
+START_S = 60.0  # a thread that has not started by then never will
 
 Run = Callable[[Callable[[slice], None], Sequence[slice]], None]
 """Calls the function with each slice, in no certain order, and waits for all."""
@@ -14,7 +17,8 @@ Run = Callable[[Callable[[slice], None], Sequence[slice]], None]
 def side_by_side() -> Generator[Run]:
     """Share slices out among as many threads as torch uses, with no further threads inside a call.
 
-    By itself torch shares out every operation, which pays for large arrays only.
+    By itself torch shares out every operation, which pays for large arrays only. Other threads of the
+    process keep the number that they have.
     """
     threads = torch.get_num_threads()
     if threads == 1:
@@ -33,9 +37,20 @@ def side_by_side() -> Generator[Run]:
         for other in others:
             other.result()
 
-    torch.set_num_threads(1)  # new threads take this over
+    def begin() -> None:
+        torch.get_num_threads()
+        begun.wait()
+
+    begun = Barrier(threads, timeout=START_S)
+    torch.set_num_threads(1)  # of this thread and, until it is set again, of those that come to torch anew
     try:
         with ThreadPoolExecutor(threads - 1) as pool:
+            for _ in range(threads - 1):
+                pool.submit(begin)
+            begun.wait()
+            others = Thread(target=torch.set_num_threads, args=(threads,))  # leaves this one as it is
+            others.start()
+            others.join()
             yield run
     finally:
         torch.set_num_threads(threads)

@@ -4,7 +4,7 @@ After Perraudin, Holighaus, Majdak, Balazs, "Inpainting of long audio segments w
 IEEE/ACM TASLP 26(6), 2018, for a length that must not change: one shift for both ends of a gap, found by the
 distance of log spectra around the gap and refined to a sample by the correlation of waveforms at its ends.
 As known samples must stay, the cross-fades lie inside the gap, where the sound on either side goes on by an
-autoregressive model (Etter 1996; Kauppinen, Kauppinen, Saarinen 2001) while the copy comes in.
+autoregressive model (`classical/continuation.py`) while the copy comes in.
 """
 
 import math
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d, pad
 
-from audiomend.classical.autoregression import burg
+from audiomend.classical.continuation import continuations
 from audiomend.classical.runs import runs
 
 FRAME_S, HOP_S = 0.023, 0.0058  # 1024 and 256 samples at 44.1 kHz
@@ -25,8 +25,6 @@ BANDS = 40  # of equal width on a scale that is linear to 1 kHz and logarithmic 
 BREAK_HZ = 1000.0
 NEAR_S = 0.1  # frames this far from the gap count by 1/e
 LEAST_SHARE = 0.5  # of the surroundings by weight that must be known at both places
-CONTINUED = 4096  # samples that a continuation is fitted to
-SOLVED = 512  # new samples at a time
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def _gap(x: Tensor, known: Tensor, start: int, end: int, rate: float, settings: 
     length = end - start
     shift = _best_shift(x, known, start, end, rate, settings)
     fade = length if shift is None else min(round(settings.fade_s * rate), length // 3)
-    forth, back = _continuations(x, known, start, end, fade, settings.order)
+    forth, back = continuations(x, known, start, end, fade, settings.order)
     rise = _rise(fade, x)
     if shift is None:
         return forth * (1 - rise) + back * rise
@@ -107,71 +105,6 @@ def unlikeness(
     return next(
         (distance for _, distance in _near_shifts(signal, known, start, end, rate, settings)), math.inf
     )
-
-
-def agreement(x: Tensor, known: Tensor, start: int, end: int, order: int) -> Tensor:
-    """How sure a model of what is around a gap can be of what is in it, 0 to 1.
-
-    The correlation of the two continuations, from before the gap and from after it, over its whole length;
-    0 where they disagree in sign.
-
-    Args:
-        x: (channels, time) real, finite at the known samples.
-        known: (time,) bool.
-        start, end: of the gap.
-        order: of the models.
-
-    Returns:
-        (channels,).
-    """
-    forth, back = _continuations(torch.where(known, x, 0).double(), known, start, end, end - start, order)
-    norm = forth.norm(dim=-1) * back.norm(dim=-1)
-    return ((forth * back).sum(-1) / norm.clamp(min=1e-30)).clamp(0, 1)
-
-
-def _continuations(
-    x: Tensor, known: Tensor, start: int, end: int, count: int, order: int
-) -> tuple[Tensor, Tensor]:
-    """(channels, count) each: what follows on what is before a gap, and what leads to what is after it."""
-    before, after = x[:, _before(known, start) : start], x[:, end : _after(known, end)].flip(-1)
-    if before.shape == after.shape:
-        forth, back = continued(torch.cat((before, after)), count, order).chunk(2)
-    else:
-        forth, back = continued(before, count, order), continued(after, count, order)
-    return forth, back.flip(-1)
-
-
-def continued(x: Tensor, count: int, order: int) -> Tensor:
-    """(rows, time) to (rows, count): the samples after x that an autoregressive model of x expects.
-
-    Burg's method; the recursion s[n] = -sum a[k] s[n - k] over SOLVED new samples is one triangular system.
-    """
-    time = x.shape[-1]
-    order = min(order, time // 3)
-    if order < 1:
-        return x.new_zeros(x.shape[0], count)
-    a = burg(x[:, None], order, torch.full((len(x), 1), time, device=x.device))
-    solved = max(SOLVED, order)
-    matrix = pad(a.flip(-1), (solved - 1 - order, solved - 1)).unfold(-1, solved, 1).flip(1)
-    size = 2 * order + solved
-    response = torch.fft.rfft(a, size)
-    parts = [x[:, -order:]]
-    for _ in range(0, count, solved):
-        driven = torch.fft.irfft(torch.fft.rfft(parts[-1][:, -order:], size) * response, size)
-        right = -driven[:, order : order + solved, None]
-        parts.append(torch.linalg.solve_triangular(matrix, right, upper=False, unitriangular=True)[..., 0])
-    return torch.cat(parts[1:], dim=-1)[:, :count]
-
-
-def _before(known: Tensor, start: int) -> int:
-    """Where the known samples that end at `start` begin."""
-    lost = (~known[:start]).nonzero()
-    return max(int(lost[-1]) + 1 if len(lost) else 0, start - CONTINUED)
-
-
-def _after(known: Tensor, end: int) -> int:
-    lost = (~known[end:]).nonzero()
-    return min(end + int(lost[0]) if len(lost) else len(known), end + CONTINUED)
 
 
 def _rise(length: int, like: Tensor) -> Tensor:
@@ -206,9 +139,38 @@ def _near_shifts(
     place = torch.arange(count, device=x.device, dtype=torch.float64) * hop + frame / 2 + offset
     away = torch.maximum(start - place, place - end) / rate
     weight = whole * torch.exp(-away / NEAR_S) * ((away >= 0) & (away <= settings.context_s))
-    inside = weight.nonzero()[:, 0]
-    if len(inside) == 0:
+    if not weight.any():
         return
+    moved, common, distance = _distances(features, whole, weight)
+    shifts = moved * hop
+    lost = pad((~known).cumsum(0), (1, 0))
+    begin, stop = start + shifts - hop, end + shifts + hop
+    fits = (begin >= 0) & (stop <= len(known))
+    fits &= lost[stop.clamp(0, len(known))] == lost[begin.clamp(0, len(known))]
+    fits &= common >= LEAST_SHARE * weight.sum()
+    score = torch.where(fits, distance, math.inf)
+    for _ in range(settings.candidates):
+        best = int(score.argmin())
+        if math.isinf(float(score[best])):
+            return
+        yield int(shifts[best]), math.sqrt(max(float(score[best]), 0.0) / len(features))
+        score[max(best - 2, 0) : best + 3] = math.inf
+
+
+def _distances(features: Tensor, whole: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How unlike the surroundings of a gap is what lies where they are moved to, by FFTs.
+
+    Args:
+        features: (bands, frames).
+        whole: (frames,) 1 where a frame is known, else 0.
+        weight: (frames,) of the surroundings, 0 elsewhere; some are above 0.
+
+    Returns:
+        (shifts,) each: by how many frames they are moved, the weight of those that are known in both places,
+        and the mean by weight of the squared differences, summed over the bands; it is of no use without
+        weight.
+    """
+    inside, count = weight.nonzero()[:, 0], len(whole)
     low, high = int(inside[0]), int(inside[-1]) + 1
     beyond = high - low  # surroundings may reach beyond the ends
 
@@ -226,19 +188,7 @@ def _near_shifts(
         - 2 * matched(valid, weight * features)
         + matched((valid * features).sum(0)[None], weight[None])
     )
-    shifts = (torch.arange(len(common), device=x.device) - high) * hop
-    lost = pad((~known).cumsum(0), (1, 0))
-    begin, stop = start + shifts - hop, end + shifts + hop
-    fits = (begin >= 0) & (stop <= len(known))
-    fits &= lost[stop.clamp(0, len(known))] == lost[begin.clamp(0, len(known))]
-    fits &= common >= LEAST_SHARE * weight.sum()
-    score = torch.where(fits, distance / common, math.inf)
-    for _ in range(settings.candidates):
-        best = int(score.argmin())
-        if math.isinf(float(score[best])):
-            return
-        yield int(shifts[best]), math.sqrt(max(float(score[best]), 0.0) / len(features))
-        score[max(best - 2, 0) : best + 3] = math.inf
+    return torch.arange(len(common), device=whole.device) - high, common, distance / common
 
 
 def _log_spectra(x: Tensor, frame: int, hop: int, rate: float) -> Tensor:

@@ -15,6 +15,7 @@ from audiomend.cli import interrupts, summary
 from audiomend.cli.console import print_json, progress_bar, say, tell, warn
 from audiomend.cli.options import Settings
 from audiomend.errors import UsageError
+from audiomend.words import plural
 
 if TYPE_CHECKING:
     from audiomend.restorers.batch import Done, Item, Work
@@ -57,7 +58,7 @@ def mend_all(
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), _SEMAPHORES)))
     done = Counter[str]()
     told: list[tuple[Row, Done | None]] = []
-    with progress_bar(f"{verb}: {summary.plural(len(wanted), 'file')}") as bar:
+    with progress_bar(f"{verb}: {plural(len(wanted), 'file')}") as bar:
 
         def finished(item: "Item", row: "Row", what: "Done | None") -> None:
             told.append((row, what))
@@ -76,7 +77,7 @@ def mend_all(
             tell=finished,
         )
     counts = ", ".join(f"{count:,} {words}" for words, count in done.items())
-    (tell if done["failed"] else say)(f"{folder}: {summary.plural(len(wanted), 'file')}, {counts}")
+    (tell if done["failed"] else say)(f"{folder}: {plural(len(wanted), 'file')}, {counts}")
     if settings.json:
         print_json("batch", _as_json(verb, folder, told))
     if done["failed"]:

@@ -9,20 +9,38 @@ from audiomend.cli import interrupts, summary
 from audiomend.cli.console import progress_bar, say, warn
 from audiomend.cli.options import ClipMode, Force, Output, Source
 from audiomend.errors import UsageError
+from audiomend.words import plural
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from audiomend.audio.reader import SoundReader
+    from audiomend.operators import Forward
     from audiomend.restorers.bands import Band
     from audiomend.restorers.regions import Interval
 
 EXAMPLE = "Example:  audiomend degrade clip clean.wav clipped.wav --sdr-db 5"
-BLOCK_FRAMES = 1 << 18
 DROPOUT_FADE_S = 0.002
 
 Damaged = Callable[[int, int], Any]
 """The damaged samples, (channels, stop - start), of the frames start to stop."""
 Plan = Callable[["SoundReader"], tuple[Damaged, str]]
 """From the clean file to its damage and what to call it."""
+
+SdrDb = Annotated[
+    float,
+    typer.Option(
+        metavar="DB",
+        help="Signal-to-distortion ratio of the result, above 0 to 100 dB; the lower, the worse.",
+    ),
+]
+Stretches = Annotated[
+    list[str],
+    typer.Option(
+        metavar="START-STOP",
+        help="Where: seconds (1.20-1.45), times (0:01:23.4-0:01:24) or an Audacity label file; repeatable.",
+    ),
+]
 
 app = typer.Typer(
     help="Damage a clean recording in a known way, to try the verbs on.", no_args_is_help=True, epilog=EXAMPLE
@@ -33,13 +51,7 @@ app = typer.Typer(
 def clip(
     source: Source,
     output: Output,
-    sdr_db: Annotated[
-        float,
-        typer.Option(
-            metavar="DB",
-            help="Signal-to-distortion ratio of the result, above 0 to 100 dB; the lower, the worse.",
-        ),
-    ] = 5.0,
+    sdr_db: SdrDb = 5.0,
     clip_mode: ClipMode = "rescale",
     force: Force = False,
 ) -> None:
@@ -49,24 +61,11 @@ def clip(
     """
 
     def plan(clean: "SoundReader") -> tuple[Damaged, str]:
-        import torch
-
         from audiomend.operators.hard_clip import HardClip, threshold_of_blocks
 
-        def samples(start: int, stop: int) -> torch.Tensor:
-            return torch.from_numpy(clean.read(start, stop))
-
-        def blocks() -> Iterator[torch.Tensor]:
-            return (samples(start, stop) for start, stop in _blocks(clean.frames))
-
-        if not any(block.any() for block in blocks()):
-            raise UsageError(f"{source} is silent: there is nothing to clip")
-        level = threshold_of_blocks(blocks, sdr_db)
-        operator = HardClip(-level, level)
-
-        def damaged(start: int, stop: int) -> Any:
-            return operator.forward(samples(start, stop)).numpy()
-
+        _check_sounds(clean, f"{source} is silent: there is nothing to clip")
+        level = threshold_of_blocks(lambda: _tensors(clean), sdr_db)
+        damaged = _damaged(clean, lambda *_: HardClip(-level, level))
         return damaged, f"clipped at {level:.4f} of full scale, which leaves an SDR of {sdr_db:g} dB"
 
     _degrade(source, output, clip_mode, force, plan)
@@ -76,13 +75,7 @@ def clip(
 def softclip(
     source: Source,
     output: Output,
-    sdr_db: Annotated[
-        float,
-        typer.Option(
-            metavar="DB",
-            help="Signal-to-distortion ratio of the result, above 0 to 100 dB; the lower, the worse.",
-        ),
-    ] = 15.0,
+    sdr_db: SdrDb = 15.0,
     clip_mode: ClipMode = "rescale",
     force: Force = False,
 ) -> None:
@@ -92,27 +85,12 @@ def softclip(
     """
 
     def plan(clean: "SoundReader") -> tuple[Damaged, str]:
-        import torch
-
         from audiomend.operators.soft_clip import SoftClip, level_for_sdr
 
-        def samples(start: int, stop: int) -> torch.Tensor:
-            return torch.from_numpy(clean.read(start, stop))
-
-        def blocks() -> Iterator[torch.Tensor]:
-            return (samples(start, stop) for start, stop in _blocks(clean.frames))
-
-        if not any(block.any() for block in blocks()):
-            raise UsageError(f"{source} is silent: there is nothing to bend")
-        operator = SoftClip(level_for_sdr(blocks, sdr_db))
-
-        def damaged(start: int, stop: int) -> Any:
-            return operator.forward(samples(start, stop)).numpy()
-
-        return (
-            damaged,
-            f"bent towards {operator.level:.4f} of full scale, which leaves an SDR of {sdr_db:g} dB",
-        )
+        _check_sounds(clean, f"{source} is silent: there is nothing to bend")
+        level = level_for_sdr(lambda: _tensors(clean), sdr_db)
+        damaged = _damaged(clean, lambda *_: SoftClip(level))
+        return damaged, f"bent towards {level:.4f} of full scale, which leaves an SDR of {sdr_db:g} dB"
 
     _degrade(source, output, clip_mode, force, plan)
 
@@ -141,22 +119,19 @@ def click(
     """
 
     def plan(clean: "SoundReader") -> tuple[Damaged, str]:
-        import numpy as np
-        import torch
-
         from audiomend.operators.click import Clicks
 
-        _check_seed(seed)
-        energy = sum(float(np.square(clean.read(*block)).sum()) for block in _blocks(clean.frames))
-        if energy == 0:
-            raise UsageError(f"{source} is silent: clicks have no level to be measured by")
+        if seed < 0:
+            raise UsageError(f"The seed {seed} is below 0")
+        _check_sounds(clean, f"{source} is silent: clicks have no level to be measured by")
+        energy = sum(float(block.square().sum()) for block in _tensors(clean))
         peak = (energy / (clean.frames * clean.channels)) ** 0.5 * 10 ** (level_db / 20)
 
-        def damaged(start: int, stop: int) -> Any:
-            clicks = Clicks.random(start, stop, clean.rate, per_second, peak, seed)
-            return clicks.forward(torch.from_numpy(clean.read(start, stop))).numpy()
+        def clicks(start: int, stop: int) -> Clicks:
+            return Clicks.random(start, stop, clean.rate, per_second, peak, seed)
 
-        return damaged, f"{per_second:g} clicks a second, the loudest of {peak:.4f} of full scale"
+        often = f"{per_second:g} clicks a second"
+        return _damaged(clean, clicks), f"{often}, the loudest of {peak:.4f} of full scale"
 
     _degrade(source, output, clip_mode, force, plan)
 
@@ -165,14 +140,7 @@ def click(
 def dropout(
     source: Source,
     output: Output,
-    gap: Annotated[
-        list[str],
-        typer.Option(
-            metavar="START-STOP",
-            help="A dropout in seconds (1.20-1.45) or as times (0:01:23.4-0:01:24), or an Audacity label "
-            "file; repeatable.",
-        ),
-    ],
+    gap: Stretches,
     depth_db: Annotated[
         float, typer.Option(metavar="DB", help="By how much the level falls, above 0.")
     ] = 30.0,
@@ -184,20 +152,17 @@ def dropout(
     """
 
     def plan(clean: "SoundReader") -> tuple[Damaged, str]:
-        import torch
-
         from audiomend.operators.dropout import Dropout
+        from audiomend.restorers.damage import near
         from audiomend.restorers.regions import parse_intervals
 
-        stretches = parse_intervals(gap, clean.rate, clean.frames)
+        every = parse_intervals(gap, clean.rate, clean.frames)
         fade = round(DROPOUT_FADE_S * clean.rate)
 
-        def damaged(start: int, stop: int) -> Any:
-            near = [(first, end) for first, end in stretches if first < stop and end > start]
-            samples = torch.from_numpy(clean.read(start, stop))
-            return Dropout.at(near, depth_db, fade, start, stop).forward(samples).numpy()
+        def dropouts(start: int, stop: int) -> Dropout:
+            return Dropout.at(near(every, start, stop), depth_db, fade, start, stop)
 
-        return damaged, f"{summary.plural(len(stretches), 'dropout')} by {depth_db:g} dB"
+        return _damaged(clean, dropouts), f"{plural(len(every), 'dropout')} by {depth_db:g} dB"
 
     _degrade(source, output, "rescale", force, plan)
 
@@ -245,14 +210,7 @@ def lowpass(
 def gap(
     source: Source,
     output: Output,
-    gap: Annotated[
-        list[str],
-        typer.Option(
-            metavar="START-STOP",
-            help="A gap in seconds (1.20-1.45) or as times (0:01:23.4-0:01:24), or an Audacity label "
-            "file; repeatable.",
-        ),
-    ],
+    gap: Stretches,
     band: Annotated[
         list[str] | None,
         typer.Option(
@@ -266,26 +224,22 @@ def gap(
     """Put digital silence in the place of stretches, or take a band out of them."""
 
     def plan(clean: "SoundReader") -> tuple[Damaged, str]:
-        import torch
-
         from audiomend.operators.mask import Mask
         from audiomend.restorers.bands import parse_bands
+        from audiomend.restorers.damage import near
         from audiomend.restorers.regions import parse_intervals
 
         gaps = parse_intervals(gap, clean.rate, clean.frames)
         seconds = sum(end - first for first, end in gaps) / clean.rate
-        description = f"{summary.plural(len(gaps), 'gap')}, {seconds:.3f} s together"
+        description = f"{plural(len(gaps), 'gap')}, {seconds:.3f} s together"
         if band:
-            return _emptied(
-                clean, parse_bands(band), gaps
-            ), f"{description}, of the band {' and '.join(band)} only"
+            described = f"{description}, of the band {' and '.join(band)} only"
+            return _emptied(clean, parse_bands(band), gaps), described
 
-        def damaged(start: int, stop: int) -> Any:
-            near = [(first, end) for first, end in gaps if first < stop and end > start]
-            samples = torch.from_numpy(clean.read(start, stop))
-            return Mask.from_gaps(near, start, stop).forward(samples).numpy()
+        def mask(start: int, stop: int) -> Mask:
+            return Mask.from_gaps(near(gaps, start, stop), start, stop)
 
-        return damaged, description
+        return _damaged(clean, mask), description
 
     _degrade(source, output, "rescale", force, plan)
 
@@ -311,13 +265,28 @@ def _emptied(clean: "SoundReader", bands: "tuple[Band, ...]", stretches: "list[I
     return damaged
 
 
-def _check_seed(seed: int) -> None:
-    if seed < 0:
-        raise UsageError(f"The seed {seed} is below 0")
+def _damaged(clean: "SoundReader", operator: "Callable[[int, int], Forward]") -> Damaged:
+    """What a damage does whose operator, of the frames start to stop, acts on each sample by itself."""
+    import torch
+
+    def damaged(start: int, stop: int) -> Any:
+        return operator(start, stop).forward(torch.from_numpy(clean.read(start, stop))).numpy()
+
+    return damaged
 
 
-def _blocks(frames: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(start + BLOCK_FRAMES, frames)) for start in range(0, frames, BLOCK_FRAMES))
+def _check_sounds(clean: "SoundReader", otherwise: str) -> None:
+    if not any(block.any() for block in _tensors(clean)):
+        raise UsageError(otherwise)
+
+
+def _tensors(clean: "SoundReader") -> "Iterator[Tensor]":
+    """The file in blocks, (channels, n)."""
+    import torch
+
+    from audiomend.audio.reader import blocks
+
+    return (torch.from_numpy(clean.read(*block)) for block in blocks(clean))
 
 
 def _degrade(source: str, output: str, clip_mode: ClipMode, force: bool, plan: Plan) -> None:
@@ -326,7 +295,7 @@ def _degrade(source: str, output: str, clip_mode: ClipMode, force: bool, plan: P
     from audiomend.audio.blocks import Spill, assemble
     from audiomend.audio.file import open_sound, survey
     from audiomend.audio.output import check_output
-    from audiomend.audio.reader import by_position
+    from audiomend.audio.reader import blocks, by_position
 
     with (
         interrupts.scratch(),
@@ -337,7 +306,7 @@ def _degrade(source: str, output: str, clip_mode: ClipMode, force: bool, plan: P
         counted = survey(sound)
         with by_position(sound, counted.frames) as clean, Spill(sound.channels, np.float64) as spill:
             damaged, description = plan(clean)
-            for start, stop in _blocks(clean.frames):
+            for start, stop in blocks(clean):
                 samples = damaged(start, stop)
                 spill.add(start, samples, samples != clean.read(start, stop))
                 bar.advance(stop / clean.frames)

@@ -10,8 +10,8 @@ from audiomend.cli.console import print_json, progress_bar, say, warn
 from audiomend.cli.mend import PIPE
 from audiomend.cli.offline import forbid_network
 from audiomend.cli.options import Settings, takes
-from audiomend.cli.summary import plural
 from audiomend.errors import UsageError
+from audiomend.words import plural
 
 if TYPE_CHECKING:
     from audiomend.restorers.generation import Generated

@@ -10,6 +10,7 @@ from audiomend.cli import interrupts
 from audiomend.cli.console import Bar, print_json, printable, progress_bar, warn
 from audiomend.cli.options import FILES, Force, Source
 from audiomend.errors import UsageError
+from audiomend.words import plural
 
 if TYPE_CHECKING:
     from audiomend.detect.diagnosis import Diagnosis
@@ -160,10 +161,9 @@ def _print_table(found: "Inspection") -> None:
         style = "bold" if finding.is_found else "dim"
         table.add_row(finding.damage, f"{finding.confidence:.0%}", finding.summary, style=style)
     console = Console(highlight=False)
-    channels = f"{diagnosis.channels} channel{'s' if diagnosis.channels > 1 else ''}"
     console.print(
-        f"{printable(found.source)}: {diagnosis.seconds:,.1f} s, {diagnosis.rate:,} Hz, {channels},"
-        f" {diagnosis.content.kind}",
+        f"{printable(found.source)}: {diagnosis.seconds:,.1f} s, {diagnosis.rate:,} Hz,"
+        f" {plural(diagnosis.channels, 'channel')}, {diagnosis.content.kind}",
         markup=False,
         soft_wrap=True,
     )

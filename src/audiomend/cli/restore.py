@@ -14,7 +14,7 @@ from audiomend.cli.console import Bar, duration, print_json, progress_bar, say, 
 from audiomend.cli.offline import forbid_network
 from audiomend.cli.options import HOW, Names, Settings, takes
 from audiomend.errors import Cancelled, UsageError
-from audiomend.report.words import percent
+from audiomend.words import percent, plural
 
 if TYPE_CHECKING:
     from audiomend.detect.diagnosis import Diagnosis
@@ -218,7 +218,7 @@ def after(request: "RestoreRequest", restored: "Restored") -> str:
     stages = ", ".join(f"{one.stage.stage} by {one.method}" for one in restored.done if one.changed)
     share = restored.changed / (restored.survey.frames * restored.channels)
     return (
-        f"{request.output}: {stages}; {summary.plural(restored.changed, 'sample')} changed"
+        f"{request.output}: {stages}; {plural(restored.changed, 'sample')} changed"
         f" ({percent(share)}), residue {-restored.residue_db:.1f} dB below the input"
         f" in {duration(restored.seconds)}; what was filled in is invented"
     )
@@ -232,25 +232,10 @@ def as_json(request: "RestoreRequest", restored: "Restored") -> dict[str, Any]:
     from audiomend.cli.inspect import findings_of
     from audiomend.restorers.plan import to_json
 
-    rate, survey, assembly = restored.rate, restored.survey, restored.assembly
+    rate, frames = restored.rate, restored.survey.frames
     return {
         "audiomend": __version__,
-        "input": {
-            "path": request.source,
-            "sha256": restored.input_sha256,
-            "rate": rate,
-            "channels": restored.channels,
-            "frames": survey.frames,
-            "peak": survey.peak,
-        },
-        "output": {
-            "path": request.output,
-            "sha256": restored.output_sha256,
-            "container": assembly.format.container,
-            "subtype": assembly.format.subtype,
-            "gain": assembly.gain,
-            "clamped_samples": assembly.clamped,
-        },
+        **summary.files(request, restored),
         "findings": findings_of(restored.diagnosis),
         "plan": json.loads(to_json(restored.plan)),
         "done": [
@@ -269,7 +254,7 @@ def as_json(request: "RestoreRequest", restored: "Restored") -> dict[str, Any]:
         "left": [stage.stage for stage in restored.left],
         "changed": {
             "samples": restored.changed,
-            "share": restored.changed / (survey.frames * restored.channels),
+            "share": restored.changed / (frames * restored.channels),
             "stretches": len(restored.intervals),
             "stretches_s": summary.in_seconds(restored.intervals[: summary.LISTED], rate),
             "residue_db": _finite(restored.residue_db),

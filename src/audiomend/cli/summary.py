@@ -1,18 +1,18 @@
 """What was found and what was done: in words for people, as plain data for programs."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from audiomend import __version__
 from audiomend.cli.console import duration
-from audiomend.report.words import percent
+from audiomend.words import decibels, percent, plural
 
 if TYPE_CHECKING:
     from audiomend.audio.blocks import Assembly
     from audiomend.restorers.beside import Drawn
     from audiomend.restorers.files import Outcome, Plan, Request
+    from audiomend.restorers.restoration import Restored, RestoreRequest
 
 LISTED = 1000  # changed stretches that JSON lists
 
@@ -119,42 +119,17 @@ def of_assembly(name: str, assembly: "Assembly") -> list[str]:
     return found
 
 
-def plural(count: int, thing: str) -> str:
-    """1 gap, 2 gaps."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
-def decibels(gain: float) -> float:
-    """A gain in dB."""
-    return 20 * math.log10(gain)
-
-
 def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
     """All of it as plain data; paths as the user gave them, times in seconds."""
-    rate, survey, assembly = outcome.rate, outcome.survey, outcome.assembly
+    rate, frames = outcome.rate, outcome.survey.frames
     return {
         "audiomend": __version__,
         "verb": request.verb,
-        "input": {
-            "path": request.source,
-            "sha256": outcome.input_sha256,
-            "rate": rate,
-            "channels": outcome.channels,
-            "frames": survey.frames,
-            "peak": survey.peak,
-        },
-        "output": {
-            "path": request.output,
-            "sha256": outcome.output_sha256,
-            "container": assembly.format.container,
-            "subtype": assembly.format.subtype,
-            "gain": assembly.gain,
-            "clamped_samples": assembly.clamped,
-        },
+        **files(request, outcome),
         "found": {"summary": outcome.plan.found.summary, **outcome.plan.found.facts},
         "changed": {
             "samples": outcome.changed,
-            "share": outcome.changed / (survey.frames * outcome.channels),
+            "share": outcome.changed / (frames * outcome.channels),
             "stretches": len(outcome.intervals),
             "stretches_s": in_seconds(outcome.intervals[:LISTED], rate),
         },
@@ -176,6 +151,29 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
         "estimate_s": outcome.plan.estimate_seconds,
         "seconds": outcome.seconds,
         "warnings": warnings(request, outcome) + ([] if outcome.changed else [after(request, outcome)]),
+    }
+
+
+def files(request: "Request | RestoreRequest", outcome: "Outcome | Restored") -> dict[str, Any]:
+    """Input and output as plain data."""
+    survey, assembly = outcome.survey, outcome.assembly
+    return {
+        "input": {
+            "path": request.source,
+            "sha256": outcome.input_sha256,
+            "rate": outcome.rate,
+            "channels": outcome.channels,
+            "frames": survey.frames,
+            "peak": survey.peak,
+        },
+        "output": {
+            "path": request.output,
+            "sha256": outcome.output_sha256,
+            "container": assembly.format.container,
+            "subtype": assembly.format.subtype,
+            "gain": assembly.gain,
+            "clamped_samples": assembly.clamped,
+        },
     }
 
 

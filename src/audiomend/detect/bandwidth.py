@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 
 from audiomend.detect.finding import Finding, sureness
+from audiomend.detect.frames import Frames, hann, nearest_size
 from audiomend.operators.low_pass import LOWEST_CUTOFF_HZ
 
 FRAME_S = 0.093  # 4096 samples at 44.1 and 48 kHz
@@ -34,9 +35,7 @@ LEAST_VALLEY_FALL_DB = 1.0  # beyond it; 2 and more at filters in music and voic
 LEAST_SHARE = 0.3  # of the largest fall; a smaller one above it is structure in the noise floor
 CLIFF = (1.03, 1.07)  # ratios of frequency between which levels below and above a cliff are averaged
 CLIFF_SHARE = 0.5  # of the whole fall that a cliff makes up
-CLIFF_DEPTH = (
-    1 / 8
-)  # of the cliff: below the slope that may lead to it, and within 1 % of a steep filter's −6 dB
+CLIFF_DEPTH = 1 / 8  # of it: below the slope that may lead to it, within 1 % of a steep filter's −6 dB
 SURE_FALL_DB = 20.0
 HALF_DB = 6.0
 VALLEY_HZ = 130.0  # what is wider on either side of a frequency is no line
@@ -71,8 +70,8 @@ class BandwidthDetector:
 
     def __init__(self, channels: int, sample_rate: float) -> None:
         self._rate = sample_rate
-        self._size = 2 ** round(np.log2(FRAME_S * sample_rate))
-        self._held = np.zeros((channels, 0))
+        self._size = nearest_size(FRAME_S, sample_rate)
+        self._frames = Frames(channels, self._size)
         bins = self._size // 2 + 1
         self._levels = np.zeros((bins, CEILING_DB - FLOOR_DB), np.uint32)
         self._valleys = np.zeros_like(self._levels)
@@ -80,20 +79,14 @@ class BandwidthDetector:
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
-        held = np.concatenate([self._held, block.astype(np.float64)], axis=1)
-        hop = self._size // 2
-        count = max(held.shape[1] // hop - 1, 0)
-        for first in range(0, count, FRAMES_AT_ONCE):
-            last = min(first + FRAMES_AT_ONCE, count)
-            stretch = held[:, first * hop : (last + 1) * hop]
-            self._count(np.lib.stride_tricks.sliding_window_view(stretch, self._size, axis=1)[:, ::hop])
-        self._held = held[:, count * hop :]
+        frames = self._frames.add(block)
+        for first in range(0, frames.shape[1], FRAMES_AT_ONCE):
+            self._count(frames[:, first : first + FRAMES_AT_ONCE])
 
     def _count(self, frames: NDArray[np.float64]) -> None:
         """Add the spectra of (channels, frames, size); digital silence is left out."""
         sounding = frames[np.any(frames != 0, axis=-1)]
-        window = np.hanning(self._size + 2)[1:-1]
-        spectrum = np.fft.rfft(sounding * window)
+        spectrum = np.fft.rfft(sounding * hann(self._size))
         magnitude = np.abs(spectrum)
         self._levels += _histogram(magnitude)
         self._valleys += _histogram(minimum_filter1d(_without_skirts(spectrum), 2 * self._reach + 1))
@@ -104,11 +97,12 @@ class BandwidthDetector:
         if self._levels.any():
             valleys = _quantile(self._valleys, QUANTILE)
             return _verdict(self.spectrum(QUANTILE), valleys, self._reach, self._magnitude, self.bin_hz)
-        if not self._held.any():
+        held = self._frames.held
+        if not held.any():
             return Bandwidth(self._rate / 2, "cumulative", 0.0, 0.0)
-        padded = BandwidthDetector(len(self._held), self._rate)
-        missing = self._size - self._held.shape[1]
-        padded.add(np.pad(self._held, ((0, 0), (missing // 2, missing - missing // 2))))
+        padded = BandwidthDetector(len(held), self._rate)
+        missing = self._size - held.shape[1]
+        padded.add(np.pad(held, ((0, 0), (missing // 2, missing - missing // 2))))
         return padded.result()
 
     def spectrum(self, quantile: float) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from audiomend.classical.curve import FRAME, Bend, Fit, fitted, loudest
 from audiomend.detect.finding import sureness
+from audiomend.detect.frames import Frames
 
 NONE, HALF, FULL = -0.002, -0.006, -0.02  # nats a sample
 IN_TIME = 1.5  # times the entropy that may be gained with the addition displaced
@@ -36,25 +37,17 @@ class BendDetector:
 
     def __init__(self, channels: int, sample_rate: float) -> None:
         self._rate = sample_rate
-        self._held = np.zeros((channels, 0))
-        self._frames = [np.zeros((0, FRAME)) for _ in range(channels)]
+        self._frames = Frames(channels, FRAME)
+        self._loudest = [np.zeros((0, FRAME)) for _ in range(channels)]
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
-        held = np.concatenate([self._held, block.astype(np.float64)], axis=1)
-        hop = FRAME // 2
-        count = max(held.shape[1] // hop - 1, 0)
-        if count:
-            new = np.lib.stride_tricks.sliding_window_view(held, FRAME, axis=1)[:, : count * hop : hop]
-            self._frames = [
-                loudest(np.concatenate([old, loudest(row)]))
-                for old, row in zip(self._frames, new, strict=True)
-            ]
-        self._held = held[:, count * hop :]
+        rows = zip(self._loudest, self._frames.add(block), strict=True)
+        self._loudest = [loudest(np.concatenate([old, loudest(new)])) for old, new in rows]
 
     def result(self, channel: int) -> SoftClipping:
         """The verdict on what was added so far to a channel."""
-        return _verdict(fitted(self._frames[channel], self._rate))
+        return _verdict(fitted(self._loudest[channel], self._rate))
 
 
 def _verdict(fit: Fit | None) -> SoftClipping:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from audiomend.detect.frames import Frames, hann, nearest_size
 from audiomend.detect.levels import BANDS, BandLevels
 
 LAGS_S = (0.1, 0.25)  # at which the levels of bands are compared with themselves
@@ -130,12 +131,11 @@ class _FineStructure:
     """How far the lines of the spectrum stay where they are, loud frames counting for more."""
 
     def __init__(self, channels: int, sample_rate: float) -> None:
-        self._size = 2 ** round(np.log2(FRAME_S * sample_rate))
-        self._lag = round(LATER_S * sample_rate / (self._size // 2))
-        self._window = np.hanning(self._size + 2)[1:-1]
-        low, high = (round(hz * self._size / sample_rate) for hz in FINE_HZ)
-        self._bins = slice(low, min(high, self._size // 2))
-        self._held = np.zeros((channels, 0))
+        size = nearest_size(FRAME_S, sample_rate)
+        self._frames, self._window = Frames(channels, size), hann(size)
+        self._lag = round(LATER_S * sample_rate / (size // 2))
+        low, high = (round(hz * size / sample_rate) for hz in FINE_HZ)
+        self._bins = slice(low, min(high, size // 2))
         self._lines = np.zeros((0, self._bins.stop - low))
         self._weights = np.zeros(0)
         self._agreement = self._weight = 0.0
@@ -146,14 +146,10 @@ class _FineStructure:
         return self._weight > 0
 
     def add(self, block: NDArray[np.floating]) -> None:
-        held = np.concatenate([self._held, block.astype(np.float64)], axis=1)
-        hop = self._size // 2
-        count = max(held.shape[1] // hop - 1, 0)
-        self._held = held[:, count * hop :]
-        if not count:
+        frames = self._frames.add(block)
+        if not frames.size:
             return
-        frames = np.lib.stride_tricks.sliding_window_view(held[:, : (count + 1) * hop], self._size, axis=1)
-        spectrum = np.fft.rfft(frames[:, ::hop] * self._window)[..., self._bins]
+        spectrum = np.fft.rfft(frames * self._window)[..., self._bins]
         power = np.square(np.abs(spectrum)).mean(axis=0)
         level = 10 * np.log10(power + 1e-10)
         edge = SMOOTH_BINS // 2

@@ -11,7 +11,8 @@ from math import log10
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.detect.finding import Finding, Place, plural, sureness
+from audiomend.detect.finding import Finding, Place, sureness
+from audiomend.words import plural
 
 FRAME_S = 0.002
 FALL_DB = 20.0

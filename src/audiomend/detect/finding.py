@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from audiomend.words import plural as plural
+
 Fact = float | int | str | bool | None | Sequence["Fact"] | Mapping[str, "Fact"]
 FOUND = 0.5  # confidence from which a damage counts as found
 
@@ -56,8 +58,3 @@ def sureness(value: float, none: float, half: float, full: float) -> float:
     if none > full:
         points, levels = points[::-1], levels[::-1]
     return float(np.interp(value, points, levels))
-
-
-def plural(count: int, thing: str) -> str:
-    """1 gap, 2 gaps."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -12,7 +12,8 @@ from math import inf, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.detect.finding import Finding, Place, plural
+from audiomend.detect.finding import Finding, Place
+from audiomend.words import plural
 
 SHORTEST_S = 0.002
 LONGEST_S = 2.0

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, median_filter
 
 from audiomend.detect.finding import Finding, sureness
+from audiomend.detect.frames import Frames, hann, nearest_size
 
 FRAME_S = 1.5  # 65,536 samples at 44.1 kHz: bins of 0.7 Hz
 HIGHEST_HZ = 1300.0
@@ -76,24 +77,18 @@ class HumDetector:
     """Add blocks, then ask for the result. The powers of all channels are added."""
 
     def __init__(self, channels: int, sample_rate: float) -> None:
-        self._size = 2 ** round(np.log2(FRAME_S * sample_rate))
+        self._size = nearest_size(FRAME_S, sample_rate)
         self._bin_hz = sample_rate / self._size
         self._bins = min(int(HIGHEST_HZ / self._bin_hz), self._size // 2) + 1
-        self._held = np.zeros((channels, 0))
-        self._window = np.hanning(self._size + 2)[1:-1]
+        self._cut, self._window = Frames(channels, self._size), hann(self._size)
         self._sums = np.zeros((5, self._bins))  # standing, prominence, level, its square, power
         self._frames, self._power = 0, 0.0
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
-        held = np.concatenate([self._held, block.astype(np.float64)], axis=1)
-        hop = self._size // 2
-        count = max(held.shape[1] // hop - 1, 0)
-        for first in range(0, count * hop, hop):
-            frame = held[:, first : first + self._size]
+        for frame in self._cut.add(block).swapaxes(0, 1):
             if frame.any():
                 self._count(frame)
-        self._held = held[:, count * hop :]
 
     def _count(self, frame: NDArray[np.float64]) -> None:
         spectrum = np.fft.rfft(frame * self._window)[:, : self._bins]
@@ -155,9 +150,8 @@ class HumDetector:
         peaks, lines, prominence = peaks[aligned], lines[aligned], prominence[aligned]
         if not len(lines):
             return NONE
-        exact = float(
-            (peaks[:, 0] * lines).sum() / np.square(lines).sum()
-        )  # least squares of peak = line * hz
+        # Least squares of peak = line * hz.
+        exact = float((peaks[:, 0] * lines).sum() / np.square(lines).sum())
         # A sine of amplitude a has the power (a w / 2)² in its bins together, w² summed over the window.
         energy = float(peaks[:, 1].sum()) * 2 / (self._size * float(np.square(self._window).sum()))
         whole = self._power / self._frames

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomend.detect.finding import FOUND, Finding, sureness
+from audiomend.detect.frames import Frames, hann, nearest_size
 from audiomend.detect.speech_snr import NOISE_FREE_DB, NOISY_DB, VERY_NOISY_DB, SpeechSnr
 
 FRAME_S = 0.046  # 2048 samples at 44.1 kHz
@@ -61,8 +62,8 @@ class NoiseDetector:
     """Add blocks, then ask for the result."""
 
     def __init__(self, channels: int, sample_rate: float) -> None:
-        self._size = 2 ** round(np.log2(FRAME_S * sample_rate))
-        self._held = np.zeros((channels, 0))
+        self._size = nearest_size(FRAME_S, sample_rate)
+        self._frames = Frames(channels, self._size, together=GROUP)
         self._edges = _edges(self._size, sample_rate / self._size)
         self._octaves = np.log2(self._edges[1:] * self._edges[:-1]) / 2  # of the centres, above a bin
         width = int((CEILING_DB - FLOOR_DB) / STEP_DB)
@@ -73,16 +74,10 @@ class NoiseDetector:
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
-        held = np.concatenate([self._held, block.astype(np.float64)], axis=1)
-        hop = self._size // 2
-        groups = max(held.shape[1] // hop - 1, 0) // GROUP
-        window = np.hanning(self._size + 2)[1:-1]
+        frames, window = self._frames.add(block), hann(self._size)
         window /= np.sqrt(np.square(window).sum())
-        for g in range(groups):
-            stretch = held[:, g * GROUP * hop : ((g + 1) * GROUP + 1) * hop]
-            frames = np.lib.stride_tricks.sliding_window_view(stretch, self._size, axis=1)[:, ::hop]
-            self._count(np.square(np.abs(np.fft.rfft(frames * window))))
-        self._held = held[:, groups * GROUP * hop :]
+        for first in range(0, frames.shape[1], GROUP):
+            self._count(np.square(np.abs(np.fft.rfft(frames[:, first : first + GROUP] * window))))
 
     def _count(self, power: NDArray[np.float64]) -> None:
         """Take the powers of one group, (channels, GROUP, bins); digital silence is left out."""
@@ -150,7 +145,7 @@ def _edges(size: int, bin_hz: float) -> NDArray[np.int64]:
     edges = [max(round(LOWEST_HZ / bin_hz), 1)]
     while (following := max(edges[-1] + LEAST_BINS, round(edges[-1] * THIRD))) <= size // 2:
         edges.append(following)
-    return np.array([*edges[:-1], size // 2]) if len(edges) > 1 else np.array([*edges, size // 2])
+    return np.array([*(edges[:-1] or edges), size // 2])
 
 
 def _filled(

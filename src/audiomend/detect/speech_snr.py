@@ -36,11 +36,7 @@ TABLE = np.array([
     1.6274027, 1.62842767, 1.62945532, 1.6303307, 1.63128026, 1.63204102,
 ])
 # fmt: on
-NOISE_FREE_DB, NOISY_DB, VERY_NOISY_DB = (
-    30.0,
-    15.0,
-    5.0,
-)  # clean speech seldom reads less than 15 dB
+NOISE_FREE_DB, NOISY_DB, VERY_NOISY_DB = 30.0, 15.0, 5.0  # clean speech seldom reads less than 15 dB
 
 
 @dataclass(frozen=True)

@@ -120,9 +120,7 @@ def _run(arguments: list[str], timeout_s: float, messages: Path) -> Cost:
         raise PeerError(f"{arguments[0]} was stopped after {timeout_s:g} s") from None
     finally:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(
-                process.pid, signal.SIGKILL
-            )  # launcher and program, when time is up or we are interrupted
+            os.killpg(process.pid, signal.SIGKILL)  # the launcher and its program, if time is up
         process.communicate()
     if not printed:
         raise PeerError(f"{arguments[0]} was killed with its launcher")

@@ -1,6 +1,6 @@
 """What is known of the band that posterior samples span: measured once for each model, told on every page."""
 
-from audiomend.report.words import percent
+from audiomend.words import percent
 
 # Model and verb to how often the truth lay within the levels of 19 samples in a bin, where 90% is right;
 # and to the error of their mean over the one that their spread foretells, where 1 is right. Printed by

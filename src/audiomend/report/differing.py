@@ -11,7 +11,7 @@ from audiomend.evaluation.spread import Spread, spread
 from audiomend.report import spectrogram
 from audiomend.report.markup import data_url, percent, text
 from audiomend.report.spectrogram import height, hertz, mel
-from audiomend.report.words import percent as in_words
+from audiomend.words import percent as in_words
 
 Array = NDArray[np.floating]
 

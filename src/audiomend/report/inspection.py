@@ -8,8 +8,8 @@ from audiomend.audio.reader import by_position
 from audiomend.detect.finding import Finding
 from audiomend.report.listening import EXCERPT_SECONDS
 from audiomend.report.page import Page, Region, Sound
-from audiomend.report.words import percent
 from audiomend.restorers.inspection import Inspection
+from audiomend.words import percent
 
 
 def page_of(found: Inspection) -> Page:

@@ -3,14 +3,11 @@
 from pathlib import Path
 
 from audiomend import __version__
-from audiomend.audio.file import open_sound
-from audiomend.audio.reader import by_position
-from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
-from audiomend.report.page import Page, Region, Sound
-from audiomend.report.verb import decibels, pairs
-from audiomend.report.words import percent
+from audiomend.report.comparison import compared
+from audiomend.report.page import Page, Region
 from audiomend.restorers.restoration import Restored, RestoreRequest
 from audiomend.restorers.stages import Done
+from audiomend.words import decibels, percent
 
 INVENTED = "What stands in the place of what was lost is invented: likely sound, not the lost one."
 
@@ -26,18 +23,8 @@ def page_of(request: RestoreRequest, restored: Restored) -> Page:
         AudioReadError: a file cannot be read again.
     """
     rate, frames = restored.rate, restored.survey.frames
-    with (
-        open_sound(request.source) as source,
-        open_sound(request.output) as output,
-        by_position(source, frames) as before,
-        by_position(output, frames) as after,
-    ):
-        start = loudest_change(pairs(before, after, restored.assembly.gain), rate)
-        stop = min(start + round(EXCERPT_SECONDS * rate), frames)
-        sounds = [
-            Sound("Before", before.read(start, stop), rate, request.source),
-            Sound("After", after.read(start, stop), rate, request.output),
-        ]
+    with compared(request.source, request.output, frames, restored.assembly.gain) as both:
+        start, sounds = both.start, both.sounds
     return Page(
         title=f"Restored: {Path(request.output).name}",
         lead=_lead(restored),

@@ -10,7 +10,8 @@ from audiomend.report import spectrogram
 from audiomend.report.listening import Excerpt
 from audiomend.report.markup import percent
 from audiomend.report.spectrogram import Region, clock
-from audiomend.report.words import percent as in_words
+from audiomend.words import percent as in_words
+from audiomend.words import plural
 
 POINTS = 600  # of the waveform
 LISTED = 100  # changed stretches written out
@@ -47,9 +48,9 @@ def timeline(intervals: Sequence[Region], excerpt: Excerpt, marked: str = "Chang
 def _summary(count: int, intervals: Sequence[Region], duration: float) -> str:
     everywhere = [Region(region.start, region.end) for region in intervals]
     total = sum(part.end - part.start for part in spectrogram.visible(everywhere, 0, duration, closest=0))
-    stretches = "1 stretch" if count == 1 else f"{count} stretches"
     length = f"{total:.3f} s" if total >= SHORT_S else f"{1000 * total:.2g} ms"
-    return f"{stretches}, {length} of {duration:.3f} s ({in_words(total / duration)} of the time)"
+    share = in_words(total / duration)
+    return f"{plural(count, 'stretch', 'stretches')}, {length} of {duration:.3f} s ({share} of the time)"
 
 
 def describe(stretch: Region) -> str:

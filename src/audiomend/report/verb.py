@@ -1,31 +1,23 @@
 """The page about one mended file: what was found, what was done to it, and how it sounds before and after."""
 
-import itertools
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audiomend import __version__
-from audiomend.audio.blocks import MERGED_S
 from audiomend.audio.file import open_sound
 from audiomend.audio.formats import Format, is_refinement
-from audiomend.audio.reader import SoundReader, by_position
+from audiomend.audio.reader import by_position
+from audiomend.report.comparison import compared
 from audiomend.report.coverage import held
 from audiomend.report.differing import Differing
-from audiomend.report.listening import EXCERPT_SECONDS, loudest_change
 from audiomend.report.page import Page, Region, Sound
-from audiomend.report.words import percent
 from audiomend.restorers.files import Outcome, Request
 from audiomend.restorers.options import Options
+from audiomend.words import decibels, percent
 
-Samples = NDArray[np.float64]
-Pairs = Iterable[tuple[Samples, Samples]]
-
-BLOCK_FRAMES = 1 << 18
 LISTED = 5  # values of a finding that are written out
 TITLES = {
     "declip": "Declipped",
@@ -56,33 +48,21 @@ def page_of(request: Request, outcome: Outcome) -> Page:
         AudioReadError: a file cannot be read again.
     """
     rate, frames = outcome.rate, outcome.survey.frames
-    with (
-        open_sound(request.source) as source,
-        open_sound(request.output) as output,
-        by_position(source, frames) as before,
-        by_position(output, frames) as after,
-    ):
-        start = loudest_change(pairs(before, after, outcome.assembly.gain), rate)
-        stop = min(start + round(EXCERPT_SECONDS * rate), frames)
-        sounds = [
-            Sound("Before", before.read(start, stop), rate, request.source),
-            Sound("After", after.read(start, stop), rate, request.output),
-        ]
-        samples = _samples(outcome, start, stop)
+    with compared(request.source, request.output, frames, outcome.assembly.gain) as both:
+        samples = _samples(outcome, both.start, both.stop)
         runs = list(outcome.intervals)
         if request.verb != "extend" and outcome.assembly.format.is_exact:  # else every sample differs
-            tolerance = _tolerance(source.format, outcome)
-            runs = _changes(before, after, tolerance, outcome.assembly.gain, (start, stop))
+            runs = both.changed(_tolerance(both.format, outcome))
     low_hz = outcome.plan.found.facts.get("cutoff_hz", 0.0)
     return Page(
         title=f"{TITLES[request.verb]}: {Path(request.output).name}",
         lead=f"{_found(outcome)}. {_done(request.verb, outcome)}",
-        sounds=[*sounds, *samples],
+        sounds=[*both.sounds, *samples],
         samples=_differing(request, outcome, samples) if samples else None,
         facts=_facts(request, outcome),
         intervals=[Region(first / rate, end / rate, low_hz=low_hz) for first, end in runs],
         warnings=[*outcome.survey.warnings, *outcome.assembly.warnings, *_losses(outcome)],
-        start=start / rate,
+        start=both.start / rate,
         duration=frames / rate,
     )
 
@@ -102,47 +82,6 @@ def _differing(request: Request, outcome: Outcome, samples: Sequence[Sound]) -> 
     gains = [] if outcome.drawn is None else [one.assembly.gain for one in outcome.drawn.samples]
     rows = [sound.audio / gain for sound, gain in zip(samples, gains, strict=True)]
     return Differing(np.stack(rows), held(outcome.model, request.verb))
-
-
-def changed_runs(pairs: Pairs, tolerance: float, merged: int) -> list[tuple[int, int]]:
-    """Half-open runs of frames in which two signals differ by more than `tolerance`.
-
-    Args:
-        pairs: both signals in consecutive blocks, (channels, time) each.
-        tolerance: absolute, full scale 1.
-        merged: runs with at most so many equal frames between them count as one.
-    """
-    runs: list[tuple[int, int]] = []
-    position = 0
-    for before, after in pairs:
-        frames = position + np.flatnonzero((np.abs(after - before) > tolerance).any(axis=0))
-        for run in np.split(frames, np.flatnonzero(np.diff(frames) > merged + 1) + 1) if len(frames) else ():
-            first, stop = int(run[0]), int(run[-1]) + 1
-            if runs and first - runs[-1][1] <= merged:
-                first = runs.pop()[0]
-            runs.append((first, stop))
-        position += before.shape[1]
-    return runs
-
-
-def pairs(before: SoundReader, after: SoundReader, gain: float) -> Iterator[tuple[Samples, Samples]]:
-    """Both files in blocks, (channels, time) each, the second at the level of the first."""
-    for start, stop in itertools.pairwise([*range(0, before.frames, BLOCK_FRAMES), before.frames]):
-        yield before.read(start, stop), after.read(start, stop) / gain
-
-
-def _changes(
-    before: SoundReader, after: SoundReader, tolerance: float, gain: float, excerpt: tuple[int, int]
-) -> list[tuple[int, int]]:
-    """Runs of changed frames: to the sample in the excerpt, where levels are compared on the others."""
-    first, end = excerpt
-    merged = changed_runs(pairs(before, after, gain), tolerance, round(MERGED_S * before.rate))
-    heard = [(before.read(first, end), after.read(first, end) / gain)]
-    return sorted(
-        [(start, min(stop, first)) for start, stop in merged if start < first]
-        + [(first + start, first + stop) for start, stop in changed_runs(heard, tolerance, 0)]
-        + [(max(start, end), stop) for start, stop in merged if stop > end]
-    )
 
 
 def _tolerance(source: Format, outcome: Outcome) -> float:
@@ -242,8 +181,3 @@ def _words(value: Any) -> str:
         more = f" and {len(value) - LISTED} more" if len(value) > LISTED else ""
         return ", ".join(_words(entry) for entry in value[:LISTED]) + more
     return "none" if value is None else str(value)
-
-
-def decibels(gain: float) -> float:
-    """A gain in dB."""
-    return 20 * math.log10(gain)

@@ -15,12 +15,11 @@ from audiomend.audio.blocks import Assembly, Spill
 from audiomend.audio.file import PIPE, Sound, printable
 from audiomend.audio.formats import Format
 from audiomend.audio.output import ClipMode, SoundWriter, Target, check_output, destination, for_size
-from audiomend.audio.reader import SoundReader
+from audiomend.audio.reader import Overlaid, SoundReader, blocks
 from audiomend.errors import AudioWriteError, UsageError
 
 Array = NDArray[np.float64]
 
-BLOCK_FRAMES = 1 << 18
 PREVIEW = re.compile(r"step-\d+\.wav")
 
 
@@ -90,8 +89,7 @@ def check_samples(
 def share_that_differs(reader: SoundReader, spills: Sequence[Spill]) -> float:
     """Variance of posterior samples over their energy, both summed over what they changed; 0 for none."""
     variance = energy = 0.0
-    for start in range(0, reader.frames, BLOCK_FRAMES):
-        stop = min(start + BLOCK_FRAMES, reader.frames)
+    for start, stop in blocks(reader):
         kept = reader.read(start, stop)
         new = np.stack([spill.read(start, stop) for spill in spills])
         changed = ~np.isnan(new).all(axis=0)
@@ -146,11 +144,9 @@ def write_previews(folder: str, reader: SoundReader, spills: Sequence[Spill], *,
         for file, place, spill in zip(files, places, spills, strict=True):
             chosen = _preview(file, reader, force).format
             with SoundWriter(place.file, str(file), chosen, reader.rate, reader.channels, {}) as writer:
-                for start in range(0, reader.frames, BLOCK_FRAMES):
-                    stop = min(start + BLOCK_FRAMES, reader.frames)
-                    new = spill.read(start, stop)
-                    whole = np.where(np.isnan(new), reader.read(start, stop), new)
-                    writer.write(whole.T.astype(np.float32))
+                whole = Overlaid(reader, spill)
+                for block in blocks(whole):
+                    writer.write(whole.read(*block).T.astype(np.float32))
         for place in places:
             place.commit()
     return [str(file) for file in files]

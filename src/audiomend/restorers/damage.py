@@ -223,7 +223,7 @@ class Gaps:
     guessed: Callable[[Signal, int, int], Tensor] | None = None
 
     def lost(self, start: int, samples: NDArray[np.float64]) -> Bools:
-        return ~self._known(start, start + samples.shape[1]).numpy()
+        return ~self.known(start, start + samples.shape[1]).numpy()
 
     def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
         del samples
@@ -234,10 +234,10 @@ class Gaps:
 
     def operator(self, starts: Sequence[int], length: int, rows: Tensor, gain: float) -> Mask:
         del gain
-        return Mask(torch.stack([self._known(start, start + length) for start in starts])[rows])
+        return Mask(torch.stack([self.known(start, start + length) for start in starts])[rows])
 
-    def _known(self, start: int, stop: int) -> Tensor:
-        """(channels, stop - start) bool."""
+    def known(self, start: int, stop: int) -> Tensor:
+        """(channels, stop - start) bool, outside the file too."""
         return torch.stack([Mask.from_gaps(near(row, start, stop), start, stop).known for row in self.gaps])
 
 

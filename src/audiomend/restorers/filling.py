@@ -11,7 +11,8 @@ from torch import Tensor
 
 from audiomend.audio.reader import SoundReader
 from audiomend.classical.blend import density
-from audiomend.classical.similarity import Similarity, agreement, unlikeness
+from audiomend.classical.continuation import agreement
+from audiomend.classical.similarity import Similarity, unlikeness
 from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Gaps, near
 from audiomend.restorers.methods import METHODS, Excerpt, frame_at
@@ -75,7 +76,7 @@ def _filling(gap: Interval, source: SoundReader, gaps: Gaps) -> Filling:
         settings = Similarity()
         margin = ceil((settings.reach_s + settings.context_s) * source.rate)
         first, last = max(gap[0] - margin, 0), min(gap[1] + margin, source.frames)
-        x, known = torch.from_numpy(source.read(first, last)), _known(gaps, first, last).all(dim=0)
+        x, known = torch.from_numpy(source.read(first, last)), gaps.known(first, last).all(dim=0)
         return unlikeness(x, known, gap[0] - first, gap[1] - first, source.rate, settings)
 
     length_s = (gap[1] - gap[0]) / source.rate
@@ -145,7 +146,7 @@ class Guess:
             fill = self._fill(damaged, (first, end))
             low, high = max(first, start), min(end, start + x.shape[1])
             inside, there = slice(low - start, high - start), slice(low - first, high - first)
-            lost = ~_known(self.gaps, low, high)
+            lost = ~self.gaps.known(low, high)
             new = fill_in(x[:, inside], fill.sound[:, there], fill)
             out[:, inside] = torch.where(lost, new.to(x), x[:, inside])
         return out
@@ -161,7 +162,7 @@ class Guess:
     def _filled(self, damaged: Signal, first: int, end: int) -> _Fill:
         method = METHODS["inpaint"][self.filling.method].at(self.quality)
         margin = ceil(max(method.margin_s, AROUND_S) * self.rate)
-        x, known = damaged(first - margin, end + margin), _known(self.gaps, first - margin, end + margin)
+        x, known = damaged(first - margin, end + margin), self.gaps.known(first - margin, end + margin)
         filled = method.mend(Excerpt(x, Mask(known), first - margin, self.rate, self.gaps.severity))
         around = ceil(AROUND_S * self.rate)
         near_gap = slice(margin - around, margin + end - first + around)
@@ -182,9 +183,3 @@ def share(x: Tensor, rate: int) -> Tensor:
     (sparse, most), (dense, least) = SPARSE, DENSE
     place = torch.log(dense / density(x, frame_at(rate))) / log(dense / sparse)
     return least + (most - least) * place.clamp(0, 1)
-
-
-def _known(gaps: Gaps, start: int, stop: int) -> Tensor:
-    """(channels, stop - start) bool."""
-    rows = torch.ones(1, len(gaps.gaps), dtype=torch.bool)
-    return gaps.operator([start], stop - start, rows, 1.0).known

@@ -20,6 +20,7 @@ from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.bands import Band
 from audiomend.restorers.damage import Bent, Boxes, Clipped, Damage, Dull, Gaps
 from audiomend.restorers.regions import Interval, merge
+from audiomend.words import plural
 
 Array = NDArray[Any]
 VERBS = ("declip", "declick", "inpaint", "extend")
@@ -125,24 +126,7 @@ class Beyond:
 
 def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
     if level is not None:
-        if not 0 < level < np.inf:
-            raise UsageError(f"The clip level is {level:g}; it must be above 0.")
-        levels = np.full((channels, 1), level)
-        beyond = Beyond(-levels, levels)
-
-        def given() -> Found:
-            facts = {"clip_level": level, "clipped_samples": int(beyond.counts.sum())}
-            if not beyond.counts.any():
-                return Found(None, f"no sample reaches the clip level of {level:g}", facts, LOWER_LEVEL)
-            least, damage = f"less than {LEAST_KNOWN:.0%} of the samples", beyond.clipped(rate)
-            if damage is None:
-                why = f"{least} lie below the clip level of {level:g}: too little is known to mend the rest"
-                return Found(None, why, facts, HIGHER_LEVEL)
-            left = [str(k) for k in np.flatnonzero(beyond.unknown)]
-            stays = f"; channel {' and '.join(left)} stays, as {least} there lie below" if left else ""
-            return Found(damage, f"clipped at {level:g} of full scale, as given{stays}", facts)
-
-        return Search((beyond,), given)
+        return _search_given_level(level, rate, channels)
     detector, bends = ClippingDetector(channels), BendDetector(channels, rate)
 
     def conclude() -> Found:
@@ -158,17 +142,35 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
         }
         if not clipped:
             return _bent(tuple(bends.result(channel) for channel in range(channels)), facts)
-        finite = [abs(x) for x in (*low.ravel(), *high.ravel()) if np.isfinite(x)]
-        where = (
-            f"{min(finite):.4g}"
-            if max(finite) - min(finite) < 5e-4
-            else f"{min(finite):.4g} to {max(finite):.4g}"
-        )
+        levels = [abs(x) for x in (*low.ravel(), *high.ravel()) if np.isfinite(x)]
+        least, most = min(levels), max(levels)
+        where = f"{least:.4g}" if most - least < 5e-4 else f"{least:.4g} to {most:.4g}"
         share = clipped / samples
         damage = Clipped(low, high, rate, share)
         return Found(damage, f"clipped at {where} of full scale, {share:.2%} of the samples", facts)
 
     return Search((detector, bends), conclude)
+
+
+def _search_given_level(level: float, rate: int, channels: int) -> Search:
+    if not 0 < level < np.inf:
+        raise UsageError(f"The clip level is {level:g}; it must be above 0.")
+    levels = np.full((channels, 1), level)
+    beyond = Beyond(-levels, levels)
+
+    def conclude() -> Found:
+        facts = {"clip_level": level, "clipped_samples": int(beyond.counts.sum())}
+        if not beyond.counts.any():
+            return Found(None, f"no sample reaches the clip level of {level:g}", facts, LOWER_LEVEL)
+        least, damage = f"less than {LEAST_KNOWN:.0%} of the samples", beyond.clipped(rate)
+        if damage is None:
+            why = f"{least} lie below the clip level of {level:g}: too little is known to mend the rest"
+            return Found(None, why, facts, HIGHER_LEVEL)
+        left = [str(k) for k in np.flatnonzero(beyond.unknown)]
+        stays = f"; channel {' and '.join(left)} stays, as {least} there lie below" if left else ""
+        return Found(damage, f"clipped at {level:g} of full scale, as given{stays}", facts)
+
+    return Search((beyond,), conclude)
 
 
 def _bent(verdicts: tuple[SoftClipping, ...], facts: dict[str, Any]) -> Found:
@@ -198,8 +200,8 @@ def _search_clicks(rate: int, channels: int) -> Search:
         if not clicks:
             return Found(None, "no click was found", facts)
         damage = clicked(clicks, rate, channels)
-        count = f"{len(clicks):,} click{'s' if len(clicks) > 1 else ''}"
-        return Found(damage, f"{count}, the longest of {1000 * damage.severity:.1f} ms", facts)
+        longest = f"the longest of {1000 * damage.severity:.1f} ms"
+        return Found(damage, f"{plural(len(clicks), 'click')}, {longest}", facts)
 
     return Search((detector, gaps), conclude)
 
@@ -224,10 +226,9 @@ def _search_gaps(gaps: tuple[Interval, ...], rate: int, channels: int) -> Search
         facts = {"gaps_s": [[start / rate, stop / rate] for start, stop in intervals]}
         if not intervals:
             return Found(None, "no gap of digital silence was found", facts, SET_GAP)
-        count = f"{len(intervals)} gap{'s' if len(intervals) > 1 else ''}"
         return Found(
             Gaps(rows, max(stop - start for start, stop in intervals) / rate),
-            f"{count}, {seconds:.3f} s together, {how}",
+            f"{plural(len(intervals), 'gap')}, {seconds:.3f} s together, {how}",
             facts,
         )
 
@@ -251,7 +252,7 @@ def _search_boxes(bands: tuple[Band, ...], gaps: tuple[Interval, ...], rate: int
         BandPass(bands, rate), tuple(intervals), max(stop - start for start, stop in intervals) / rate
     )
     named = " and ".join(f"{low:,.0f} to {high:,.0f} Hz" for low, high in bands)
-    count = f"{len(intervals)} stretch{'es' if len(intervals) > 1 else ''}"
+    count = plural(len(intervals), "stretch", "stretches")
     seconds = sum(stop - start for start, stop in intervals) / rate
     facts = {
         "bands_hz": [list(band) for band in bands],

@@ -24,6 +24,7 @@ from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.low_pass import LowPass
 from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Replaced
+from audiomend.words import plural
 
 MANY_SHARE = 0.4  # of clipped samples: input SDRs of about 5 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
@@ -154,12 +155,14 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
         chosen = settings(rate, severity)
         frames = sorted({chosen.window // shorter for shorter, _ in chosen.hard + chosen.soft})
         falls = f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
+        short = sorted(chosen.window // shorter for shorter in chosen.short)
+        moving = f"where partials move, A-SPADE in frames of {_listed(short)}"
         if chosen.sweep is None:
-            return falls
+            return f"{falls}; {moving}"
         longer = f", of {2 * chosen.window} too where spectra are sparse" if chosen.longer else ""
-        return (
-            f"{falls}; social sparsity in frames of {chosen.window}, {chosen.sweep.thresholds} steps{longer}"
-        )
+        steps = f"{chosen.sweep.thresholds} steps{longer}"
+        still = f"where they stand, social sparsity in frames of {chosen.window}, {steps}"
+        return f"{falls}; {moving}; {still}"
 
     return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
 
@@ -169,27 +172,32 @@ def _listed(numbers: Sequence[int]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _janssen(iterations: int, **qualities: Method) -> Method:
-    def settings(rate: int) -> janssen.Janssen:
-        order, context = frame_at(rate) // 8, frame_at(rate) // 2
-        return janssen.Janssen(order, context, iterations, sides=True)
-
+def _janssen(settings: Callable[[int], janssen.Janssen], margin_s: float, longest_s: float) -> Method:
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return janssen.interpolated(x, known, settings(rate))
 
     def words(rate: int, severity: float) -> str:
         del severity
-        return _janssen_words(settings(rate))
+        chosen = settings(rate)
+        sides = f"{chosen.context} samples on either side"
+        return f"order {chosen.order}, {sides}, {plural(chosen.iterations, 'iteration')}"
 
-    return Method(
-        _gaps(fill), words, _tenth, margin_s=0.2, longest_s=10.0, qualities=qualities, most=MODELLED_S
-    )
+    return Method(_gaps(fill), words, _tenth, margin_s, longest_s)
 
 
-def _janssen_words(settings: janssen.Janssen) -> str:
-    sides = f"{settings.context} samples on either side"
-    times = "1 iteration" if settings.iterations == 1 else f"{settings.iterations} iterations"
-    return f"order {settings.order}, {sides}, {times}"
+def _gaps_by_janssen(iterations: int, **qualities: Method) -> Method:
+    def settings(rate: int) -> janssen.Janssen:
+        return janssen.Janssen(frame_at(rate) // 8, frame_at(rate) // 2, iterations, sides=True)
+
+    method = _janssen(settings, margin_s=0.2, longest_s=10.0)
+    return replace(method, qualities=qualities, most=MODELLED_S)
+
+
+def _clicks() -> Method:
+    def settings(rate: int) -> janssen.Janssen:
+        return janssen.Janssen(frame_at(rate) // 64, frame_at(rate) // 8, iterations=2)
+
+    return _janssen(settings, margin_s=0.1, longest_s=2.0)
 
 
 def _a_spain() -> Method:
@@ -218,20 +226,6 @@ def _similarity() -> Method:
 
     margin_s = settings.reach_s + settings.context_s
     return Method(_gaps(fill), words, _tenth, margin_s, longest_s=60.0)
-
-
-def _clicks() -> Method:
-    def settings(rate: int) -> janssen.Janssen:
-        return janssen.Janssen(order=frame_at(rate) // 64, context=frame_at(rate) // 8, iterations=2)
-
-    def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
-        return janssen.interpolated(x, known, settings(rate))
-
-    def words(rate: int, severity: float) -> str:
-        del severity
-        return _janssen_words(settings(rate))
-
-    return Method(_gaps(fill), words, _tenth, margin_s=0.1, longest_s=2.0)
 
 
 def _replication() -> Method:
@@ -289,7 +283,11 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
         ),
     },
     "extend": {"replication": _replication()},
-    "inpaint": {"janssen": _janssen(2, fast=_janssen(1)), "a-spain": _a_spain(), "similarity": _similarity()},
+    "inpaint": {
+        "janssen": _gaps_by_janssen(2, fast=_gaps_by_janssen(1)),
+        "a-spain": _a_spain(),
+        "similarity": _similarity(),
+    },
     "declick": {"ar": _clicks()},
 }
 AUTO = {"declip": "blend", "declick": "ar", "extend": "replication"}  # what measured best (docs/choices.md)

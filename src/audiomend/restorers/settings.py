@@ -13,10 +13,7 @@ from audiomend.restorers.way import ADAPTIVE, MEASURING, SOLVERS, Way
 QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
 USUAL_QUALITY = "balanced"
 LIGHT_SHARE, HEAVY_SHARE = 0.2, 0.45  # of clipped samples: input SDRs of about 8 and 4 dB
-LIGHT_MOMENTUM, HEAVY_MOMENTUM = (
-    (0.6, 2.0),
-    (0.85, 3.0),
-)  # m and stride up to the one share, from the other on
+LIGHT_MOMENTUM, HEAVY_MOMENTUM = (0.6, 2.0), (0.85, 3.0)  # m, stride up to the one share, from the other on
 LONG_GAP_S = 0.08
 
 _WAYS = {

@@ -22,7 +22,6 @@ from audiomend.classical.curve import Bend, Name
 from audiomend.detect.bandwidth import BandwidthDetector
 from audiomend.detect.bandwidth import finding as bandwidth_finding
 from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks, finding
-from audiomend.detect.finding import plural
 from audiomend.errors import Cancelled
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Bent, Damage, Dull, Gaps
@@ -45,6 +44,7 @@ from audiomend.restorers.plan import (
 )
 from audiomend.restorers.regions import Interval, merge
 from audiomend.tuning import give_back
+from audiomend.words import plural
 
 Array = NDArray[Any]
 OVERSHOT = 1.01  # times a clip level: what was cut there and not disturbed since stays below
@@ -193,17 +193,15 @@ def _inside(options: Options, start: int, stop: int) -> NDArray[np.bool_]:
     return inside
 
 
-def _mend(
-    damage_of: Callable[[Any, SoundReader, _Touched], Damage | Bent | None], work: _Work
-) -> tuple[str, str]:
+def _mend(damage_of: Callable[[_Work], Damage | Bent | None], work: _Work) -> tuple[str, str]:
     """As the verb of the damage does."""
-    settings, source, options = work.stage.settings, work.source, work.options
-    damage, level = damage_of(settings, source, work.touched), ActiveLevel(source.rate)
+    source, options = work.source, work.options
+    damage, level = damage_of(work), ActiveLevel(source.rate)
     for start, stop in blocks(source):
         level.add(source.read(start, stop))
     if damage is None or level.rms == 0 or options.strength == 0:
         return "", ""
-    options = replace(options, method=getattr(settings, "method", "auto"))
+    options = replace(options, method=getattr(work.stage.settings, "method", "auto"))
     if damage.verb in WITHOUT_PRIOR:
         options = replace(options, model=None, quality=None)
     job = prepare(source, damage, level.gain, options)
@@ -274,8 +272,9 @@ def _levels(settings: Declip) -> tuple[Array, Array]:
     return np.array(low), np.array([[inf if level is None else level] for level in settings.high])
 
 
-def _clipped(settings: Declip, source: SoundReader, touched: _Touched) -> Damage | Bent | None:
-    del touched
+def _clipped(work: _Work) -> Damage | Bent | None:
+    settings, source = work.stage.settings, work.source
+    assert isinstance(settings, Declip)
     if settings.kind == "soft" and settings.curve:
         levels = zip(settings.curve, settings.low, settings.high, strict=True)
         bends = tuple(_bend(curve, low, high) for curve, low, high in levels)
@@ -292,24 +291,27 @@ def _bend(curve: Name | Literal["straight"], low: float | None, high: float | No
     return Bend(curve, high, None if low is None or low == -high else -low)
 
 
-def _clicked(settings: Declick, source: SoundReader, touched: _Touched) -> Damage | None:
+def _clicked(work: _Work) -> Damage | None:
     """The clicks of the plan, or else those that are there and no edge of a restored peak or of a gap."""
-    detector = ClickDetector(source.channels, source.rate)
+    settings, source = work.stage.settings, work.source
+    assert isinstance(settings, Declick)
     clicks = [Click(span.channel, *_frames(span, source), confidence=1.0) for span in settings.clicks]
     if not clicks:
+        detector = ClickDetector(source.channels, source.rate)
         for start, stop in blocks(source):
             detector.add(source.read(start, stop))
         near = round(BESIDE_S * source.rate)
         every = clicks_to_mend(detector.result(), source.rate)
-        clicks = [k for k in every if not touched(k.channel, k.start - near, k.stop + near)]
+        clicks = [k for k in every if not work.touched(k.channel, k.start - near, k.stop + near)]
         told = finding(tuple(clicks), source.frames / source.rate, source.rate, is_clipped=False)
         if told.confidence < SURE["declick"]:
             return None
     return clicked(clicks, source.rate, source.channels) if clicks else None
 
 
-def _holed(settings: FillGaps, source: SoundReader, touched: _Touched) -> Damage | None:
-    del touched
+def _holed(work: _Work) -> Damage | None:
+    settings, source = work.stage.settings, work.source
+    assert isinstance(settings, FillGaps)
     rows = tuple(
         tuple(merge(_frames(span, source) for span in settings.gaps if span.channel == channel))
         for channel in range(source.channels)
@@ -322,8 +324,9 @@ def _frames(span: Span, source: SoundReader) -> Interval:
     return round(span.start_s * source.rate), min(round(span.stop_s * source.rate), source.frames)
 
 
-def _dull(settings: ExtendBand, source: SoundReader, touched: _Touched) -> Damage | None:
-    del touched
+def _dull(work: _Work) -> Damage | None:
+    settings, source = work.stage.settings, work.source
+    assert isinstance(settings, ExtendBand)
     cutoff_hz = _edge(source) if settings.cutoff_hz is None else settings.cutoff_hz
     return None if cutoff_hz is None else Dull(LowPass(cutoff_hz, source.rate), bandwidth_hz=source.rate / 2)
 

@@ -1,0 +1,19 @@
+"""Numbers as people read them."""
+
+import math
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, with two digits that say something: 100%, 41%, 2.1%, 0.032%."""
+    value = 100 * share
+    return f"{value:.0f}%" if value >= 10 else f"{value:.2g}%"
+
+
+def plural(count: int, thing: str, things: str = "") -> str:
+    """1 gap, 2 gaps, 1,000 gaps; `things` where an s is not enough."""
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
+def decibels(gain: float) -> float:
+    """A gain in dB."""
+    return 20 * math.log10(gain)
