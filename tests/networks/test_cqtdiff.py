@@ -78,6 +78,14 @@ def test_bfloat16_stays_near_float32(drawn: ModuleType) -> None:
     assert drawn.deviation("odd_output", y) < 5e-2
 
 
+def test_what_a_gradient_runs_again() -> None:
+    """Only the first block, and where each y takes half of the memory none."""
+    for precision, first in ((torch.float32, False), (torch.bfloat16, True)):
+        network = CqtDiff(NARROW, precision)
+        keep = [block.keep for block in network.modules() if hasattr(block, "keep")]
+        assert keep == [first] + [True] * (2 * len(WIDTHS))
+
+
 def test_rows_know_their_number() -> None:
     network = CqtDiff(Architecture(length=6000, octaves=6, bins=48, widths=(4, 4)))
     turns = 2 * torch.pi * network.freq_encoding.RFF_freq[0, 3].double() * torch.arange(290)
