@@ -78,6 +78,14 @@ def test_bfloat16_stays_near_float32(drawn: ModuleType) -> None:
     assert drawn.deviation("odd_output", y) < 5e-2
 
 
+def test_what_a_gradient_runs_again() -> None:
+    """The narrowest blocks but for the last one, and none where each y takes half of the memory."""
+    architecture = Architecture(length=6000, octaves=6, bins=48, widths=(4, 8, 8))
+    for precision, narrow in ((torch.float32, False), (torch.bfloat16, True)):
+        blocks = [block for block in CqtDiff(architecture, precision).modules() if hasattr(block, "keep")]
+        assert [block.keep for block in blocks] == [narrow, True, True, True, True, narrow, True]
+
+
 def test_rows_know_their_number() -> None:
     network = CqtDiff(Architecture(length=6000, octaves=6, bins=48, widths=(4, 4)))
     turns = 2 * torch.pi * network.freq_encoding.RFF_freq[0, 3].double() * torch.arange(290)

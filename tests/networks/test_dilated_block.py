@@ -84,8 +84,11 @@ def test_bfloat16_errs_as_its_digits_let_expect() -> None:
     expected = plainly(*given)
     x, factor, first, direct, kernels = (g.float() if isinstance(g, Tensor) else g for g in given)
     y = dilated_block(x, factor, first, direct, [k.float() for k in kernels], torch.bfloat16)
+    weighting = noise(9, *expected.shape)
+    slopes = [torch.autograd.grad((one * weighting).sum(), given[0])[0] for one in (expected, y)]
+    for found, right in ((y, expected), (slopes[1], slopes[0])):
+        assert 1e-4 < ((found - right).norm() / right.norm()).item() < 1e-2
     assert y.dtype == torch.float32
-    assert 1e-4 < ((y - expected).norm() / expected.norm()).item() < 1e-2
 
 
 def test_without_gradient_nothing_is_kept() -> None:

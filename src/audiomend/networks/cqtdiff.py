@@ -32,7 +32,6 @@ _WIDEST = _KERNEL[0] // 2 * _DILATIONS[-1]  # rows that the widest convolution r
 _SPECTRUM = 2  # channels of the transform: real and imaginary part
 _SINC_ZEROS = 6  # zero crossings of the resamplers' sinc on each side
 _SINC_ROLLOFF = 0.99  # their cut-off over Nyquist
-_RECOMPUTED = 3  # levels of the encoder that a gradient runs again, for less than 3 GiB in all
 _STEPS = 8  # of a resampler at a time
 
 
@@ -74,10 +73,13 @@ class CqtDiff(nn.Module):
         self.freq_encoding = _RowEmbedding(self.transform.rows)
         self.init_conv = _FirstConv(_SPECTRUM + 2 * _FREQUENCIES, a.widths[0])
 
+        # The narrowest blocks take the most memory for the least work: a gradient in float32 runs them again,
+        # for less than 3 GiB in all, but for the last one, whose turn comes while all others are in memory.
+        light = precision.itemsize < torch.float32.itemsize
         last = len(a.widths) - 1
         self.downs = nn.ModuleList()
         for level, width in enumerate(a.widths):
-            block = _Block(a.widths[max(level - 1, 0)], width, precision, keep=level >= _RECOMPUTED)
+            block = _Block(a.widths[max(level - 1, 0)], width, precision, keep=light or width > a.widths[0])
             steps = [] if level == last else [_Resample(2, 1), _Projection(_SPECTRUM, width)]
             self.downs.append(nn.ModuleList([block, *steps]))
         self.middle = nn.ModuleList([nn.ModuleList([_Block(a.widths[-1], a.widths[-1], precision)])])
@@ -85,7 +87,8 @@ class CqtDiff(nn.Module):
         for level, width in reversed(list(enumerate(a.widths))):
             to = a.widths[max(level - 1, 0)]
             steps = [] if level == 0 else [_Resample(1, 2), _Projection(to, _SPECTRUM, zero=True)]
-            self.ups.append(nn.ModuleList([_Block(2 * width, to, precision), *steps]))
+            keep = light or level == 0 or to > a.widths[0]
+            self.ups.append(nn.ModuleList([_Block(2 * width, to, precision, keep), *steps]))
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:
         embedding = self.embedding(c_noise)

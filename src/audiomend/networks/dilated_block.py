@@ -88,7 +88,7 @@ class _DilatedBlock(torch.autograd.Function):
         if not len(kept):
             kept = _convolve_all(_entered(x, factor, first, kept.dtype), columns, kernels, keep=True)
         g = torch.zeros_like(kept[0])
-        g[:, 1 : columns + 1] = gradient * _HALF
+        torch.mul(gradient, _HALF, out=g[:, 1 : columns + 1])
         for i in reversed(range(len(kernels))):
             _convolve_back(g, kept[i], columns, _transformed(kernels[i], g.dtype), 2**i)
         result = torch.empty_like(x)
@@ -239,4 +239,5 @@ def _convolve_back(g: Tensor, y: Tensor, columns: int, kernels: list[Tensor], di
             bent[columns - 1 - start] += bent[columns + 1 - start]
             end = columns + 1
         done = g[example, start:end]
-        done.mul_(_HALF).add_(torch.ops.aten.gelu_backward(bent[: end - start], y[example, start:end]))
+        new = torch.ops.aten.gelu_backward(bent[: end - start], y[example, start:end])
+        torch.add(new, done, alpha=_HALF, out=done)

@@ -41,7 +41,7 @@ _COLD_DRAW: Mapping[str, Any] = {
 # An estimate starts low or goes beyond the denoiser; a draw starts where noise drowns what is missing, or is
 # as loud as the guess errs (`guessing.for_draw`), and follows the probability flow.
 _DRAWING: Mapping[str, Mapping[str, Any]] = {
-    "declip": {"start": 1.5, "end": 0.003, "rho": 5.0, "solver": "unipc"},
+    "declip": {"start": 1.5, "end": 0.003, "rho": 5.0, "solver": "unipc", "conditioned": True},
     "inpaint": _COLD_DRAW,
     "inpaint-band": _COLD_DRAW,
     "extend": {"start": 0.3, "rho": 5.0, "solver": "unipc"},
