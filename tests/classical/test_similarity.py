@@ -167,7 +167,7 @@ def test_without_a_place_both_sides_go_on_and_meet():
 @pytest.mark.parametrize("count", [1, 100, 2500])
 def test_a_continuation_is_the_recursion_of_its_model(count: int):
     x = torch.stack([phrase(), noise(PERIOD)])[:, :900]
-    a = burg(x[:, None], 20, torch.tensor([[900], [900]])).numpy()
+    a = burg(x, 20, torch.tensor([900, 900])).numpy()
     expected = x.numpy()
     for _ in range(count):
         new = -(expected[:, -1:-21:-1] * a[:, 1:]).sum(-1, keepdims=True)

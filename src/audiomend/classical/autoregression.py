@@ -50,29 +50,27 @@ def burg(x: Tensor, order: int, lengths: Tensor) -> Tensor:
     """Coefficients by Burg's method: at each order the reflection of least forward and backward error.
 
     Args:
-        x: (rows, parts, time) real, of which part i, j holds lengths[i, j] samples and then zeros. The parts
-            of a row have one model.
-        order: at least 1.
-        lengths: (rows, parts) in samples; parts not longer than the order tell less.
+        x: (rows, time) real, of which row i holds lengths[i] samples and then zeros.
+        order: at least 1, less than the lengths.
+        lengths: (rows,) in samples.
 
     Returns:
         (rows, order + 1), the first 1; silence gives 1, 0, 0, ...
     """
     a = x.new_zeros(x.shape[0], order + 1)
     a[:, 0] = 1
-    inside = (torch.arange(x.shape[-1], device=x.device) < lengths[..., None]).to(x.dtype)
+    inside = (torch.arange(x.shape[-1], device=x.device) < lengths[:, None]).to(x.dtype)
     is_ragged = bool((inside == 0).any())
     forward, backward, least = x, x, torch.finfo(x.dtype).tiny
     for m in range(1, order + 1):
         forward, backward = forward[..., 1:], backward[..., :-1]
         if is_ragged:  # the backward error's last sample has no forward error beside it
-            backward = backward * inside[..., m:]
-        energy = _energy(forward).add_(_energy(backward)).sum(dim=1).clamp_(min=least)
-        k = torch.linalg.vecdot(forward, backward).sum(dim=1, keepdim=True).mul_(-2).div_(energy)
-        reflection = k[..., None]
+            backward = backward * inside[:, m:]
+        energy = _energy(forward).add_(_energy(backward)).clamp_(min=least)
+        k = torch.linalg.vecdot(forward, backward)[:, None].mul_(-2).div_(energy)
         forward, backward = (
-            torch.addcmul(forward, reflection, backward),
-            torch.addcmul(backward, reflection, forward),
+            torch.addcmul(forward, k, backward),
+            torch.addcmul(backward, k, forward),
         )
         a[:, 1 : m + 1].addcmul_(k, a[:, :m].flip(-1))
     return a

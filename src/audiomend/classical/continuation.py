@@ -55,7 +55,7 @@ def continued(x: Tensor, count: int, order: int) -> Tensor:
     order = min(order, time // 3)
     if order < 1:
         return x.new_zeros(x.shape[0], count)
-    a = burg(x[:, None], order, torch.full((len(x), 1), time, device=x.device))
+    a = burg(x, order, torch.full((len(x),), time, device=x.device))
     solved = max(SOLVED, order)
     matrix = pad(a.flip(-1), (solved - 1 - order, solved - 1)).unfold(-1, solved, 1).flip(1)
     size = 2 * order + solved

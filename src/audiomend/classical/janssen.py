@@ -23,15 +23,12 @@ class Janssen:
         context: samples on either side of a gap.
         iterations: at least 1; from 5 to 20 they gain little and can lose.
         burg: coefficients by Burg's method, which does not taper the ends; else by autocorrelation.
-        sides: the first model, by Burg's method, is that of what lies before and after a gap; else the zeros
-            in it count as sound, as published.
     """
 
     order: int = 1024
     context: int = 4096
     iterations: int = 5
     burg: bool = True
-    sides: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.order < self.context:
@@ -70,28 +67,11 @@ def interpolated(x: Tensor, known: Tensor, settings: Janssen = Janssen()) -> Ten
     order = min(settings.order, int(lengths.min()) - 1)
     if order < 1:
         return torch.where(known, x, 0)
-    for i in range(settings.iterations):
-        if settings.sides and i == 0:
-            sides, sizes = _sides(signal, starts, ends, settings.context)
-            a = burg(sides, order, sizes)
-        elif settings.burg:
-            a = burg(segments[:, None], order, rows[:, None])
-        else:
-            a = lpc(segments, order)
+    for _ in range(settings.iterations):
+        a = burg(segments, order, rows) if settings.burg else lpc(segments, order)
         segments = least_residual(segments, missing, a)
 
     own = inside & (places >= starts[:, None]) & (places < ends[:, None])
     filled = signal.clone()
     filled[:, places[own]] = segments.view(channels, *places.shape)[:, own]
     return torch.where(known, x, filled.view(x.shape).to(x.dtype))
-
-
-def _sides(signal: Tensor, starts: Tensor, ends: Tensor, context: int) -> tuple[Tensor, Tensor]:
-    """What lies before and after each gap, (channels * gaps, 2, context), and its lengths; then zeros."""
-    time = signal.shape[-1]
-    first = torch.stack(((starts - context).clamp(min=0), ends), dim=-1)
-    lengths = torch.stack((starts, (ends + context).clamp(max=time)), dim=-1) - first
-    offsets = torch.arange(context, device=signal.device)
-    places = (first[..., None] + offsets).clamp(max=time - 1)
-    sides = torch.where(offsets < lengths[..., None], signal[:, places], 0).flatten(0, 1)
-    return sides, lengths.repeat(len(signal), 1)

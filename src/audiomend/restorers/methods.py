@@ -187,7 +187,7 @@ def _janssen(settings: Callable[[int], janssen.Janssen], margin_s: float, longes
 
 def _gaps_by_janssen(iterations: int, **qualities: Method) -> Method:
     def settings(rate: int) -> janssen.Janssen:
-        return janssen.Janssen(frame_at(rate) // 8, frame_at(rate) // 2, iterations, sides=True)
+        return janssen.Janssen(frame_at(rate) // 8, frame_at(rate) // 2, iterations)
 
     method = _janssen(settings, margin_s=0.2, longest_s=10.0)
     return replace(method, qualities=qualities, most=MODELLED_S)
