@@ -275,10 +275,10 @@ def test_heavy_clipping_is_declipped_more_slowly() -> None:
     assert heavy == "frames of 8192, k grows by 1 in 2 iterations, twice as many bins"
     qualities = ("fast", None, "best")
     words = [methods["blend"].at(q).words(44_100, share) for q in qualities for share in (0.4, 0.41)]
-    sweep = "; where they stand, social sparsity in frames of 8192, 1000 steps"
+    sweep = "; social sparsity in frames of 8192, 1000 steps"
     spade = "; where partials move, A-SPADE in frames of 2048"
-    more = f"{spade} and 4096{sweep}"
-    sweeps = (spade, more, f"{more}, of 16384 too where spectra are sparse")
+    more = f"{spade} and 4096"
+    sweeps = (spade, f"{sweep}{more}", f"{sweep}, of 16384 too where spectra are sparse{more}")
     assert words == [
         f"a threshold that falls in frames of 2048 and 8192, {steps} steps in each{then}"
         for then, every in zip(sweeps, ((100, 200), (300, 600), (600, 1200)), strict=True)

@@ -3,8 +3,8 @@
 A falling threshold in short frames, which follow a voice, and in long ones, which resolve the partials of a
 tone; a shrinkage by neighbours; one that starts from the mean of these; at best, one by descent. Beside
 their mean stand two that are several dB better than it in their own province, and worse elsewhere: social
-sparsity in long frames, where partials are clean and stand still, and A-SPADE in short ones, where they move
-or most is clipped. Where the errors of estimates are about as large and not alike, that of their mean is
+sparsity in long frames, where partials are clean, and A-SPADE in short ones, where they move or most is
+clipped. Where the errors of estimates are about as large and not alike, that of their mean is
 smaller; and a mean of consistent signals is consistent, since these are a convex set.
 """
 
@@ -134,10 +134,10 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     moving = _log(long) - _log(brief)
     known = _known(observation, clip)
     of_spade = _weight_of_spade(moving, brief, known)
-    if settings.sweep is not None and (moving < 0).any():
+    if settings.sweep is not None:
         swept = _swept(observation, clip, settings, settings.sweep, brief < SPARSE)
         of_swept, of_clipped = (density(x, settings.window // 4) for x in (swept, observation))
-        weight = torch.where(moving < 0, _weight_of_sweep(brief, of_swept, of_clipped, known), 0)
+        weight = _weight_of_sweep(brief, of_swept, of_clipped, known)
         mean = torch.lerp(mean, swept, weight[..., None])
     if settings.short and of_spade.any():
         mean = torch.lerp(mean, _in_short_frames(observation, clip, settings), of_spade[..., None])

@@ -161,8 +161,7 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
             return f"{falls}; {moving}"
         longer = f", of {2 * chosen.window} too where spectra are sparse" if chosen.longer else ""
         steps = f"{chosen.sweep.thresholds} steps{longer}"
-        still = f"where they stand, social sparsity in frames of {chosen.window}, {steps}"
-        return f"{falls}; {moving}; {still}"
+        return f"{falls}; social sparsity in frames of {chosen.window}, {steps}; {moving}"
 
     return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
 
