@@ -151,11 +151,11 @@ def test_the_share_of_a_guess_falls_with_the_density_of_spectra():
     densities = blend.density(signals, frame_at(RATE))
     assert (densities.diff() > 0).all()
     assert 0.008 < float(densities[1]) < float(densities[2]) < 0.1 < float(densities[3])
-    fitting = 0.1 + 0.6 * (0.1 / densities).log() / math.log(12.5)
-    torch.testing.assert_close(share(signals, RATE)[:3], fitting[:3].clamp(max=0.7), rtol=1e-4, atol=0)
+    fitting = 0.1 + 0.7 * (0.1 / densities).log() / math.log(12.5)
+    torch.testing.assert_close(share(signals, RATE)[:3], fitting[:3].clamp(max=0.8), rtol=1e-4, atol=0)
     assert float(share(signals, RATE)[3]) == pytest.approx(0.1)
     pure = (torch.arange(16_000) * 0.3).sin()
-    assert float(share(pure, 48_000)) == pytest.approx(0.7)
+    assert float(share(pure, 48_000)) == pytest.approx(0.8)
 
 
 def test_noise_agrees_on_nothing():

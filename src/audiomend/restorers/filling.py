@@ -22,7 +22,7 @@ from audiomend.tuning import give_back
 
 AGREEMENT_ORDER = 512
 AROUND_S = 0.2  # before and after a gap, from which it is judged
-SPARSE, DENSE = (0.008, 0.7), (0.1, 0.1)  # density of spectra and the share of the guess there
+SPARSE, DENSE = (0.008, 0.8), (0.1, 0.1)  # density of spectra and the share of the guess there
 _ESTIMATE: Mapping[str, object] = {"solver": "momentum", "conditioned": False}
 _DRAW: Mapping[str, object] = {"solver": "2m", "conditioned": True}
 
