@@ -21,6 +21,7 @@ def test_options_are_numbers_truths_or_texts() -> None:
     got = parse_method("diffusion@steps=16,solver=unipc,strength=0.5,warm=True")
     assert (got.label, got.name) == ("diffusion@steps=16,solver=unipc,strength=0.5,warm=True", "diffusion")
     assert got.options == (("steps", 16), ("solver", "unipc"), ("strength", 0.5), ("warm", True))
+    assert parse_method("diffusion@warm=false,seed=none").options == (("warm", False), ("seed", None))
 
 
 @pytest.mark.parametrize("text", ["", "@steps=3", "a@steps", "a@=3", "a@steps=", "a@steps=3,"])

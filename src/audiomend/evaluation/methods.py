@@ -35,7 +35,7 @@ class Method:
 def parse_method(text: str) -> Method:
     """Reads "name" or "name@option=value,option=value", e.g. "diffusion@steps=8,solver=unipc", "cqtdiff-rg".
 
-    A value is a Python literal (8, 0.5, True, None) or else a plain text.
+    A value is a Python literal (8, 0.5, True, None, these in any case) or else a plain text.
     """
     name, _, options = text.strip().partition("@")
     parts = [option.partition("=") for option in options.split(",")] if options else []
@@ -76,6 +76,6 @@ def restore(method: Method, observation: Clip, rate: int, how: Damage, seed: int
 
 def _literal(text: str) -> object:
     try:
-        return ast.literal_eval(text)
+        return ast.literal_eval(text.title() if text.lower() in ("true", "false", "none") else text)
     except (ValueError, SyntaxError):
         return text
