@@ -130,14 +130,14 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     if settings.descent > 0:
         parts.append((settings.descent, descended(observation, clip, chosen(DESCENT, settings.steps))))
     mean = torch.stack([weight * part for weight, part in parts]).sum(0)
-    long, brief = (density(mean, settings.window // shorter) for shorter in (1, 4))
-    moving = _log(long) - _log(brief)
+    in_long, of_mean = (density(mean, settings.window // shorter) for shorter in (1, 4))
+    moving = _log(in_long) - _log(of_mean)
     known = _known(observation, clip)
-    of_spade = _weight_of_spade(moving, brief, known)
+    of_spade = _weight_of_spade(moving, of_mean, known)
     if settings.sweep is not None:
-        swept = _swept(observation, clip, settings, settings.sweep, brief < SPARSE)
+        swept = _swept(observation, clip, settings, settings.sweep, of_mean < SPARSE)
         of_swept, of_clipped = (density(x, settings.window // 4) for x in (swept, observation))
-        weight = _weight_of_sweep(brief, of_swept, of_clipped, known)
+        weight = _weight_of_sweep(of_mean, of_swept, of_clipped, known)
         mean = torch.lerp(mean, swept, weight[..., None])
     if settings.short and of_spade.any():
         mean = torch.lerp(mean, _in_short_frames(observation, clip, settings), of_spade[..., None])
@@ -181,16 +181,16 @@ def _weight_of_sweep(of_mean: Tensor, of_swept: Tensor, of_clipped: Tensor, know
     return (HALF - BLUR * blurred + TONAL * known * sparse).clamp(0, 1)
 
 
-def _weight_of_spade(moving: Tensor, brief: Tensor, known: Tensor) -> Tensor:
+def _weight_of_spade(moving: Tensor, of_mean: Tensor, known: Tensor) -> Tensor:
     """The weight of A-SPADE, (...), by the same measure (docs/choices.md).
 
     Args:
-        moving: logarithm of the density in long frames over that in short ones: partials that move fill more
+        moving: logarithm of its density in long frames over that in short ones: partials that move fill more
             bins the longer a frame is.
-        brief: density in short frames.
+        of_mean: density of the mean of the other estimates in short frames.
         known: share of known samples.
     """
-    weight = OFFSET + MOVING * moving + DENSE * _log(brief) + LOST * (1 - known)
+    weight = OFFSET + MOVING * moving + DENSE * _log(of_mean) + LOST * (1 - known)
     return torch.where(weight < LEAST, 0, weight.clamp(max=1))
 
 
