@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from audiomend.classical import tiles
 from audiomend.classical.parallel import side_by_side, slices
 from audiomend.classical.shrinkage import ALONE, local_sum, misfit, reach
 from audiomend.classical.social_sparsity import (
-    AROUND,
     DEFAULT,
     HEAVY,
     PUBLISHED,
@@ -29,6 +29,8 @@ from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL = SocialSparsity(window=64, thresholds=4, steps=12, tolerance=0.02)
+AROUND = SMALL.around
+FRAMES = pytest.mark.parametrize(("overlaps", "redundancy"), [(4, 2), (4, 1), (2, 1)])
 FORMS = pytest.mark.parametrize("form", [ss_ew, ss_pew])
 
 
@@ -41,18 +43,22 @@ def tones(time: int, seed: int = 0) -> Tensor:
     return (places * 0.31 + seed).sin() + 0.5 * (places * 0.83).sin() + 0.02 * noise(time, seed=seed)
 
 
-def analysis(x: Tensor, window: int, redundancy: int = 2) -> Tensor:
+def taper(window: int, overlaps: int) -> Tensor:
+    hann = torch.hann_window(window, dtype=torch.float64)
+    return hann.sqrt() if overlaps == 2 else hann / math.sqrt(1.5)
+
+
+def analysis(x: Tensor, window: int, redundancy: int = 2, overlaps: int = 4) -> Tensor:
     """(time,) to (frames, bins)."""
-    hann = torch.hann_window(window, dtype=x.dtype)
-    frames = circular_frames(x, window, window // 4) * hann
-    return torch.fft.rfft(frames, n=redundancy * window) / math.sqrt(1.5 * redundancy * window)
+    frames = circular_frames(x, window, window // overlaps) * taper(window, overlaps)
+    return torch.fft.rfft(frames, n=redundancy * window) / math.sqrt(redundancy * window)
 
 
-def synthesis(z: Tensor, redundancy: int = 2) -> Tensor:
+def synthesis(z: Tensor, redundancy: int = 2, overlaps: int = 4) -> Tensor:
     channels = 2 * (z.shape[-1] - 1)
     window = channels // redundancy
-    frames = torch.fft.irfft(z, n=channels)[..., :window] * math.sqrt(channels / 1.5)
-    return circular_overlap_add(frames * torch.hann_window(window, dtype=frames.dtype), window // 4)
+    frames = torch.fft.irfft(z, n=channels)[..., :window] * math.sqrt(channels)
+    return circular_overlap_add(frames * taper(window, overlaps), window // overlaps)
 
 
 def mirrored(size: int, reach: int) -> Tensor:
@@ -78,24 +84,24 @@ def plain(
 ) -> tuple[Tensor, list[int]]:
     """One row, with two syntheses an iteration, as printed."""
     time, more = len(y), -len(y) % (2 * settings.window)
-    r = settings.redundancy
-    g = z = analysis(torch.nn.functional.pad(start, (0, more)), settings.window, r)
+    frame = settings.redundancy, settings.overlaps
+    g = z = analysis(torch.nn.functional.pad(start, (0, more)), settings.window, *frame)
     previous, counts, age = y, [], 0
     for i in range(settings.thresholds):
         age = 0 if settings.anew else age
-        threshold = 10 ** (-1 - 3 * i / (settings.thresholds - 1)) * math.sqrt(2 / r)
+        threshold = 10 ** (-1 - 3 * i / (settings.thresholds - 1)) * math.sqrt(8 / math.prod(frame))
         count = 0
         while count < settings.steps:
-            x = synthesis(z, r)[:time]
+            x = synthesis(z, *frame)[:time]
             residual = y - x
             residual[(y >= high) & (x.abs() > high)] = 0
             residual[(y <= low) & (x.abs() > -low)] = 0
-            gained = analysis(torch.nn.functional.pad(residual, (0, more)), settings.window, r)
+            gained = analysis(torch.nn.functional.pad(residual, (0, more)), settings.window, *frame)
             last, g = g, shrunk(z + gained, threshold, around)
             z = g + min(age / (age + 6), settings.most_momentum) * (g - last)
             age += 1
-            change = (synthesis(g, r)[:time] - previous).norm()
-            previous = synthesis(g, r)[:time]
+            change = (synthesis(g, *frame)[:time] - previous).norm()
+            previous = synthesis(g, *frame)[:time]
             count += 1
             if change < settings.tolerance:
                 break
@@ -103,17 +109,20 @@ def plain(
     return previous, counts
 
 
-def first_step(x: Tensor, around: tuple[int, int], redundancy: int, threshold: float) -> Tensor:
-    settings = replace(SMALL, redundancy=redundancy)
+def first_step(
+    x: Tensor, around: tuple[int, int], threshold: float, redundancy: int = 2, overlaps: Literal[2, 4] = 4
+) -> Tensor:
+    settings = replace(SMALL, redundancy=redundancy, overlaps=overlaps)
     with side_by_side() as run:
         return Coefficients(len(x), settings, around, x).step(x, 0.0, threshold, run)
 
 
-@pytest.mark.parametrize("redundancy", [2, 1])
-def test_the_transform_is_tight(redundancy: int) -> None:
+@FRAMES
+def test_the_transform_is_tight(redundancy: int, overlaps: Literal[2, 4]) -> None:
     x = noise(512)
-    torch.testing.assert_close(first_step(x, ALONE, redundancy, 1e-9), x)
-    torch.testing.assert_close(synthesis(analysis(x, 64, redundancy), redundancy), x)
+    torch.testing.assert_close(first_step(x, ALONE, 1e-9, redundancy, overlaps), x)
+    z = analysis(x, 64, redundancy, overlaps)
+    torch.testing.assert_close(synthesis(z, redundancy, overlaps), x)
 
 
 @pytest.mark.parametrize("tile_bytes", [TILE_BYTES, 8000, 1])
@@ -125,8 +134,8 @@ def test_a_step_shrinks_by_what_is_around_whatever_the_tiles(
     x = noise(512)
     expected = shrunk(analysis(x, 64), 0.35, around)
     assert 0.05 < (expected == 0).double().mean() < 0.9
-    torch.testing.assert_close(first_step(x, around, 2, 0.35), synthesis(expected))
-    assert not first_step(torch.zeros(512), around, 2, 0.1).any()
+    torch.testing.assert_close(first_step(x, around, 0.35), synthesis(expected))
+    assert not first_step(torch.zeros(512), around, 0.1).any()
 
 
 @pytest.mark.parametrize(("count", "most", "sizes"), [(36, 16, [12] * 3), (5, 4, [3, 2]), (2, 0, [1, 1])])
@@ -154,10 +163,11 @@ def test_a_clipped_sample_is_fine_beyond_its_level_whatever_its_sign() -> None:
     torch.testing.assert_close(misfit(x, y, level), expected)
 
 
-@pytest.mark.parametrize("redundancy", [2, 1])
-@pytest.mark.parametrize(("form", "around"), [(ss_ew, ALONE), (ss_pew, AROUND)])
-def test_the_descent_is_the_plain_form(form, around: tuple[int, int], redundancy: int) -> None:
-    y, settings = tones(300).clamp(-0.9, 0.7), replace(SMALL, redundancy=redundancy)
+@FRAMES
+@pytest.mark.parametrize(("form", "around"), [(ss_ew, ALONE), (ss_pew, (3, 5))])
+def test_the_descent_is_the_plain_form(form, around: tuple[int, int], redundancy: int, overlaps: int) -> None:
+    y = tones(300).clamp(-0.9, 0.7)
+    settings = replace(SMALL, redundancy=redundancy, overlaps=overlaps, around=(3, 5))
     signal, steps = form(y, HardClip(-0.9, 0.7), settings)
     expected, counts = plain(y, -0.9, 0.7, around, settings, torch.zeros_like(y))
     assert steps.tolist() == counts
@@ -242,10 +252,14 @@ def test_the_default_does_not_depend_on_the_level(form) -> None:
 
 
 def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
-    published = SocialSparsity(8192, 2, 1e-1, 1e-4, 20, 500, 1e-4, True, 1.0, None, 0, None, torch.float64)
+    published = SocialSparsity(
+        8192, 4, (7, 3), 2, 1e-1, 1e-4, 20, 500, 1e-4, True, 1.0, None, 0, None, torch.float64
+    )
     assert published == PUBLISHED
     start = replace(SOFT, steps=300, rising=0.0)
-    lean = SocialSparsity(8192, 1, 1e-2, 3e-5, 1000, 1, 0.0, False, 0.99, start, 1, 0.15, torch.float32)
+    lean = SocialSparsity(
+        8192, 2, (3, 3), 1, 1e-2, 3e-5, 1000, 1, 0.0, False, 0.99, start, 1, 0.15, torch.float32
+    )
     assert lean == DEFAULT
     assert replace(DEFAULT, start=replace(SOFT, steps=1200)) == HEAVY
     thresholds = [10 ** (-1 - 3 * i / 19) for i in range(20)]

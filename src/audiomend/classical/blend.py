@@ -10,12 +10,14 @@ smaller; and a mean of consistent signals is consistent, since these are a conve
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from audiomend.classical import social_sparsity, spade
+from audiomend.classical.parallel import results
 from audiomend.classical.social_sparsity import SocialSparsity, ss_pew
 from audiomend.classical.spade import Spade, a_spade
 from audiomend.classical.thresholding import (
@@ -115,6 +117,35 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
         (..., time) float32, equal to the observation between the levels.
     """
 
+    rows = _rows(observation, clip)
+    tasks = [partial(_mean, *row, settings) for row in rows]
+    if settings.sweep is not None:
+        tasks += [partial(_swept, *row, settings, settings.sweep, settings.window) for row in rows]
+    mean, *swept = torch.stack(results(tasks)).view(-1, *observation.shape)
+    in_long, of_mean = (density(mean, settings.window // shorter) for shorter in (1, 4))
+    moving = _log(in_long) - _log(of_mean)
+    known = _known(observation, clip)
+    of_spade = _weight_of_spade(moving, of_mean, known)
+    if settings.sweep is not None:
+        swept = _lengthened(swept[0], observation, clip, settings, settings.sweep, of_mean < SPARSE)
+        of_swept, of_clipped = (density(x, settings.window // 4) for x in (swept, observation))
+        weight = _weight_of_sweep(of_mean, of_swept, of_clipped, known)
+        mean = torch.lerp(mean, swept, weight[..., None])
+    if settings.short and of_spade.any():
+        mean = torch.lerp(mean, _in_short_frames(observation, clip, settings), of_spade[..., None])
+    return clip.project(mean, observation)  # to the bit
+
+
+def _rows(observation: Tensor, clip: HardClip) -> list[tuple[Tensor, HardClip]]:
+    """Each channel, (time,), with its levels."""
+    low, high = (level.expand(*observation.shape[:-1], 1).reshape(-1) for level in clip.levels(observation))
+    rows = observation.reshape(-1, observation.shape[-1])
+    return [(row, HardClip(low[k], high[k])) for k, row in enumerate(rows)]
+
+
+def _mean(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
+    """That of all estimates but social sparsity and A-SPADE."""
+
     def chosen(kind: Thresholding, steps: int, shorter: int = 1) -> Thresholding:
         window = settings.window // shorter
         return replace(kind, window=window, steps=steps, rate=settings.rate, rms=settings.rms)
@@ -129,35 +160,29 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     parts.append((settings.finish, thresholded(observation, clip, finish, start)))
     if settings.descent > 0:
         parts.append((settings.descent, descended(observation, clip, chosen(DESCENT, settings.steps))))
-    mean = torch.stack([weight * part for weight, part in parts]).sum(0)
-    in_long, of_mean = (density(mean, settings.window // shorter) for shorter in (1, 4))
-    moving = _log(in_long) - _log(of_mean)
-    known = _known(observation, clip)
-    of_spade = _weight_of_spade(moving, of_mean, known)
-    if settings.sweep is not None:
-        swept = _swept(observation, clip, settings, settings.sweep, of_mean < SPARSE)
-        of_swept, of_clipped = (density(x, settings.window // 4) for x in (swept, observation))
-        weight = _weight_of_sweep(of_mean, of_swept, of_clipped, known)
-        mean = torch.lerp(mean, swept, weight[..., None])
-    if settings.short and of_spade.any():
-        mean = torch.lerp(mean, _in_short_frames(observation, clip, settings), of_spade[..., None])
-    return clip.project(mean, observation)  # to the bit
+    return torch.stack([weight * part for weight, part in parts]).sum(0)
 
 
 def _swept(
-    observation: Tensor, clip: HardClip, settings: Blend, sweep: SocialSparsity, sparse: Tensor
+    observation: Tensor, clip: HardClip, settings: Blend, sweep: SocialSparsity, window: int
 ) -> Tensor:
     start = sweep.start and replace(sweep.start, rate=settings.rate)
+    kind = replace(sweep, start=start, window=window, rms=settings.rms)
+    return clip.project(ss_pew(observation, clip, kind)[0], observation)
 
-    def in_frames_of(window: int) -> Tensor:
-        kind = replace(sweep, start=start, window=window, rms=settings.rms)
-        return clip.project(ss_pew(observation, clip, kind)[0], observation)
 
-    swept = in_frames_of(settings.window)
-    if settings.longer and sparse.any():
-        both = (swept + in_frames_of(2 * settings.window)) / 2
-        swept = torch.where(sparse[..., None], both, swept)
-    return swept
+def _lengthened(
+    swept: Tensor,
+    observation: Tensor,
+    clip: HardClip,
+    settings: Blend,
+    sweep: SocialSparsity,
+    sparse: Tensor,
+) -> Tensor:
+    if not (settings.longer and sparse.any()):
+        return swept
+    both = (swept + _swept(observation, clip, settings, sweep, 2 * settings.window)) / 2
+    return torch.where(sparse[..., None], both, swept)
 
 
 def _in_short_frames(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:

@@ -9,6 +9,7 @@ Ozerov, Rencker, "A survey and an extensive evaluation of popular audio declippi
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,9 +21,6 @@ from audiomend.classical.thresholding import SOFT, Thresholding, thresholded
 from audiomend.classical.tiles import Tiles
 from audiomend.operators.hard_clip import HardClip
 
-OVERLAPS = 4  # hops of a window
-HANN_POWER = 1.5  # sum of the squared windows that cover a sample
-AROUND = 7, 3  # frames and bins whose power PEW averages
 AVERAGED = 8  # frames in one product: the matrix that averages them is a band
 
 
@@ -32,8 +30,10 @@ class SocialSparsity:
 
     Attributes:
         window: frame length in samples, a multiple of 4.
+        overlaps: hops of a window: 4, of a Hann window, or 2, of its root.
+        around: frames and bins whose power SS-PEW averages, odd numbers.
         redundancy: channels of the transform for each sample of a frame. With 1, frames are not padded.
-        first, last: greatest and least threshold, for a redundancy of 2.
+        first, last: greatest and least threshold, for as many coefficients as published.
         thresholds: how many there are, evenly spaced in their logarithm.
         steps: most steps at each.
         tolerance: a threshold is done when the 2-norm of the signal's change is below this.
@@ -48,6 +48,8 @@ class SocialSparsity:
     """
 
     window: int = 8192
+    overlaps: Literal[2, 4] = 4
+    around: tuple[int, int] = (7, 3)
     redundancy: int = 2
     first: float = 1e-1
     last: float = 1e-4
@@ -65,11 +67,13 @@ class SocialSparsity:
         """(thresholds,) those of a signal spread over as many coefficients as there are."""
         ends = math.log10(self.first), math.log10(self.last)
         usual = torch.logspace(*ends, self.thresholds, dtype=torch.float64)
-        return (usual * math.sqrt(2 / self.redundancy)).to(self.dtype)
+        return (usual * math.sqrt(8 / (self.overlaps * self.redundancy))).to(self.dtype)
 
 
 PUBLISHED = SocialSparsity()
 DEFAULT = SocialSparsity(
+    overlaps=2,
+    around=(3, 3),
     redundancy=1,
     first=1e-2,
     last=3e-5,
@@ -107,13 +111,13 @@ def ss_pew(
     observation: Tensor, clip: HardClip, settings: SocialSparsity = DEFAULT, start: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Social sparsity with persistent empirical Wiener shrinkage; as `ss_ew` otherwise."""
-    return _restored(observation, clip, settings, AROUND, start)
+    return _restored(observation, clip, settings, settings.around, start)
 
 
 class Coefficients:
     """Coefficients of a signal that gain what it misses, with momentum, and are shrunk.
 
-    The frame is tight: a Hann window, hop window / 4, redundancy * window channels.
+    The frame is tight, of redundancy * window channels.
     """
 
     def __init__(self, time: int, settings: SocialSparsity, around: tuple[int, int], like: Tensor) -> None:
@@ -124,8 +128,8 @@ class Coefficients:
             around: odd numbers, at most those of frames and bins.
             like: a tensor of their precision, on their device.
         """
-        hop = settings.window // OVERLAPS
-        taper = _taper(settings.window, like.dtype, like.device)
+        hop = settings.window // settings.overlaps
+        taper = _taper(settings.window, settings.overlaps, like.dtype, like.device)
         self._tiles, self._around = Tiles(time, taper, hop, settings.redundancy), around
         frames, bins = self._tiles.shape
         self._kept = like.new_zeros(frames, bins, dtype=like.dtype.to_complex())
@@ -205,9 +209,10 @@ def _means_of_frames(tile: slice, frames: int, around: tuple[int, int], like: Te
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
-def _taper(window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _taper(window: int, overlaps: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Its squares that cover a sample add up to 1."""
     hann = torch.hann_window(window, dtype=torch.float64, device=device)
-    return (hann / math.sqrt(HANN_POWER)).to(dtype)
+    return (hann.sqrt() if overlaps == 2 else hann / math.sqrt(1.5)).to(dtype)
 
 
 def _restored(
