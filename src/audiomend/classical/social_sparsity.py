@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from audiomend.classical.level import level_gain
+from audiomend.classical.neighbours import Neighbours
 from audiomend.classical.parallel import Run, side_by_side
-from audiomend.classical.shrinkage import ALONE, local_sum, misfit, reach, wiener
+from audiomend.classical.shrinkage import ALONE, misfit, reach, wiener
 from audiomend.classical.thresholding import SOFT, Thresholding, thresholded
 from audiomend.classical.tiles import Tiles
 from audiomend.operators.hard_clip import HardClip
-
-AVERAGED = 8  # frames in one product: the matrix that averages them is a band
 
 
 @dataclass(frozen=True)
@@ -130,12 +129,10 @@ class Coefficients:
         """
         hop = settings.window // settings.overlaps
         taper = _taper(settings.window, settings.overlaps, like.dtype, like.device)
-        self._tiles, self._around = Tiles(time, taper, hop, settings.redundancy), around
-        frames, bins = self._tiles.shape
-        self._kept = like.new_zeros(frames, bins, dtype=like.dtype.to_complex())
+        self._tiles = Tiles(time, taper, hop, settings.redundancy)
+        self._around = Neighbours(self._tiles, around, like)
+        self._kept = like.new_zeros(*self._tiles.shape, dtype=like.dtype.to_complex())
         self._last = torch.zeros_like(self._kept)
-        self._power = like.new_zeros(frames, bins)
-        self._means = {tile.start: _means_of_frames(tile, frames, around, like) for tile in self._tiles.tiles}
 
     def begin(self, x: Tensor, run: Run) -> None:
         """Hold the analysis of x, (samples,), at most `time`."""
@@ -158,10 +155,10 @@ class Coefficients:
         def gain(tile: slice) -> None:
             z, kept = torch.view_as_real(self._last[tile]), torch.view_as_real(self._kept[tile])
             z.lerp_(kept, 1 + momentum).add_(torch.view_as_real(self._tiles.spectra(tile)))
-            torch.add(*z.square().unbind(-1), out=self._power[tile])
+            self._around.take(tile, self._last[tile])
 
         def shrink(tile: slice) -> None:
-            z = self._last[tile].mul_(wiener(self._local_power(tile), threshold))
+            z = self._last[tile].mul_(wiener(self._around.power(tile), threshold))
             self._tiles.put(tile, z)
 
         self._tiles.take(missing)
@@ -169,42 +166,6 @@ class Coefficients:
         run(shrink, self._tiles.tiles)
         self._kept, self._last = self._last, self._kept
         return self._tiles.signal()
-
-    def _local_power(self, tile: slice) -> Tensor:
-        """`local_power` of the tile."""
-        if self._around == ALONE:
-            return self._power[tile]
-        power = torch.empty_like(self._power[tile])
-        for mean in self._means[tile.start]:
-            torch.mm(mean.matrix, self._power[mean.near], out=power[mean.rows])
-        return local_sum(power, self._around[1], -1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Mean:
-    """What adds to each of some frames of a tile those beside it.
-
-    Attributes:
-        rows: the frames, from the tile's first on.
-        near: those and the ones beside them, of all.
-        matrix: (rows, near).
-    """
-
-    rows: slice
-    near: slice
-    matrix: Tensor
-
-
-def _means_of_frames(tile: slice, frames: int, around: tuple[int, int], like: Tensor) -> list[_Mean]:
-    half, means = around[0] // 2, list[_Mean]()
-    for start in range(tile.start, tile.stop, AVERAGED):
-        stop = min(start + AVERAGED, tile.stop)
-        near = slice(max(start - half, 0), min(stop + half, frames))
-        units = torch.eye(near.stop - near.start, dtype=like.dtype, device=like.device)
-        sums = local_sum(units, around[0], 0)
-        matrix = sums[start - near.start : stop - near.start] / (around[0] * around[1])
-        means.append(_Mean(slice(start - tile.start, stop - tile.start), near, matrix))
-    return means
 
 
 @lru_cache(maxsize=8)

@@ -13,14 +13,17 @@ frames.
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from audiomend.classical.level import level_gain
+from audiomend.classical.neighbours import Neighbours
+from audiomend.classical.parallel import results, side_by_side
 from audiomend.classical.shrinkage import ALONE, local_power, misfit, reach, wiener
+from audiomend.classical.tiles import Tiles
 from audiomend.operators.hard_clip import HardClip
 from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
@@ -90,16 +93,36 @@ def thresholded(
 
 def bounded(x: Tensor, lower: Tensor, upper: Tensor, settings: Thresholding) -> Tensor:
     """A sparse signal between bounds, equal where a sample is known: (..., time), from x on."""
-    gain, window = level_gain(x, settings.rms), settings.window
-    signal, least, most = (_apart(part * gain, window) for part in (x, lower, upper))
-    slope = settings.slope().to(x)
-    taken = torch.zeros_like(analysis(signal, window))
-    for threshold in settings.schedule().tolist():
-        taken += analysis(signal, window)
-        share = shares(local_power(taken, settings.around), threshold * slope, settings.hard)
-        signal = synthesis(taken * (2 * share - 1), window).clamp_(least, most)
-        taken *= 1 - share
-    return (signal[..., : x.shape[-1]] / gain).clamp(lower, upper)
+    gain = level_gain(x, settings.rms)
+    rows = zip(*((part * gain).reshape(-1, x.shape[-1]) for part in (x, lower, upper)), strict=True)
+    signals = torch.stack(results([partial(_fallen, *row, settings) for row in rows]))
+    return (signals.view(x.shape) / gain).clamp(lower, upper)
+
+
+def _fallen(x: Tensor, lower: Tensor, upper: Tensor, settings: Thresholding) -> Tensor:
+    """`bounded` of a row, (time,), at its level."""
+    window = settings.window
+    taper = _taper(window, x.dtype, x.device)
+    tiles = Tiles(len(x) + window + -len(x) % window, taper, window // 2)  # its end is apart from its beginning
+    around, slope = Neighbours(tiles, settings.around, x), settings.slope().to(x)
+    taken = x.new_zeros(*tiles.shape, dtype=x.dtype.to_complex())
+
+    def gain(tile: slice) -> None:
+        around.take(tile, taken[tile].add_(tiles.spectra(tile)))
+
+    def shrink(threshold: Tensor, tile: slice) -> None:
+        z = taken[tile]
+        kept = z * shares(around.power(tile), threshold, settings.hard)
+        z -= kept
+        tiles.put(tile, kept.sub_(z))  # reflected: twice what is kept, less all
+
+    with side_by_side() as run:
+        for threshold in settings.schedule().tolist():
+            tiles.take(x)
+            run(gain, tiles.tiles)
+            run(partial(shrink, threshold * slope), tiles.tiles)
+            x = tiles.signal()[: len(x)].clamp_(lower, upper)
+    return x
 
 
 def descended(observation: Tensor, clip: HardClip, settings: Thresholding = DESCENT) -> Tensor:
