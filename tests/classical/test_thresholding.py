@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiomend.classical.thresholding import (
-    DESCENT,
     FINISH,
     SOFT,
     USUAL,
     Thresholding,
-    analysis,
     bounded,
-    descended,
     shares,
-    synthesis,
     thresholded,
 )
 from audiomend.operators.hard_clip import HardClip
@@ -78,48 +74,8 @@ def plain_share(
     return np.concatenate((share, share[:, -2:0:-1]), axis=1)
 
 
-def plain_descent(
-    y: NDArray[np.float64], low: float, high: float, settings: Thresholding
-) -> NDArray[np.float64]:
-    """Frame by frame, with two-sided spectra; the momentum is that of SocialSparsity, at most 0.9."""
-    w, time = settings.window, len(y)
-    size = time + w + -time % w
-    hann = np.sqrt(0.5 + 0.5 * np.cos(2 * np.pi * (np.arange(w) - w // 2) / w))
-    at = [(n * w // 2 + np.arange(w) - w // 2) % size for n in range(2 * size // w)]
-
-    def signal_of(z: NDArray[np.complex128]) -> NDArray[np.float64]:
-        signal = np.zeros(size)
-        for place, spectrum in zip(at, z, strict=True):
-            signal[place] += np.fft.ifft(spectrum, norm="ortho").real * hann
-        return signal[:time]
-
-    z = kept = np.zeros((len(at), w), dtype=complex)
-    for i in range(settings.steps):
-        x = signal_of(z)
-        missing = np.pad(y - x, (0, size - time))
-        missing[:time][(y >= high) & (np.abs(x) > high) | (y <= low) & (np.abs(x) > -low)] = 0
-        z = z + [np.fft.fft(missing[place] * hann, norm="ortho") for place in at]
-        new = plain_share(z, i, settings, settings.around) * z
-        z, kept = new + min(i / (i + 6), 0.9) * (new - kept), new
-    found = signal_of(kept)
-    return np.where(y >= high, np.maximum(found, high), np.where(y <= low, np.minimum(found, low), y))
-
-
 def bounds(y: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
     return torch.where(y <= low, -math.inf, y), torch.where(y >= high, math.inf, y)
-
-
-def test_the_transform_is_tight_and_synthesis_its_adjoint() -> None:
-    x, z = noise(2, 256), torch.complex(noise(2, 8, 33, seed=1), noise(2, 8, 33, seed=2))
-    torch.testing.assert_close(synthesis(analysis(x, 64), 64), x)
-    z[..., 0] = z[..., 0].real + 0j  # as those of real signals
-    z[..., 32] = z[..., 32].real + 0j
-    half = torch.ones(33, dtype=torch.float64).index_fill(0, torch.tensor([0, 32]), 0.5)
-    product = 2 * (half * (analysis(x, 64).conj() * z).real).sum()
-    torch.testing.assert_close((x * synthesis(z, 64)).sum(), product)
-    hann = torch.hann_window(64, dtype=torch.float64).sqrt()
-    expected = torch.fft.rfft(x[:, 32:96] * hann) / math.sqrt(64)
-    torch.testing.assert_close(analysis(x, 64)[:, 2], expected)
 
 
 def test_shares_are_whole_or_those_of_wiener() -> None:
@@ -146,23 +102,6 @@ def test_it_is_the_plain_form(hard: bool, around: tuple[int, int]) -> None:
     assert (signal - other).norm() > 1e-3
 
 
-@pytest.mark.parametrize("steps", [2, 40])
-@pytest.mark.parametrize("hard", [True, False])
-def test_the_descent_is_the_plain_form(hard: bool, steps: int) -> None:
-    x = torch.stack([tones(150), 1.5 * tones(150, 1)])
-    levels = torch.tensor([[[-0.9], [-1.2]], [[0.7], [math.inf]]], dtype=torch.float64)
-    clip = HardClip(*levels)
-    y = clip.forward(x)
-    settings = replace(SMALL, steps=steps, hard=hard, around=(3, 5), rising=0.4, rate=9000.0)
-    signal = descended(y, clip, settings)
-    for row, (low, high) in enumerate([(-0.9, 0.7), (-1.2, math.inf)]):
-        expected = plain_descent(y[row].numpy(), low, high, settings)
-        torch.testing.assert_close(signal[row].numpy(), expected, rtol=0, atol=1e-6)
-    assert (signal - y)[y != x].norm() > 0.1
-    levelled = descended(y / 64, HardClip(clip.low / 64, clip.high / 64), replace(settings, rms=0.3))
-    torch.testing.assert_close(64 * levelled, descended(y, clip, replace(settings, rms=0.3)))
-
-
 def test_a_start_and_levels_are_those_that_are_given() -> None:
     x = torch.stack([tones(200), 2 * tones(200, 1)])
     clip = HardClip(torch.tensor([[-0.9], [-1.2]]), torch.tensor([[0.7], [math.inf]]))
@@ -179,8 +118,8 @@ def test_known_samples_stay_to_the_bit_and_peaks_come_back() -> None:
     x = torch.stack([tones(500), tones(500, 1)]).float()
     clip = HardClip(torch.tensor([[-0.8], [-1.0]]), torch.tensor([[0.7], [math.inf]]))
     y = clip.forward(x)
-    for kind, restored in ((USUAL, thresholded), (SOFT, thresholded), (DESCENT, descended)):
-        signal = restored(y, clip, replace(kind, window=64))
+    for kind in (USUAL, SOFT):
+        signal = thresholded(y, clip, replace(kind, window=64))
         assert signal.dtype == torch.float32
         assert torch.equal(clip.forward(signal), y)
         assert (signal - x)[y != x].norm() < 0.4 * (y - x)[y != x].norm()
@@ -210,7 +149,6 @@ def test_settings_are_those_that_were_chosen() -> None:
     assert Thresholding(8192, 2.0, 4e-3, 150, (1, 1), True, 0.0, 44_100, 0.15) == USUAL
     assert Thresholding(8192, 2.0, 1e-2, 150, (3, 1), False, 0.5, 44_100, 0.15) == SOFT
     assert Thresholding(8192, 6e-2, 2e-3, 150, (3, 1), False, 0.5, 44_100, 0.15) == FINISH
-    assert Thresholding(8192, 1e-1, 1e-4, 150, (7, 3), False, 0.5, 44_100, 0.15) == DESCENT
     assert SMALL.schedule().tolist() == pytest.approx([0.3 * 30 ** (-i / 6) for i in range(7)])
 
 

@@ -1,11 +1,11 @@
 """Declipping by the mean of estimates that err in different ways.
 
 A falling threshold in short frames, which follow a voice, and in long ones, which resolve the partials of a
-tone; a shrinkage by neighbours; one that starts from the mean of these; at best, one by descent. Beside
-their mean stand two that are several dB better than it in their own province, and worse elsewhere: social
-sparsity in long frames, where partials are clean, and A-SPADE in short ones, where they move or most is
-clipped. Where the errors of estimates are about as large and not alike, that of their mean is
-smaller; and a mean of consistent signals is consistent, since these are a convex set.
+tone; a shrinkage by neighbours; one that starts from the mean of these. Beside their mean stand two that are
+several dB better than it in their own province, and worse elsewhere: social sparsity in long frames, where
+partials are clean, and A-SPADE in short ones, where they move or most is clipped. Where the errors of
+estimates are about as large and not alike, that of their mean is smaller; and a mean of consistent signals is
+consistent, since these are a convex set.
 """
 
 import math
@@ -20,15 +20,7 @@ from audiomend.classical import social_sparsity, spade
 from audiomend.classical.parallel import results
 from audiomend.classical.social_sparsity import SocialSparsity, ss_pew
 from audiomend.classical.spade import Spade, a_spade
-from audiomend.classical.thresholding import (
-    DESCENT,
-    FINISH,
-    SOFT,
-    USUAL,
-    Thresholding,
-    descended,
-    thresholded,
-)
+from audiomend.classical.thresholding import FINISH, SOFT, USUAL, Thresholding, thresholded
 from audiomend.operators.hard_clip import HardClip
 
 SPARSE = 0.025  # density of spectra below which a sound is of few partials
@@ -47,11 +39,8 @@ class Blend:
     Attributes:
         hard, soft: (times shorter than the window, weight) of each estimate by a hard threshold and by
             shrinkage.
-        finish: weight of the shrinkage from the mean of these.
-        descent: weight of the descent; without weight it is left out. The sum of all weights is 1.
+        finish: weight of the shrinkage from the mean of these. The sum of all weights is 1.
         sweep: how SS-PEW runs; None does without it.
-        longer: whether, where spectra are sparse, it is the mean of SS-PEW in such frames and in those twice
-            as long.
         spade: how A-SPADE runs.
         short: its frames, times shorter than the window: what is taken is the mean of these.
         steps: of every estimate but the finish, which takes `finish_steps`.
@@ -63,11 +52,9 @@ class Blend:
     hard: tuple[tuple[int, float], ...]
     soft: tuple[tuple[int, float], ...]
     finish: float
-    descent: float
     steps: int
     finish_steps: int
     sweep: SocialSparsity | None = None
-    longer: bool = False
     spade: Spade = QUICK
     short: tuple[int, ...] = ()
     window: int = 8192
@@ -75,35 +62,14 @@ class Blend:
     rms: float | None = USUAL.rms
 
 
-FAST = Blend(((4, 0.22), (1, 0.08)), ((4, 0.18),), 0.52, 0.0, steps=100, finish_steps=60, short=(4,))
+FAST = Blend(((4, 0.22), (1, 0.08)), ((4, 0.18),), 0.52, steps=100, finish_steps=60, short=(4,))
 BALANCED = replace(FAST, steps=300, finish_steps=90, sweep=social_sparsity.DEFAULT, short=(4, 2))
-BEST = Blend(
-    ((4, 0.22), (1, 0.06)),
-    ((4, 0.14),),
-    0.43,
-    0.15,
-    steps=600,
-    finish_steps=180,
-    sweep=social_sparsity.DEFAULT,
-    longer=True,
-    short=(4, 2),
-)
+BEST = replace(BALANCED, steps=600, finish_steps=180, sweep=replace(social_sparsity.DEFAULT, thresholds=2000))
 HEAVY_FAST = Blend(  # where most is clipped
-    ((4, 0.1), (1, 0.2)), ((1, 0.27),), 0.43, 0.0, steps=200, finish_steps=60, spade=QUICK_HEAVY, short=(4,)
+    ((4, 0.1), (1, 0.2)), ((1, 0.27),), 0.43, steps=200, finish_steps=60, spade=QUICK_HEAVY, short=(4,)
 )
 HEAVY = replace(HEAVY_FAST, steps=600, finish_steps=90, sweep=social_sparsity.HEAVY, short=(4, 2))
-HEAVY_BEST = Blend(
-    ((4, 0.08), (1, 0.17)),
-    ((1, 0.25),),
-    0.3,
-    0.2,
-    steps=1200,
-    finish_steps=90,
-    sweep=social_sparsity.HEAVY,
-    longer=True,
-    spade=QUICK_HEAVY,
-    short=(4, 2),
-)
+HEAVY_BEST = replace(HEAVY, steps=1200, sweep=replace(social_sparsity.HEAVY, thresholds=2000))
 
 
 def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> Tensor:
@@ -120,14 +86,14 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     rows = _rows(observation, clip)
     tasks = [partial(_mean, *row, settings) for row in rows]
     if settings.sweep is not None:
-        tasks += [partial(_swept, *row, settings, settings.sweep, settings.window) for row in rows]
-    mean, *swept = torch.stack(results(tasks)).view(-1, *observation.shape)
+        tasks += [partial(_swept, *row, settings, settings.sweep) for row in rows]
+    found = torch.stack(results(tasks)).view(-1, *observation.shape)
+    mean, swept = found[0], found[-1]
     in_long, of_mean = (density(mean, settings.window // shorter) for shorter in (1, 4))
     moving = _log(in_long) - _log(of_mean)
     known = _known(observation, clip)
     of_spade = _weight_of_spade(moving, of_mean, known)
     if settings.sweep is not None:
-        swept = _lengthened(swept[0], observation, clip, settings, settings.sweep, of_mean < SPARSE)
         of_swept, of_clipped = (density(x, settings.window // 4) for x in (swept, observation))
         weight = _weight_of_sweep(of_mean, of_swept, of_clipped, known)
         mean = torch.lerp(mean, swept, weight[..., None])
@@ -158,31 +124,13 @@ def _mean(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
     start = torch.stack([part for _, part in parts]).mean(0)
     finish = chosen(FINISH, settings.finish_steps)
     parts.append((settings.finish, thresholded(observation, clip, finish, start)))
-    if settings.descent > 0:
-        parts.append((settings.descent, descended(observation, clip, chosen(DESCENT, settings.steps))))
     return torch.stack([weight * part for weight, part in parts]).sum(0)
 
 
-def _swept(
-    observation: Tensor, clip: HardClip, settings: Blend, sweep: SocialSparsity, window: int
-) -> Tensor:
+def _swept(observation: Tensor, clip: HardClip, settings: Blend, sweep: SocialSparsity) -> Tensor:
     start = sweep.start and replace(sweep.start, rate=settings.rate)
-    kind = replace(sweep, start=start, window=window, rms=settings.rms)
+    kind = replace(sweep, start=start, window=settings.window, rms=settings.rms)
     return clip.project(ss_pew(observation, clip, kind)[0], observation)
-
-
-def _lengthened(
-    swept: Tensor,
-    observation: Tensor,
-    clip: HardClip,
-    settings: Blend,
-    sweep: SocialSparsity,
-    sparse: Tensor,
-) -> Tensor:
-    if not (settings.longer and sparse.any()):
-        return swept
-    both = (swept + _swept(observation, clip, settings, sweep, 2 * settings.window)) / 2
-    return torch.where(sparse[..., None], both, swept)
 
 
 def _in_short_frames(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import torch
 
-T = TypeVar("T")
+Outcome = TypeVar("Outcome")
 
-T = TypeVar("T")
+Outcome = TypeVar("Outcome")
 
 START_S = 60.0  # a thread that has not started by then never will
 
@@ -61,14 +61,14 @@ def side_by_side() -> Generator[Run]:
         torch.set_num_threads(threads)
 
 
-def results(tasks: Sequence[Callable[[], T]]) -> list[T]:
+def results(tasks: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
     """What each task gives, in their order; as many at a time as torch uses threads, each on one.
 
     A single task has all threads.
     """
     if len(tasks) == 1:
         return [tasks[0]()]
-    found: dict[int, T] = {}
+    found: dict[int, Outcome] = {}
 
     def work(places: slice) -> None:
         found[places.start] = tasks[places.start]()

@@ -14,18 +14,6 @@ def wiener(power: Tensor, threshold: Tensor | float) -> Tensor:
     return (negative / power).add_(1).clamp_(min=0)
 
 
-def local_power(z: Tensor, around: tuple[int, int]) -> Tensor:
-    """Mean of |z|² over (frames, bins) around each bin of (..., frames, bins), mirrored at the edges.
-
-    around: odd numbers, at most the numbers of frames and bins.
-    """
-    power = z.real.square().addcmul_(z.imag, z.imag)
-    for dim, size in zip((-2, -1), around, strict=True):
-        if size > 1:
-            power = local_sum(power, size, dim)
-    return power if around == ALONE else power.div_(around[0] * around[1])
-
-
 def local_sum(x: Tensor, size: int, dim: int) -> Tensor:
     """The sum of an odd number of neighbours; the edges are mirrored and count twice."""
     if size == 3:

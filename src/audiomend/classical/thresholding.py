@@ -1,14 +1,12 @@
 """Declipping by a threshold that falls in one transform of the whole signal.
 
-Two ways to walk. By Douglas and Rachford's splitting the signal goes by turns to one whose spectrum is sparse
-and to the nearest one that agrees with the clipped samples; A-SPADE's alternating directions are another
-form of it (Kitić, Bertin, Gribonval, "Sparsity and cosparsity for audio declipping", LVA/ICA 2015). By
-descent with momentum coefficients gain what the observation still misses, and are shrunk, as in social
-sparsity (Siedenburg, Kowalski, Dörfler, ICASSP 2014). Sparse means above a threshold, one for all frames,
-since clipped frames are the loud ones, that falls by a constant factor in each step. So no bins have to be
-counted, and shrinkage by neighbours can stand for the selection. The transform is the leanest tight one,
-half-overlapping frames of √Hann without zero-padding: a step costs an eighth of one in A-SPADE's published
-frames.
+By Douglas and Rachford's splitting the signal goes by turns to one whose spectrum is sparse and to the
+nearest one that agrees with the clipped samples; A-SPADE's alternating directions are another form of it
+(Kitić, Bertin, Gribonval, "Sparsity and cosparsity for audio declipping", LVA/ICA 2015). Sparse means above
+a threshold, one for all frames, since clipped frames are the loud ones, that falls by a constant factor in
+each step. So no bins have to be counted, and shrinkage by neighbours can stand for the selection. The
+transform is the leanest tight one, half-overlapping frames of √Hann without zero-padding: a step costs an
+eighth of one in A-SPADE's published frames.
 """
 
 import math
@@ -17,18 +15,15 @@ from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from audiomend.classical.level import level_gain
 from audiomend.classical.neighbours import Neighbours
 from audiomend.classical.parallel import results, side_by_side
-from audiomend.classical.shrinkage import ALONE, local_power, misfit, reach, wiener
+from audiomend.classical.shrinkage import ALONE, wiener
 from audiomend.classical.tiles import Tiles
 from audiomend.operators.hard_clip import HardClip
-from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
 BEND_HZ, UNIT_HZ = 1000.0, 2000.0  # where a rising threshold bends, and where it is the nominal one
-MOST_MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,6 @@ class Thresholding:
 USUAL = Thresholding()
 SOFT = Thresholding(last=1e-2, around=(3, 1), hard=False, rising=0.5)
 FINISH = replace(SOFT, first=6e-2, last=2e-3)  # for a good start
-DESCENT = replace(SOFT, first=1e-1, last=1e-4, around=(7, 3))  # around as published
 
 
 def thresholded(
@@ -103,7 +97,9 @@ def _fallen(x: Tensor, lower: Tensor, upper: Tensor, settings: Thresholding) -> 
     """`bounded` of a row, (time,), at its level."""
     window = settings.window
     taper = _taper(window, x.dtype, x.device)
-    tiles = Tiles(len(x) + window + -len(x) % window, taper, window // 2)  # its end is apart from its beginning
+    tiles = Tiles(
+        len(x) + window + -len(x) % window, taper, window // 2
+    )  # its end is apart from its beginning
     around, slope = Neighbours(tiles, settings.around, x), settings.slope().to(x)
     taken = x.new_zeros(*tiles.shape, dtype=x.dtype.to_complex())
 
@@ -123,45 +119,6 @@ def _fallen(x: Tensor, lower: Tensor, upper: Tensor, settings: Thresholding) -> 
             run(partial(shrink, threshold * slope), tiles.tiles)
             x = tiles.signal()[: len(x)].clamp_(lower, upper)
     return x
-
-
-def descended(observation: Tensor, clip: HardClip, settings: Thresholding = DESCENT) -> Tensor:
-    """Restore what was clipped by descent from silence; arguments and outcome as those of `thresholded`."""
-    gain, window = level_gain(observation, settings.rms), settings.window
-    level = reach(observation, *clip.levels(observation)) * gain
-    y, slope = observation * gain, settings.slope().to(observation)
-    signal = x = torch.zeros_like(y)
-    z = kept = torch.zeros_like(analysis(_apart(x, window), window))
-    for step, threshold in enumerate(settings.schedule().tolist()):
-        z = z + analysis(_apart(misfit(x, y, level), window), window)
-        share = shares(local_power(z, settings.around), threshold * slope, settings.hard)
-        kept, last_kept = z * share, kept
-        signal, last_signal = synthesis(kept, window)[..., : y.shape[-1]], signal
-        momentum = min(step / (step + 6), MOST_MOMENTUM)
-        z = kept + momentum * (kept - last_kept)
-        x = signal + momentum * (signal - last_signal)  # synthesis(z), since it is linear
-    return clip.project(signal / gain, observation)
-
-
-def _apart(x: Tensor, window: int) -> Tensor:
-    """(..., time) with a window and more of zeros, for the transform joins the end to the beginning."""
-    return pad(x, (0, window + -x.shape[-1] % window))
-
-
-def analysis(x: Tensor, window: int) -> Tensor:
-    """(..., time) real, circular, time a multiple of the window -> (..., frames, window / 2 + 1) complex.
-
-    A tight Gabor frame of least redundancy: hop window / 2, window channels, a window of √Hann.
-    """
-    return torch.fft.rfft(
-        circular_frames(x, window, window // 2) * _taper(window, x.dtype, x.device), norm="ortho"
-    )
-
-
-def synthesis(z: Tensor, window: int) -> Tensor:
-    """(..., frames, window / 2 + 1) complex -> (..., time) real: `analysis`' adjoint and a left inverse."""
-    frames = torch.fft.irfft(z, n=window, norm="ortho")
-    return circular_overlap_add(frames.mul_(_taper(window, frames.dtype, frames.device)), window // 2)
 
 
 def shares(power: Tensor, threshold: Tensor | float, hard: bool) -> Tensor:

@@ -96,21 +96,19 @@ def restored(
 
 @torch.inference_mode()
 def foretold(source: SoundReader, damage: Damage, method: Method, gain: float, work: Sequence[Part]) -> float:
-    """Seconds that `restored` will take, by the second of two trials on its beginning; 0 for little work."""
-    margin = _margin(source, method)
+    """Seconds that `restored` will take, by a trial on its beginning; 0 for little work."""
+    margin, beyond = _margin(source, method), method.beyond * method.grid(source.rate)
     read = [min(part.stop + margin, source.frames) - max(part.start - margin, 0) for part in work]
     if sum(read) < TRIED_FROM_S * source.rate:
         return 0.0
     first, grid = work[0], method.grid(source.rate)
     trial = replace(first, stop=min(first.start + ceil(TRIAL_S * source.rate / grid) * grid, first.stop))
     aside = round(min(TRIAL_MARGIN_S, method.margin_s) * source.rate)
-    tried = min(trial.stop + aside, source.frames) - max(trial.start - aside, 0)
-    took = 0.0
-    for _ in range(2):  # the first loads what is loaded once
-        begun = time.perf_counter()
-        _piece(source, damage, method, gain, trial, aside)
-        took = time.perf_counter() - begun
-    whole = sum(frames * sum(part.rows) for frames, part in zip(read, work, strict=True))
+    tried = min(trial.stop + aside, source.frames) - max(trial.start - aside, 0) + beyond
+    begun = time.perf_counter()
+    _piece(source, damage, method, gain, trial, aside)
+    took = time.perf_counter() - begun
+    whole = sum((frames + beyond) * sum(part.rows) for frames, part in zip(read, work, strict=True))
     return took * whole / (tried * sum(trial.rows))
 
 

@@ -64,6 +64,7 @@ class Method:
             whole file.
         margin_s: seconds that it is to see on either side of what it restores, where the file has them.
         longest_s: of what is restored at a time.
+        beyond: of the grid, that it works on beyond the samples of an excerpt; they count in its time.
         most: severity of the damage that it can mend: for gaps, seconds of the longest.
         qualities: what stands for it at fast and at best; empty where its cost cannot be chosen.
     """
@@ -73,6 +74,7 @@ class Method:
     grid: Callable[[int], int]
     margin_s: float
     longest_s: float
+    beyond: int = 0
     qualities: Mapping[str, "Method"] = field(default_factory=dict[str, "Method"])
     most: float = inf
 
@@ -120,7 +122,7 @@ def _social(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
             f"frames of {chosen.window}, {first} steps of a falling threshold, {chosen.thresholds} of descent"
         )
 
-    return Method(mend, words, frame_at, margin_s=1.0, longest_s=8.0)
+    return Method(mend, words, frame_at, margin_s=1.0, longest_s=8.0, beyond=2)
 
 
 def _autoregressive() -> Method:
@@ -159,11 +161,10 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
         moving = f"where partials move, A-SPADE in frames of {_listed(short)}"
         if chosen.sweep is None:
             return f"{falls}; {moving}"
-        longer = f", of {2 * chosen.window} too where spectra are sparse" if chosen.longer else ""
-        steps = f"{chosen.sweep.thresholds} steps{longer}"
+        steps = f"{chosen.sweep.thresholds} steps"
         return f"{falls}; social sparsity in frames of {chosen.window}, {steps}; {moving}"
 
-    return Method(mend, words, frame_at, margin_s=0.8, longest_s=8.0, qualities=qualities)
+    return Method(mend, words, frame_at, margin_s=0.6, longest_s=8.0, beyond=2, qualities=qualities)
 
 
 def _listed(numbers: Sequence[int]) -> str:
