@@ -82,7 +82,6 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     Returns:
         (..., time) float32, equal to the observation between the levels.
     """
-
     rows = _rows(observation, clip)
     tasks = [partial(_mean, *row, settings) for row in rows]
     if settings.sweep is not None:
