@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
+import audiomend
 from audiomend.audio import reader
 from audiomend.audio.blocks import Spill
 from audiomend.audio.file import open_sound
 from audiomend.audio.reader import Overlaid
+from audiomend.detect.offset import find_offset
 from audiomend.errors import Cancelled, UsageError
 from audiomend.restorers.files import wide_enough
 from audiomend.restorers.memory import ArrayReader
@@ -66,8 +68,50 @@ def test_an_offset_is_subtracted_from_its_channel(tmp_path: Path) -> None:
     assert done.level_db == pytest.approx(10 * math.log10(share))
     assert told.residue_db == pytest.approx(done.level_db)
     assert (done.changed, done.intervals, done.method) == (5000, ((0, 5000),), "subtraction")
-    half, _ = restored(tmp_path, x, OFFSET, strength=0.5)
+    assert done.settings == "of +0.2500, +0.0000 of full scale"
+    half, told = restored(tmp_path, x, OFFSET, strength=0.5)
     np.testing.assert_allclose(half[0], x[0] - 0.125, atol=1e-12)
+    assert told.done[0].settings == "of +0.1250, +0.0000 of full scale"
+
+
+def test_an_offset_that_no_plan_tells_is_that_of_the_channel_then(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).uniform(-0.5, 0.5, (2, RATE)) + np.array([[0.25], [0]])
+    look = Stage("offset", RemoveOffset())
+    y, told = restored(tmp_path, x, look)
+    np.testing.assert_allclose(y[0], x[0] - x[0].mean(), atol=1e-12)
+    np.testing.assert_array_equal(y[1], x[1])
+    assert told.done[0].changed == RATE
+
+
+def voice() -> np.ndarray:
+    """A second that swings further up than down: (8000,)."""
+    time = np.arange(RATE) / RATE
+    wave = sum(np.cos(2 * np.pi * 131 * k * time) for k in range(1, 6))
+    return 0.1 * wave * (1 + 0.3 * np.sin(2 * np.pi * 3 * time))
+
+
+@pytest.mark.parametrize("offset", [0.0, -0.05])
+def test_the_offset_of_a_clipped_sound_is_that_of_its_restored_peaks(offset: float) -> None:
+    clipped = np.clip(voice() + offset, -0.2, 0.2)
+    assert find_offset(clipped[None], RATE)[0].confidence > 0.5  # though the voice has none
+    y, told = audiomend.restore(clipped, RATE, only=["declip", "offset"], quality="fast")
+    assert [done.stage.stage for done in told.done] == ["declip", "offset"]
+    assert told.done[1].changed == (RATE if offset else 0)
+    assert abs(y.mean()) < 0.003
+    _, alone = audiomend.restore(clipped, RATE, only=["offset"])
+    assert alone.done == ()  # clipping would tell a wrong one
+
+
+def test_an_offset_is_measured_where_peaks_were_restored(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 2 * RATE)) + 0.25
+    x[:, RATE:] += 0.2
+    source, output = tmp_path / "in.wav", tmp_path / "out.wav"
+    soundfile.write(source, x.T, RATE, "DOUBLE")
+    asked = plan(source, Stage("offset", RemoveOffset()))
+    restore_file(RestoreRequest(str(source), str(output), plan=asked, regions=("0-1",)))
+    y = soundfile.read(output)[0]
+    np.testing.assert_allclose(y[:RATE], x[0, :RATE] - x[0, :RATE].mean(), atol=1e-12)
+    np.testing.assert_array_equal(y[RATE:], x[0, RATE:])
 
 
 def test_later_stages_work_on_what_the_earlier_left(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from audiomend.classical.curve import Bend, Name
 from audiomend.detect.bandwidth import BandwidthDetector
 from audiomend.detect.bandwidth import finding as bandwidth_finding
 from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks, finding
+from audiomend.detect.offset import OffsetDetector
 from audiomend.errors import Cancelled
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Bent, Damage, Dull, Gaps
@@ -40,6 +41,7 @@ from audiomend.restorers.plan import (
     Span,
     Stage,
     clicks_to_mend,
+    levels_to_remove,
     spans,
 )
 from audiomend.restorers.regions import Interval, merge
@@ -172,10 +174,10 @@ def _touched(
 
 
 def _subtract(work: _Work) -> tuple[str, str]:
-    """The offset, a constant for each channel."""
+    """The offset, a constant for each channel: that of the plan, or else what is there now."""
     settings, source, options = work.stage.settings, work.source, work.options
     assert isinstance(settings, RemoveOffset)
-    levels = options.strength * np.array(settings.levels)[:, None]
+    levels = options.strength * np.array(settings.levels or _offset(source, options))[:, None]
     for start, stop in blocks(source):
         changed = np.broadcast_to(levels != 0, (source.channels, stop - start)) & _inside(
             options, start, stop
@@ -183,7 +185,15 @@ def _subtract(work: _Work) -> tuple[str, str]:
         work.sink.add(start, source.read(start, stop) - levels, changed)
         if work.progress is not None and work.progress(stop / source.frames) is False:
             raise Cancelled("The work was cancelled; nothing was written.")
-    return "subtraction", "one constant for each channel"
+    return "subtraction", f"of {', '.join(f'{level:+.4f}' for level in levels[:, 0])} of full scale"
+
+
+def _offset(source: SoundReader, options: Options) -> tuple[float, ...]:
+    """What is to be subtracted from each channel, by the regions: the rest may be clipped yet."""
+    detector = OffsetDetector(source.channels, source.rate)
+    for start, stop in blocks(source):
+        detector.add(source.read(start, stop)[:, _inside(options, start, stop)])
+    return levels_to_remove(detector.result())
 
 
 def _inside(options: Options, start: int, stop: int) -> NDArray[np.bool_]:
