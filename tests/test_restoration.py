@@ -8,7 +8,6 @@ import pytest
 import soundfile
 
 import audiomend
-from audiomend.audio import reader
 from audiomend.audio.blocks import Spill
 from audiomend.audio.file import open_sound
 from audiomend.audio.reader import Overlaid
@@ -272,7 +271,7 @@ def test_mended_samples_are_as_fine_as_those_of_the_file(tmp_path: Path, subtype
 
 
 def test_clicks_at_the_edge_of_a_block_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "BLOCK_VALUES", 30_000)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 30_000)
     draw = np.random.default_rng(0)
     x = 0.2 * np.sin(2 * np.pi * 200 * np.arange(90_000) / 44_100) + 1e-4 * draw.standard_normal(90_000)
     x[[30_005, 59_990, 88_000]] += 0.05

@@ -102,7 +102,7 @@ def test_both_sounds_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 def test_of_a_long_file_the_change_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", 7000)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 7000)
     page = mended(tmp_path, holed(60.0, (31_000, 31_030)), "inpaint")
     assert page.sounds[0].audio.shape == page.sounds[1].audio.shape == (1, EXCERPT_SECONDS * RATE)
     assert page.start < 31 < page.start + EXCERPT_SECONDS
@@ -177,7 +177,7 @@ def test_a_change_beyond_the_excerpt_is_divided_at_its_ends(
         def read(self, start: int, stop: int) -> np.ndarray:
             return self.samples[:, start:stop]
 
-    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", block)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", block)
 
     def changed(after: Memory) -> list[tuple[int, int]]:
         return Comparison(Memory(), after, Format("WAV", "FLOAT"), 0.5, 40, 60, ()).changed(0.1)
