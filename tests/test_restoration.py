@@ -242,8 +242,18 @@ def test_it_can_be_cancelled_and_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(Cancelled, match="nothing was written"):
         restore_file(request, progress=stop)
-    assert shares == [("offset", 1.0)]
+    assert shares == [("offset", 0.0)]
     assert not output.exists()
+
+
+def test_every_stage_tells_where_it_begins_and_ends(tmp_path: Path) -> None:
+    source, shares = tmp_path / "in.wav", list[tuple[str, float]]()
+    soundfile.write(source, np.full((5000, 2), 0.25), RATE, "DOUBLE")
+    asked = plan(source, OFFSET, Stage("declick", Declick()))
+    request = RestoreRequest(str(source), str(tmp_path / "out.wav"), plan=asked)
+    restore_file(request, progress=lambda stage, share: shares.append((stage.stage, share)))
+    told = {stage: [share for name, share in shares if name == stage] for stage in ("offset", "declick")}
+    assert [(one[0], one[-1]) for one in told.values()] == [(0.0, 1.0)] * 2
 
 
 def test_it_says_what_it_will_do_before_it_does(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from audiomend.restorers.damage import Bent, Damage, Dull, Gaps
 from audiomend.restorers.frame import Progress, prepare, run
 from audiomend.restorers.jobs import Sink
 from audiomend.restorers.locate import Beyond, clicked
-from audiomend.restorers.methods import WITHOUT_PRIOR
+from audiomend.restorers.methods import SUBTRACTION, WITHOUT_PRIOR
 from audiomend.restorers.options import Options
 from audiomend.restorers.plan import (
     SURE,
@@ -131,14 +131,20 @@ def _do(work: _Work, changes: Spill) -> Done:
     """Do a stage whose sink is `changes`."""
     begun = time.monotonic()
     give_back()  # of the stage before
+    _tell(work, 0.0)
     method, settings = _MENDING[work.stage.stage](work)
-    if work.progress is not None and work.progress(1.0) is False:
-        raise Cancelled("The work was cancelled; nothing was written.")
+    _tell(work, 1.0)
     runs, level_db = _compare(work.source, Overlaid(work.source, changes))
     if not runs.samples:
         method = settings = ""
     seconds = time.monotonic() - begun
     return Done(work.stage, method, settings, runs.samples, tuple(runs.intervals), level_db, seconds)
+
+
+def _tell(work: _Work, share: float) -> None:
+    """Tell how much of a stage is done; whoever is told may end it."""
+    if work.progress is not None and work.progress(share) is False:
+        raise Cancelled("The work was cancelled; nothing was written.")
 
 
 def _compare(before: SoundReader, after: SoundReader, changes: Sink | None = None) -> tuple[Runs, float]:
@@ -183,9 +189,8 @@ def _subtract(work: _Work) -> tuple[str, str]:
             options, start, stop
         )
         work.sink.add(start, source.read(start, stop) - levels, changed)
-        if work.progress is not None and work.progress(stop / source.frames) is False:
-            raise Cancelled("The work was cancelled; nothing was written.")
-    return "subtraction", f"of {', '.join(f'{level:+.4f}' for level in levels[:, 0])} of full scale"
+        _tell(work, stop / source.frames)
+    return SUBTRACTION, f"of {', '.join(f'{level:+.4f}' for level in levels[:, 0])} of full scale"
 
 
 def _offset(source: SoundReader, options: Options) -> tuple[float, ...]:
