@@ -122,7 +122,8 @@ def test_a_short_sound_has_no_certain_offset():
 def test_an_offset_is_not_told_from_clipping():
     found = find_offset(sine(100) + 0.1, RATE)
     told = offset.finding(found, is_clipped=True)
-    assert (told.is_found, told.summary) == (False, "+0.1000 of full scale, not told from the clipping")
+    assert told.summary == "+0.1000 of full scale, not told from the clipping"
+    assert (told.is_found, told.is_told) == (False, False)
     assert told.facts == offset.finding(found, is_clipped=False).facts
 
 
@@ -953,6 +954,7 @@ def test_clipped_sounds_have_no_room_and_gaps_make_none():
     room = reverberation.Reverberation(0.8, 0.8)
     clipped = reverberation.finding(room, 0.9, 30.0, is_clipped=True)
     assert (clipped.confidence, clipped.summary) == (0, "not told from the clipping")
+    assert not clipped.is_told
     voice = coloured(1, 6) * np.exp(-10 * (np.arange(6 * RATE) % 4000) / RATE)
     holed = voice.copy()
     for start in (20_000, 50_000, 80_000):

@@ -8,6 +8,8 @@ import pytest
 import soundfile
 
 from audiomend.cli import restore as cli
+from audiomend.detect.finding import Finding
+from audiomend.report.inspection import absent
 from audiomend.report.restoration import page_of
 from audiomend.restorers.options import Options
 from audiomend.restorers.plan import FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
@@ -64,6 +66,17 @@ def test_the_page_shows_where_and_what_is_left(done: tuple[RestoreRequest, Resto
     stage = page.facts["Stage 1: gaps"]
     assert f"{done[1].changed} samples, a change {-done[1].residue_db:.1f} dB below the sound" in stage
     assert cli.warnings(*done) == [f"{done[0].source}: found, but left: band (bandwidth: ends at 400 Hz)"]
+
+
+def test_what_the_recording_does_not_tell_is_no_damage_that_is_absent() -> None:
+    hum = Finding("hum", 0.9, "50 Hz")
+    clicks = Finding("clicks", 0.0, "not told from the edges of clipped tops", is_told=False)
+    none = [Finding(name, 0.1, "none") for name in ("gaps", "dropouts")]
+    assert absent([hum, clicks, *none]) == {
+        "Not found": "gaps, dropouts",
+        "Not told": "clicks (not told from the edges of clipped tops)",
+    }
+    assert absent([hum]) == {}
 
 
 def test_an_offset_that_is_subtracted_is_not_invented(tmp_path: Path) -> None:

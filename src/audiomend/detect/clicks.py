@@ -351,7 +351,7 @@ def finding(clicks: tuple[Click, ...], seconds: float, sample_rate: float, is_cl
     weight = clear / (1 + seconds / 60)
     facts = {"count": len(clicks), "per_second": round(len(clicks) / max(seconds, 1e-9), 3)}
     if is_clipped:  # a flat top ends as suddenly as a click
-        return Finding("clicks", 0.0, "not told from the edges of clipped tops")
+        return Finding("clicks", 0.0, "not told from the edges of clipped tops", is_told=False)
     if not clicks:
         return Finding("clicks", 0.0, "none", facts)
     places = tuple(Place(click.channel, click.start, click.stop) for click in clicks)

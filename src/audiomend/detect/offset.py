@@ -94,5 +94,5 @@ def finding(offsets: tuple[Offset, ...], *, is_clipped: bool) -> Finding:
         return Finding("DC offset", confidence, "none", facts)
     summary = f"{largest.level:+.4f} of full scale"
     if is_clipped:
-        return Finding("DC offset", 0.0, f"{summary}, not told from the clipping", facts)
+        return Finding("DC offset", 0.0, f"{summary}, not told from the clipping", facts, is_told=False)
     return Finding("DC offset", confidence, summary, facts)

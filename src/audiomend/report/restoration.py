@@ -4,6 +4,7 @@ from pathlib import Path
 
 from audiomend import __version__
 from audiomend.report.comparison import compared
+from audiomend.report.inspection import absent
 from audiomend.report.page import Page, Region
 from audiomend.restorers.methods import invents
 from audiomend.restorers.restoration import Restored, RestoreRequest
@@ -58,10 +59,9 @@ def _facts(request: RestoreRequest, restored: Restored) -> dict[str, str]:
         for one in restored.diagnosis.findings
         if one.is_found
     }
-    absent = ", ".join(one.damage for one in restored.diagnosis.findings if not one.is_found)
     facts = {
         **sure,
-        "Not found": absent,
+        **absent(restored.diagnosis.findings),
         **{f"Stage {k}: {one.stage.stage}": _stage(one) for k, one in enumerate(restored.done, 1)},
         "Not done": ", ".join(stage.stage for stage in restored.left),
         "Input": request.source,
