@@ -65,7 +65,7 @@ def test_the_page_shows_where_and_what_is_left(done: tuple[RestoreRequest, Resto
     assert page.facts["Not done"] == "band"
     stage = page.facts["Stage 1: gaps"]
     assert f"{done[1].changed} samples, a change {-done[1].residue_db:.1f} dB below the sound" in stage
-    assert cli.warnings(*done) == [f"{done[0].source}: found, but left: band (bandwidth: ends at 400 Hz)"]
+    assert cli.warnings(*done) == ["found, but left: band (bandwidth: ends at 400 Hz)"]
 
 
 def test_what_the_recording_does_not_tell_is_no_damage_that_is_absent() -> None:

@@ -205,10 +205,10 @@ def warnings(request: "RestoreRequest", restored: "Restored") -> list[str]:
     found = [*restored.survey.warnings, *summary.of_assembly(request.output, restored.assembly)]
     if missing := [stage for stage in restored.left if not stage.enabled]:
         names = ", ".join(f"{stage.stage} ({stage.reason})" for stage in missing)
-        found.append(f"{request.source}: found, but left: {names}")
+        found.append(f"found, but left: {names}")
     if not restored.changed:
         copy = "a copy of the input" if restored.assembly.format.is_exact else "the input, encoded anew"
-        found.append(f"{request.source}: nothing to mend; {request.output} is {copy}")
+        found.append(f"nothing to mend; {request.output} is {copy}")
     return found
 
 
