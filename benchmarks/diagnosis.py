@@ -220,7 +220,7 @@ def with_offset(level: float) -> Case:
         mean = clip.audio.mean(axis=1)
         found = offset.find_offset(clip.audio + level, clip.rate)
         errors = [abs(f.level - m - level) / level for f, m in zip(found, mean, strict=True)]
-        return offset.finding(found), float(np.mean(errors))
+        return offset.finding(found, is_clipped=False), float(np.mean(errors))
 
     return case
 

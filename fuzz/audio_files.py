@@ -33,6 +33,7 @@ WORDS = (0, 1, 2, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 BLOCK_VALUES = 3000  # small, so that a file has several blocks
 CHUNKS = b"bext" + struct.pack("<I", 602) + bytes(602) + b"LIST\x0c\0\0\0INFOIART\0\0\0\0cue \4\0\0\0\0\0\0\0"
 SHOWN = 50  # frames read by position
+HEADLESS = ("RAW", "SD2")  # the header of SD2 is a file beside it, which libsndfile leaves in the folder
 
 Seed = tuple[str, bytes]
 
@@ -58,7 +59,7 @@ def seeds() -> list[Seed]:
         (container.lower(), encoded(container, subtype))
         for container in soundfile.available_formats()
         for subtype in soundfile.available_subtypes(container)
-        if container != "RAW"
+        if container not in HEADLESS
     ]
     every.append(("wav", encoded("WAV", "PCM_16", "BIG")))
     found = [(suffix, content) for suffix, content in every if content is not None]

@@ -162,7 +162,7 @@ def test_the_commands_damage_a_band_and_fill_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", 2 * 1700)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 2 * 1700)
     said: list[str] = []
     monkeypatch.setattr("audiomend.cli.degrade.say", said.append)
     clean, _ = whistled()

@@ -119,6 +119,14 @@ def test_a_short_sound_has_no_certain_offset():
     assert find_offset(np.full((1, RATE // 10), 0.5), RATE)[0].confidence == 0
 
 
+def test_an_offset_is_not_told_from_clipping():
+    found = find_offset(sine(100) + 0.1, RATE)
+    told = offset.finding(found, is_clipped=True)
+    assert told.summary == "+0.1000 of full scale, not told from the clipping"
+    assert (told.is_found, told.is_told) == (False, False)
+    assert told.facts == offset.finding(found, is_clipped=False).facts
+
+
 # --- channels -----------------------------------------------------------------------------------------
 
 
@@ -894,7 +902,7 @@ def test_nothing_is_found_in_nothing(x):
 def test_findings_say_what_was_measured():
     found = [
         tops.finding((Tops(-0.5, 0.6, 0.2, "hard", 1.0), Tops(-math.inf, math.inf, 0, "none", 0.1))),
-        offset.finding(find_offset(sine(100) + 0.1, RATE)),
+        offset.finding(find_offset(sine(100) + 0.1, RATE), is_clipped=False),
         clicks.finding((Click(0, 5, 7, 0.9), Click(1, 8, 9, 0.85)), 2.0, 44_100, is_clipped=False),
         gaps.finding((gaps.Gap(0, 100, 1700, 0.9),), RATE),
         dropouts.finding(find_dropouts(dropped(-30), RATE), RATE),
@@ -946,6 +954,7 @@ def test_clipped_sounds_have_no_room_and_gaps_make_none():
     room = reverberation.Reverberation(0.8, 0.8)
     clipped = reverberation.finding(room, 0.9, 30.0, is_clipped=True)
     assert (clipped.confidence, clipped.summary) == (0, "not told from the clipping")
+    assert not clipped.is_told
     voice = coloured(1, 6) * np.exp(-10 * (np.arange(6 * RATE) % 4000) / RATE)
     holed = voice.copy()
     for start in (20_000, 50_000, 80_000):

@@ -12,14 +12,15 @@ COUNTS = {"audio_files": 20_000, "texts": 4_000}
 OUTCOMES = {"audio_files": 2, "texts": 12}  # at least so many, or the inputs are too much alike
 
 
-def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(script: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(FUZZ / f"{script}.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
 
 
 @pytest.mark.parametrize("script", COUNTS)
-def test_no_input_ends_in_anything_but_what_it_may(script: str) -> None:
-    done = run(script, "--count", str(COUNTS[script]))
+def test_no_input_ends_in_anything_but_what_it_may(script: str, tmp_path: Path) -> None:
+    done = run(script, "--count", str(COUNTS[script]), folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert done.stdout.startswith(f"{COUNTS[script]:,} inputs of seed 0: 0 failures\n")
     told = [int(count.replace(",", "")) for count in re.findall(r"^ +([\d,]+) ", done.stdout, re.MULTILINE)]

@@ -95,11 +95,16 @@ def test_what_may_be_left_out_has_defaults():
         {
             "schema": "audiomend.plan/1",
             "input": {"path": "", "sha256": "", "rate": RATE, "channels": 1, "frames": 100},
-            "stages": [{"stage": "declip", "settings": {"low": [-1], "high": [None]}}, {"stage": "declick"}],
+            "stages": [
+                {"stage": "declip", "settings": {"low": [-1], "high": [None]}},
+                {"stage": "offset"},
+                {"stage": "declick"},
+            ],
         }
     )
     assert from_json(text).stages == (
         Stage("declip", Declip((-1.0,), (None,), "hard", "auto"), True, 1.0, ""),
+        Stage("offset", RemoveOffset()),
         Stage("declick", Declick()),
     )
 
@@ -184,13 +189,18 @@ def test_a_plan_follows_from_a_diagnosis():
     declip = stages["declip"].settings
     assert isinstance(declip, Declip)
     assert (declip.low, declip.high, declip.kind) == ((-0.2, -0.2), (0.2, 0.2), "hard")
-    offset = stages["offset"].settings
-    assert isinstance(offset, RemoveOffset)
-    assert offset.levels == (0.0, pytest.approx(damaged()[1].mean()))
+    assert stages["offset"] == Stage("offset", RemoveOffset(), True, 0.5, LATER)
     assert stages["gaps"].settings == FillGaps((Span(0, 20_000 / RATE, 21_000 / RATE),))
     assert "gap of digital silence" in stages["gaps"].reason
     assert all(stage.confidence >= 0.5 for stage in plan.stages)
     assert from_json(to_json(plan)) == plan
+
+
+def test_the_offset_of_each_channel_that_has_one_is_subtracted():
+    x = music() + np.array([[0.0], [0.03]])
+    (stage,) = plan_of(audiomend.inspect(x, RATE)).stages
+    assert stage.settings == RemoveOffset((0.0, pytest.approx(x[1].mean())))
+    assert stage.reason == f"DC offset: {x[1].mean():+.4f} of full scale"
 
 
 def test_a_clean_signal_needs_no_stage():

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiomend.audio import reader
+import audiomend
 from audiomend.audio.blocks import Spill
 from audiomend.audio.file import open_sound
 from audiomend.audio.reader import Overlaid
+from audiomend.detect.offset import find_offset
 from audiomend.errors import Cancelled, UsageError
 from audiomend.restorers.files import wide_enough
 from audiomend.restorers.memory import ArrayReader
@@ -66,8 +67,50 @@ def test_an_offset_is_subtracted_from_its_channel(tmp_path: Path) -> None:
     assert done.level_db == pytest.approx(10 * math.log10(share))
     assert told.residue_db == pytest.approx(done.level_db)
     assert (done.changed, done.intervals, done.method) == (5000, ((0, 5000),), "subtraction")
-    half, _ = restored(tmp_path, x, OFFSET, strength=0.5)
+    assert done.settings == "of +0.2500, +0.0000 of full scale"
+    half, told = restored(tmp_path, x, OFFSET, strength=0.5)
     np.testing.assert_allclose(half[0], x[0] - 0.125, atol=1e-12)
+    assert told.done[0].settings == "of +0.1250, +0.0000 of full scale"
+
+
+def test_an_offset_that_no_plan_tells_is_that_of_the_channel_then(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).uniform(-0.5, 0.5, (2, RATE)) + np.array([[0.25], [0]])
+    look = Stage("offset", RemoveOffset())
+    y, told = restored(tmp_path, x, look)
+    np.testing.assert_allclose(y[0], x[0] - x[0].mean(), atol=1e-12)
+    np.testing.assert_array_equal(y[1], x[1])
+    assert told.done[0].changed == RATE
+
+
+def voice() -> np.ndarray:
+    """A second that swings further up than down: (8000,)."""
+    time = np.arange(RATE) / RATE
+    wave = sum(np.cos(2 * np.pi * 131 * k * time) for k in range(1, 6))
+    return 0.1 * wave * (1 + 0.3 * np.sin(2 * np.pi * 3 * time))
+
+
+@pytest.mark.parametrize("offset", [0.0, -0.05])
+def test_the_offset_of_a_clipped_sound_is_that_of_its_restored_peaks(offset: float) -> None:
+    clipped = np.clip(voice() + offset, -0.2, 0.2)
+    assert find_offset(clipped[None], RATE)[0].confidence > 0.5  # though the voice has none
+    y, told = audiomend.restore(clipped, RATE, only=["declip", "offset"], quality="fast")
+    assert [done.stage.stage for done in told.done] == ["declip", "offset"]
+    assert told.done[1].changed == (RATE if offset else 0)
+    assert abs(y.mean()) < 0.003
+    _, alone = audiomend.restore(clipped, RATE, only=["offset"])
+    assert alone.done == ()  # clipping would tell a wrong one
+
+
+def test_an_offset_is_measured_where_peaks_were_restored(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 2 * RATE)) + 0.25
+    x[:, RATE:] += 0.2
+    source, output = tmp_path / "in.wav", tmp_path / "out.wav"
+    soundfile.write(source, x.T, RATE, "DOUBLE")
+    asked = plan(source, Stage("offset", RemoveOffset()))
+    restore_file(RestoreRequest(str(source), str(output), plan=asked, regions=("0-1",)))
+    y = soundfile.read(output)[0]
+    np.testing.assert_allclose(y[:RATE], x[0, :RATE] - x[0, :RATE].mean(), atol=1e-12)
+    np.testing.assert_array_equal(y[RATE:], x[0, RATE:])
 
 
 def test_later_stages_work_on_what_the_earlier_left(tmp_path: Path) -> None:
@@ -199,8 +242,18 @@ def test_it_can_be_cancelled_and_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(Cancelled, match="nothing was written"):
         restore_file(request, progress=stop)
-    assert shares == [("offset", 1.0)]
+    assert shares == [("offset", 0.0)]
     assert not output.exists()
+
+
+def test_every_stage_tells_where_it_begins_and_ends(tmp_path: Path) -> None:
+    source, shares = tmp_path / "in.wav", list[tuple[str, float]]()
+    soundfile.write(source, np.full((5000, 2), 0.25), RATE, "DOUBLE")
+    asked = plan(source, OFFSET, Stage("declick", Declick()))
+    request = RestoreRequest(str(source), str(tmp_path / "out.wav"), plan=asked)
+    restore_file(request, progress=lambda stage, share: shares.append((stage.stage, share)))
+    told = {stage: [share for name, share in shares if name == stage] for stage in ("offset", "declick")}
+    assert [(one[0], one[-1]) for one in told.values()] == [(0.0, 1.0)] * 2
 
 
 def test_it_says_what_it_will_do_before_it_does(tmp_path: Path) -> None:
@@ -228,7 +281,7 @@ def test_mended_samples_are_as_fine_as_those_of_the_file(tmp_path: Path, subtype
 
 
 def test_clicks_at_the_edge_of_a_block_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "BLOCK_VALUES", 30_000)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 30_000)
     draw = np.random.default_rng(0)
     x = 0.2 * np.sin(2 * np.pi * 200 * np.arange(90_000) / 44_100) + 1e-4 * draw.standard_normal(90_000)
     x[[30_005, 59_990, 88_000]] += 0.05

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audiomend.words import decibels, percent, plural
+from audiomend.words import beside, decibels, percent, plural
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,10 @@ def test_shares_in_words(share: float, words: str) -> None:
 
 def test_gains_in_decibels() -> None:
     assert decibels(10 ** (-7 / 20)) == pytest.approx(-7)
+
+
+def test_levels_beside_another() -> None:
+    assert [beside(level) for level in (-3.46, 0.44, 0.0)] == ["3.5 dB below", "0.4 dB above", "0.0 dB below"]
 
 
 def test_counts_in_words() -> None:

@@ -14,6 +14,11 @@ def plural(count: int, thing: str, things: str = "") -> str:
     return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
 
 
+def beside(level_db: float) -> str:
+    """A level relative to another: 3.5 dB below, 0.4 dB above."""
+    return f"{abs(level_db):.1f} dB {'above' if level_db > 0 else 'below'}"
+
+
 def decibels(gain: float) -> float:
     """A gain in dB."""
     return 20 * math.log10(gain)

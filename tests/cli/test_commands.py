@@ -60,7 +60,7 @@ def test_degrade_clip_leaves_the_sdr_asked_for(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", 2 * block)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 2 * block)
     clean, output = write("in.wav", noise(), RATE, "DOUBLE"), tmp_path / "out.wav"
     assert cli("degrade", "clip", clean, output, "--sdr-db", sdr_db).code == 0
     before, after = read(clean), read(output)
@@ -85,7 +85,7 @@ def test_degrade_click_adds_the_same_to_every_channel(
     assert cli("degrade", "click", clean, tmp_path / "usual.wav").code == 0
     assert cli("degrade", "click", clean, paths[0], *options).code == 0
     assert cli("degrade", "click", clean, paths[1], *options, "--seed", 1).code == 0
-    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", 2 * 777)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 2 * 777)
     assert cli("degrade", "click", clean, paths[2], *options).code == 0
     added, other, blocks = (read(path) - read(clean) for path in paths)
     np.testing.assert_allclose(added[0], added[1], atol=1e-15)
@@ -123,7 +123,7 @@ def test_a_long_file_is_degraded_block_by_block(
             about = {name: getattr(reader, name) for name in ("rate", "channels", "frames")}
             yield SimpleNamespace(**about, read=read)
 
-    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", 2 * 1000)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 2 * 1000)
     monkeypatch.setattr("audiomend.audio.reader.by_position", watched)
     assert cli("degrade", damage, write("in.wav", noise()), tmp_path / "out.wav", *DAMAGES[damage]).code == 0
     reach = len(LowPass(900, RATE).taps) // 2 if damage == "lowpass" else 0
@@ -148,7 +148,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_the_bar_of_degrade_is_the_share_of_the_frames(
     shown: list[float], cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", 2 * 8000)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 2 * 8000)
     assert cli("degrade", "clip", write("in.wav", noise()), tmp_path / "out.wav").code == 0
     assert shown == [8000 / 20_001, 16_000 / 20_001, 1]
 
@@ -178,7 +178,7 @@ def test_a_bar_is_full_at_a_share_of_one() -> None:
 def test_degrade_lowpass_is_the_operator_in_blocks(
     block: int, cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", 2 * block)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 2 * block)
     clean, output = write("in.wav", noise(), RATE, "DOUBLE"), tmp_path / "out.wav"
     assert cli("degrade", "lowpass", clean, output, "--cutoff-hz", 900).code == 0
     import torch

@@ -65,6 +65,14 @@ def test_every_help_has_an_example_and_explains_every_option(command: list[str],
         assert parameter.help, parameter.name
 
 
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_paragraphs_of_help_are_as_wide_as_the_terminal(command: list[str]) -> None:
+    found = typer.main.get_command(app)
+    for name in command:
+        found = found.commands[name]
+    assert "\n" not in found.help.replace("\n\n", "")
+
+
 def written_commands() -> list[str]:
     """Command lines of the README and the docs: in blocks, and in the text with their arguments (IN, OUT)."""
     found: set[str] = set()

@@ -117,6 +117,18 @@ def test_after_a_method_without_a_prior() -> None:
     )
 
 
+def test_after_several_methods_all_are_named() -> None:
+    outcome = replace(OUTCOME, method="janssen and diffusion, diffusion")
+    assert "by janssen and diffusion, diffusion: prior in 8 steps (" in summary.after(REQUEST, outcome)
+
+
+def test_what_a_curve_is_inverted_to_is_not_invented() -> None:
+    outcome = replace(OUTCOME, method="inverse curve", settings="tanh towards 0.4", model="")
+    assert summary.after(REQUEST, outcome).endswith("by inverse curve (tanh towards 0.4), in 1 min 1 s")
+    some = replace(outcome, method="inverse curve, blend where it is flat")
+    assert "what was filled in is invented" in summary.after(REQUEST, some)
+
+
 def test_warnings_are_those_of_input_and_output() -> None:
     assert summary.warnings(REQUEST, OUTCOME) == [
         "the header lies",
@@ -176,6 +188,10 @@ def test_as_data() -> None:
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
     assert console.duration(seconds) == words
+
+
+def test_estimates_in_words() -> None:
+    assert [console.about(seconds) for seconds in (0.3, 5.2)] == ["less than a second", "about 5 s"]
 
 
 def test_sentences_hold_one_line_and_nothing_that_controls_a_terminal() -> None:

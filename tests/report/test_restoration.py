@@ -8,9 +8,11 @@ import pytest
 import soundfile
 
 from audiomend.cli import restore as cli
+from audiomend.detect.finding import Finding
+from audiomend.report.inspection import absent
 from audiomend.report.restoration import page_of
 from audiomend.restorers.options import Options
-from audiomend.restorers.plan import FillGaps, Input, MendingPlan, Span, Stage
+from audiomend.restorers.plan import FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
 from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
 from audiomend.words import percent
 
@@ -48,9 +50,10 @@ def test_the_figures_are_those_of_the_files(done: tuple[RestoreRequest, Restored
     said = cli.after(request, restored)
     assert f"{changed} samples changed ({percent(changed / 6000)})" in said
     assert f"residue {-residue:.1f} dB below the input" in said
+    assert "invented" in said
     lead = page_of(request, restored).lead
     assert f"{changed} samples were changed, {percent(changed / 6000)} of all" in lead
-    assert f"{residue:.1f} dB of the energy of the input" in lead
+    assert f"the energy of the change is {-residue:.1f} dB below that of the input. What stands" in lead
 
 
 def test_the_page_shows_where_and_what_is_left(done: tuple[RestoreRequest, Restored]) -> None:
@@ -61,5 +64,29 @@ def test_the_page_shows_where_and_what_is_left(done: tuple[RestoreRequest, Resto
     assert "Not mended: band, bandwidth: ends at 400 Hz." in page.warnings
     assert page.facts["Not done"] == "band"
     stage = page.facts["Stage 1: gaps"]
-    assert f"{done[1].changed} samples, a change of {done[1].residue_db:.1f} dB" in stage
-    assert cli.warnings(*done) == [f"{done[0].source}: found, but left: band (bandwidth: ends at 400 Hz)"]
+    assert f"{done[1].changed} samples, a change {-done[1].residue_db:.1f} dB below the sound" in stage
+    assert cli.warnings(*done) == ["found, but left: band (bandwidth: ends at 400 Hz)"]
+
+
+def test_what_the_recording_does_not_tell_is_no_damage_that_is_absent() -> None:
+    hum = Finding("hum", 0.9, "50 Hz")
+    clicks = Finding("clicks", 0.0, "not told from the edges of clipped tops", is_told=False)
+    none = [Finding(name, 0.1, "none") for name in ("gaps", "dropouts")]
+    assert absent([hum, clicks, *none]) == {
+        "Not found": "gaps, dropouts",
+        "Not told": "clicks (not told from the edges of clipped tops)",
+    }
+    assert absent([hum]) == {}
+
+
+def test_an_offset_that_is_subtracted_is_not_invented(tmp_path: Path) -> None:
+    source = tmp_path / "in.wav"
+    soundfile.write(source, np.full((3000, 2), 0.25), RATE, "PCM_24")
+    stages = (Stage("offset", RemoveOffset((0.25, 0.0))),)
+    plan = MendingPlan(Input("", "", RATE, 2, 3000), stages)
+    request = RestoreRequest(str(source), str(tmp_path / "out.wav"), plan=plan)
+    restored = restore_file(request)
+    said, page = cli.after(request, restored), page_of(request, restored)
+    assert "offset by subtraction; 3,000 samples changed (50%), residue 3.0 dB below the input" in said
+    assert "invented" not in said + page.lead
+    assert page.facts["Stage 1: offset"].startswith("subtraction (of +0.2500, +0.0000 of full scale): 3,000")

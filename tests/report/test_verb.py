@@ -92,6 +92,15 @@ def test_clamped_samples_are_warned_of(overs: None, tmp_path: Path) -> None:
     assert page.warnings == ["20 samples were clamped to full scale."]
 
 
+def test_only_what_a_curve_made_flat_is_invented() -> None:
+    plain, flat = (
+        verb._invented("declip", f"inverse curve{more}") for more in ("", ", blend where it is flat")
+    )
+    assert "invented" not in plain
+    assert "What it had made flat is invented" in flat
+    assert "beyond the clip level" in verb._invented("declip", "blend")
+
+
 def test_both_sounds_are_those_of_the_files(tmp_path: Path) -> None:
     stereo = np.stack([holed(3.0, (700, 720)), tone(level=0.2)])
     page = mended(tmp_path, stereo, "inpaint")
@@ -102,7 +111,7 @@ def test_both_sounds_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 def test_of_a_long_file_the_change_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", 7000)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 7000)
     page = mended(tmp_path, holed(60.0, (31_000, 31_030)), "inpaint")
     assert page.sounds[0].audio.shape == page.sounds[1].audio.shape == (1, EXCERPT_SECONDS * RATE)
     assert page.start < 31 < page.start + EXCERPT_SECONDS
@@ -126,7 +135,7 @@ def test_the_facts(tmp_path: Path) -> None:
     assert [facts["SHA-256 of the input"], facts["SHA-256 of the output"]] == hashes
     assert facts["Format"] == "WAV PCM_16, 1,000 Hz, channels: 1, frames: 3,000"
     assert facts["Gain"] == "1.0000 (0.00 dB), clip mode rescale"
-    assert facts["Found: gaps s"] == "0.7, 0.72"
+    assert facts["Found: gaps, s"] == "0.7, 0.72"
     assert (facts["Model"], facts["Seed"], facts["Regions"]) == ("wiener", "5", "0-1")
     assert facts["Settings"] == "3 steps, strength 1, precision float32"
     assert "Residue" not in facts
@@ -177,7 +186,7 @@ def test_a_change_beyond_the_excerpt_is_divided_at_its_ends(
         def read(self, start: int, stop: int) -> np.ndarray:
             return self.samples[:, start:stop]
 
-    monkeypatch.setattr("audiomend.audio.reader.BLOCK_VALUES", block)
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", block)
 
     def changed(after: Memory) -> list[tuple[int, int]]:
         return Comparison(Memory(), after, Format("WAV", "FLOAT"), 0.5, 40, 60, ()).changed(0.1)

@@ -37,7 +37,7 @@ PIPE = "-"  # the name of standard input and output
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz
 MOST_CHANNELS = 64
 LARGEST_SAMPLE = 1e12  # full scale is 1; unscaled 32-bit integers, as some files hold, reach 2e9
-BLOCK_VALUES = 1 << 18  # frames x channels of a block when the caller has no wish
+BLOCK_VALUES = 1 << 18  # frames x channels of a block that is read
 
 _UNKNOWN_FRAMES = 2**62  # declared by containers that do not know their length
 _STREAM_SIZE = 0x7FFF0000  # declared by programs that write to a pipe
@@ -48,6 +48,11 @@ _TOO_SHORT = re.compile(
     r"|truncated file",
     re.MULTILINE,
 )
+
+
+def block_frames(channels: int) -> int:
+    """How many frames are read at a time when the caller has no wish."""
+    return max(1, BLOCK_VALUES // channels)
 
 
 def sha256(path: Path) -> str:
@@ -121,7 +126,7 @@ class Sound:
         Raises:
             AudioReadError: the disk fails, or the file has changed since it was opened.
         """
-        frames = frames or max(1, BLOCK_VALUES // self.channels)
+        frames = frames or block_frames(self.channels)
         if _identity(self.path) != self.identity:
             raise AudioReadError(f"{self.name} has changed while it was read")
         position, is_good = 0, True

@@ -9,15 +9,13 @@ import soundfile
 from numpy.typing import NDArray
 
 from audiomend.audio.blocks import Spill
-from audiomend.audio.file import Sound
+from audiomend.audio.file import Sound, block_frames
 from audiomend.audio.formats import FLOAT32_BITS, to_float
 from audiomend.audio.libsndfile import read_frames
 from audiomend.errors import AudioReadError
 from audiomend.tuning import sparing
 
 Array = NDArray[Any]
-
-BLOCK_VALUES = 1 << 18  # samples read at a time
 
 # AU is not among them: where its header tells a wrong offset, reading and seeking start at other bytes.
 _SEEKING = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "CAF")
@@ -57,7 +55,7 @@ class Overlaid:
 
 def blocks(source: SoundReader) -> Iterator[tuple[int, int]]:
     """Start and stop of the blocks that a signal is read in from end to end."""
-    step = max(1, BLOCK_VALUES // source.channels)
+    step = block_frames(source.channels)
     return sparing((start, min(start + step, source.frames)) for start in range(0, source.frames, step))
 
 

@@ -3,6 +3,7 @@
 import os
 import traceback
 from collections.abc import Sequence
+from inspect import cleandoc
 from typing import Annotated
 
 import typer
@@ -27,6 +28,17 @@ from audiomend.errors import AudiomendError, Cancelled
 
 DEBUG = "AUDIOMEND_DEBUG"
 
+
+def _reflow(commands: typer.Typer) -> None:
+    """Make the paragraphs of help as wide as the terminal: typer breaks them where the docstring does."""
+    for command in commands.registered_commands:
+        paragraphs = cleandoc((command.callback and command.callback.__doc__) or "")
+        command.help = "\n\n".join(text.replace("\n", " ") for text in paragraphs.split("\n\n"))
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _reflow(group.typer_instance)
+
+
 app = typer.Typer(
     name="audiomend",
     rich_markup_mode="rich",
@@ -45,6 +57,7 @@ app.add_typer(models.app, name="models")
 app.command("presets", epilog=presets.EXAMPLE)(presets.presets)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("benchmark", epilog=benchmark.EXAMPLE)(benchmark.benchmark)
+_reflow(app)
 
 
 def _print_version(wanted: bool) -> None:

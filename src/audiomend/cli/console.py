@@ -90,6 +90,11 @@ def progress_bar(text: str) -> Generator[Bar]:
         yield Bar(shown, shown.add_task(printable(text), total=None))
 
 
+def about(seconds: float) -> str:
+    """An estimate of a time in words."""
+    return duration(seconds) if round(seconds) < 1 else f"about {duration(seconds)}"
+
+
 def duration(seconds: float) -> str:
     """A time that somebody will wait, in words."""
     whole = round(seconds)

@@ -126,7 +126,7 @@ class Settings:
     quality: Annotated[
         Literal["fast", "balanced", "best"] | None,
         typer.Option(
-            help="8, 16 or 32 network evaluations a window.",
+            help="8, 16 or 32 network evaluations a window; less or more work where no network takes part.",
             show_default="balanced, or the preset's own number",
             rich_help_panel=HOW,
         ),

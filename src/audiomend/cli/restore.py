@@ -14,7 +14,7 @@ from audiomend.cli.console import Bar, duration, print_json, progress_bar, say, 
 from audiomend.cli.offline import forbid_network
 from audiomend.cli.options import HOW, Names, Settings, takes
 from audiomend.errors import Cancelled, UsageError
-from audiomend.words import percent, plural
+from audiomend.words import beside, percent, plural
 
 if TYPE_CHECKING:
     from audiomend.detect.diagnosis import Diagnosis
@@ -96,7 +96,8 @@ def _restore_one(
                 _report(request, restored, settings.report)
     for warning in warnings(request, restored):
         warn(warning)
-    say(after(request, restored))
+    if restored.changed:  # else a warning says so
+        say(after(request, restored))
     if settings.json:
         print_json("restore", as_json(request, restored))
 
@@ -204,10 +205,10 @@ def warnings(request: "RestoreRequest", restored: "Restored") -> list[str]:
     found = [*restored.survey.warnings, *summary.of_assembly(request.output, restored.assembly)]
     if missing := [stage for stage in restored.left if not stage.enabled]:
         names = ", ".join(f"{stage.stage} ({stage.reason})" for stage in missing)
-        found.append(f"{request.source}: found, but left: {names}")
+        found.append(f"found, but left: {names}")
     if not restored.changed:
         copy = "a copy of the input" if restored.assembly.format.is_exact else "the input, encoded anew"
-        found.append(f"{request.source}: nothing to mend; {request.output} is {copy}")
+        found.append(f"nothing to mend; {request.output} is {copy}")
     return found
 
 
@@ -216,11 +217,12 @@ def after(request: "RestoreRequest", restored: "Restored") -> str:
     if not restored.changed:
         return f"{request.output}: nothing to mend"
     stages = ", ".join(f"{one.stage.stage} by {one.method}" for one in restored.done if one.changed)
+    methods = [one.method for one in restored.done if one.changed]
     share = restored.changed / (restored.survey.frames * restored.channels)
     return (
         f"{request.output}: {stages}; {plural(restored.changed, 'sample')} changed"
-        f" ({percent(share)}), residue {-restored.residue_db:.1f} dB below the input"
-        f" in {duration(restored.seconds)}; what was filled in is invented"
+        f" ({percent(share)}), residue {beside(restored.residue_db)} the input"
+        f" in {duration(restored.seconds)}{summary.invented(*methods)}"
     )
 
 

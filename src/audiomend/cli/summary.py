@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from audiomend import __version__
-from audiomend.cli.console import duration
+from audiomend.cli.console import about, duration
 from audiomend.words import decibels, percent, plural
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def before(plan: "Plan", request: "Request") -> str:
     """What was found, and how long mending it will take."""
     found = f"{request.source}: {plan.found.summary}"
     work = f"{found}; {plan.damaged_seconds:.1f} of {plan.seconds:.1f} s to be worked on"
-    return f"{work}, in about {duration(plan.estimate_seconds)}" if plan.estimate_seconds else work
+    return f"{work}, in {about(plan.estimate_seconds)}" if plan.estimate_seconds else work
 
 
 def after(request: "Request", outcome: "Outcome") -> str:
@@ -32,9 +32,16 @@ def after(request: "Request", outcome: "Outcome") -> str:
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
     return (
         f"{name}: {plural(outcome.changed, 'sample')} changed ({percent(share)}), "
-        f"by {_by(request, outcome)}, in {duration(outcome.seconds)}; "
-        f"what was filled in is invented{_differing(outcome)}"
+        f"by {_by(request, outcome)}, in {duration(outcome.seconds)}"
+        f"{invented(outcome.method)}{_differing(outcome)}"
     )
+
+
+def invented(*methods: str) -> str:
+    """That there is invented sound in the result, if one of the methods makes some."""
+    from audiomend.restorers.methods import invents
+
+    return "; what was filled in is invented" if any(map(invents, methods)) else ""
 
 
 def _by(request: "Request", outcome: "Outcome") -> str:
@@ -42,7 +49,8 @@ def _by(request: "Request", outcome: "Outcome") -> str:
     if not outcome.model:
         return f"{outcome.method} ({outcome.settings})"
     how = f"{outcome.precision}, seed {request.options.seed}"
-    return f"{outcome.model} in {_steps(request, outcome)} ({how})"
+    walked = f"{outcome.model} in {_steps(request, outcome)} ({how})"
+    return walked if outcome.method == "diffusion" else f"{outcome.method}: {walked}"
 
 
 def _unchanged(name: str, outcome: "Outcome") -> str:

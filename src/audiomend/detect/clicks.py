@@ -18,6 +18,7 @@ in 17 s of speech and finds 57 % and 25 %.
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from audiomend.classical.autoregression import lpc
 from audiomend.detect.finding import Finding, Place, sureness
+from audiomend.detect.frames import Frames, nearest_size
 from audiomend.detect.gaps import Gap
 from audiomend.words import plural
 
@@ -76,9 +78,8 @@ class ClickDetector:
 
     def __init__(self, channels: int, sample_rate: float) -> None:
         self._rate = sample_rate
-        self._size = 2 ** round(np.log2(FRAME_S * sample_rate))
-        self._held = np.zeros((channels, 0))
-        self._frames = 0  # that are done
+        self._frames = Frames(channels, nearest_size(FRAME_S, sample_rate))
+        self._count = 0  # of frames that are done
         self._samples = 0
         self._found: list[tuple[int, int, int, float]] = []
 
@@ -86,46 +87,38 @@ class ClickDetector:
         """Take the next samples, (channels, n)."""
         if self._rate < LOWEST_HZ:
             return
+        size, before = self._frames.size, self._samples
         self._samples += block.shape[1]
-        self._held = np.concatenate([self._held, block.astype(np.float64)], axis=1)
-        if self._frames == 0 and self._held.shape[1] >= self._size:
-            self._held = np.pad(self._held, ((0, 0), (self._size // 4, 0)), "reflect", reflect_type="odd")
-        if self._samples >= self._size:
-            self._search()
+        if before < size <= self._samples:  # the middle of the first frame begins where the sound does
+            begin = np.concatenate([self._frames.held, block.astype(np.float64)], axis=1)
+            block = np.pad(begin, ((0, 0), (size // 4, 0)), "reflect", reflect_type="odd")
+            self._frames = Frames(len(block), size)
+        frames = self._frames.add(block)
+        self._found.extend(self._search(frames))
+        self._count += frames.shape[1]
 
     def result(self) -> tuple[Click, ...]:
         """All clicks, channel by channel in the order of time; none in less than a frame."""
-        if self._samples < self._size or self._rate < LOWEST_HZ:
+        size, held = self._frames.size, self._frames.held
+        if self._samples < size or self._rate < LOWEST_HZ:
             return ()
-        ended = self._copy()
-        ended._held = np.pad(ended._held, ((0, 0), (0, self._size)), "reflect", reflect_type="odd")
-        ended._search()
+        ended = np.pad(held, ((0, 0), (0, size)), "reflect", reflect_type="odd")
+        rest = ceil(self._samples / (size // 2)) - self._count
+        last_found = self._search(Frames(len(held), size).add(ended)[:, :rest])
         last = self._samples - ORDER
-        merged = _merged(ended._found)
+        merged = _merged([*self._found, *last_found])
         clicks = [Click(*found) for found in merged if found[1] >= ORDER and found[2] <= last]
         return _apart_from_waves(clicks, self._rate)
 
-    def _copy(self) -> "ClickDetector":
-        other = ClickDetector(len(self._held), self._rate)
-        other._held, other._frames, other._samples = self._held, self._frames, self._samples
-        other._found = list(self._found)
-        return other
-
-    def _search(self) -> None:
-        """Look at the frames that are complete, and keep what the next one needs."""
-        size, hop = self._size, self._size // 2
-        count = (self._held.shape[1] - size) // hop + 1
-        count = min(count, -(-self._samples // hop) - self._frames)
-        for first in range(0, count, FRAMES_AT_ONCE):
-            many = min(FRAMES_AT_ONCE, count - first)
-            stretch = self._held[:, first * hop : (first + many - 1) * hop + size]
-            frames = np.lib.stride_tricks.sliding_window_view(stretch, size, axis=1)[:, ::hop]
-            for row, start, stop, excess in _clicks(frames.reshape(-1, size), self._rate):
-                channel, frame = divmod(row, many)
-                offset = (self._frames + first + frame) * hop - size // 4
-                self._found.append((channel, start + offset, stop + offset, excess))
-        self._frames += max(count, 0)
-        self._held = self._held[:, max(count, 0) * hop :]
+    def _search(self, frames: Floats) -> Iterator[tuple[int, int, int, float]]:
+        """Channel, start, stop and confidence of what the next frames, (channels, frames, size), hold."""
+        size = frames.shape[2]
+        for first in range(0, frames.shape[1], FRAMES_AT_ONCE):
+            some = frames[:, first : first + FRAMES_AT_ONCE]
+            for row, start, stop, sure in _clicks(some.reshape(-1, size), self._rate):
+                channel, frame = divmod(row, some.shape[1])
+                offset = (self._count + first + frame) * (size // 2) - size // 4
+                yield channel, start + offset, stop + offset, sure
 
 
 def find_clicks(x: NDArray[np.floating], sample_rate: float) -> tuple[Click, ...]:
@@ -358,7 +351,7 @@ def finding(clicks: tuple[Click, ...], seconds: float, sample_rate: float, is_cl
     weight = clear / (1 + seconds / 60)
     facts = {"count": len(clicks), "per_second": round(len(clicks) / max(seconds, 1e-9), 3)}
     if is_clipped:  # a flat top ends as suddenly as a click
-        return Finding("clicks", 0.0, "not told from the edges of clipped tops")
+        return Finding("clicks", 0.0, "not told from the edges of clipped tops", is_told=False)
     if not clicks:
         return Finding("clicks", 0.0, "none", facts)
     places = tuple(Place(click.channel, click.start, click.stop) for click in clicks)

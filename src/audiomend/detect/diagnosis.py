@@ -72,7 +72,7 @@ class Diagnosis:
         """One verdict for each damage, found or not, in the order in which they would be mended."""
         return (
             tops.finding(self.clipping),
-            offset.finding(self.offset),
+            offset.finding(self.offset, is_clipped=self.is_clipped),
             clicks.finding(self.clicks, self.seconds, self.rate, is_clipped=self._has_flat_tops),
             gaps.finding(self.gaps, self.rate),
             dropouts.finding(self.dropouts, self.rate),

@@ -33,6 +33,7 @@ class Finding:
         summary: what was found or not, some words.
         facts: the estimates, by name; they hold whether or not the damage was found.
         places: where it is, if it has places.
+        is_told: whether the recording can tell; not where another damage looks the same.
     """
 
     damage: str
@@ -40,6 +41,7 @@ class Finding:
     summary: str
     facts: Mapping[str, Fact] = field(default_factory=dict[str, Fact])
     places: tuple[Place, ...] = ()
+    is_told: bool = True
 
     @property
     def is_found(self) -> bool:

@@ -1,7 +1,7 @@
 """DC offset: a channel that does not swing around zero.
 
 The mean of music is not quite zero either, so an offset must stand out of the scatter that the means of
-tenths of a second show.
+tenths of a second show. A voice swings further to one side, so clipping alone moves its mean.
 """
 
 from dataclasses import dataclass
@@ -85,11 +85,14 @@ def find_offset(x: NDArray[np.floating], sample_rate: float) -> tuple[Offset, ..
     return detector.result()
 
 
-def finding(offsets: tuple[Offset, ...]) -> Finding:
+def finding(offsets: tuple[Offset, ...], *, is_clipped: bool) -> Finding:
     """The verdict in words."""
     confidence = max(offset.confidence for offset in offsets)
     largest = max(offsets, key=lambda offset: offset.confidence)
     facts = {"level": [offset.level for offset in offsets]}
     if confidence < 0.5:
         return Finding("DC offset", confidence, "none", facts)
-    return Finding("DC offset", confidence, f"{largest.level:+.4f} of full scale", facts)
+    summary = f"{largest.level:+.4f} of full scale"
+    if is_clipped:
+        return Finding("DC offset", 0.0, f"{summary}, not told from the clipping", facts, is_told=False)
+    return Finding("DC offset", confidence, summary, facts)

@@ -103,11 +103,11 @@ def finding(room: Reverberation, speech: float, snr_db: float, *, is_clipped: bo
     """
     facts = {"t60_s": round(room.t60_s, 2) if room.t60_s else None}
     if speech < SURE_VOICE:
-        return Finding("reverberation", 0.0, "not told from the ring of music", facts)
+        return Finding("reverberation", 0.0, "not told from the ring of music", facts, is_told=False)
     if is_clipped:
-        return Finding("reverberation", 0.0, "not told from the clipping", facts)
+        return Finding("reverberation", 0.0, "not told from the clipping", facts, is_told=False)
     if snr_db < NOISY_DB and room.t60_s < CLEAR_S:
-        return Finding("reverberation", 0.0, "not told from the noise", facts)
+        return Finding("reverberation", 0.0, "not told from the noise", facts, is_told=False)
     if room.confidence < 0.5:
         return Finding("reverberation", room.confidence, "little", facts)
     return Finding("reverberation", room.confidence, f"T60 of about {room.t60_s:.1f} s", facts)

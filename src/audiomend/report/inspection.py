@@ -1,5 +1,6 @@
 """The page about one inspected file: what was found in it, where, and how it looks and sounds there."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from audiomend import __version__
@@ -48,10 +49,9 @@ def _lead(present: list[Finding]) -> str:
 def _facts(found: Inspection, present: list[Finding]) -> dict[str, str]:
     diagnosis = found.diagnosis
     sure = {f.damage[0].upper() + f.damage[1:]: f"{f.summary}; {percent(f.confidence)} sure" for f in present}
-    absent = ", ".join(finding.damage for finding in diagnosis.findings if not finding.is_found)
     return {
         **sure,
-        "Not found": absent,
+        **absent(diagnosis.findings),
         "Content": diagnosis.content.kind,
         "Length": f"{diagnosis.seconds:,.3f} s, {diagnosis.frames:,} frames",
         "Rate": f"{diagnosis.rate:,} Hz",
@@ -60,6 +60,14 @@ def _facts(found: Inspection, present: list[Finding]) -> dict[str, str]:
         "SHA-256": found.sha256,
         "audiomend": __version__,
     }
+
+
+def absent(findings: Sequence[Finding]) -> dict[str, str]:
+    """The damages that were not found, and those of which the recording does not tell."""
+    names = [one.damage for one in findings if not one.is_found and one.is_told]
+    untold = [f"{one.damage} ({one.summary})" for one in findings if not one.is_told]
+    facts = {"Not found": ", ".join(names), "Not told": "; ".join(untold)}
+    return {name: value for name, value in facts.items() if value}
 
 
 def _busiest(present: list[Finding], rate: int, frames: int) -> int:

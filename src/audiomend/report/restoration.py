@@ -4,10 +4,12 @@ from pathlib import Path
 
 from audiomend import __version__
 from audiomend.report.comparison import compared
+from audiomend.report.inspection import absent
 from audiomend.report.page import Page, Region
+from audiomend.restorers.methods import invents
 from audiomend.restorers.restoration import Restored, RestoreRequest
 from audiomend.restorers.stages import Done
-from audiomend.words import decibels, percent
+from audiomend.words import beside, decibels, percent
 
 INVENTED = "What stands in the place of what was lost is invented: likely sound, not the lost one."
 
@@ -43,9 +45,10 @@ def _lead(restored: Restored) -> str:
     if not restored.changed:
         return f"{said} Nothing was changed."
     share = restored.changed / (restored.survey.frames * restored.channels)
+    invented = f" {INVENTED}" if any(invents(one.method) for one in restored.done if one.changed) else ""
     return (
-        f"{said} {restored.changed:,} samples were changed, {percent(share)} of all; what was changed has"
-        f" {restored.residue_db:.1f} dB of the energy of the input. {INVENTED}"
+        f"{said} {restored.changed:,} samples were changed, {percent(share)} of all; the energy of the change"
+        f" is {beside(restored.residue_db)} that of the input.{invented}"
     )
 
 
@@ -56,10 +59,9 @@ def _facts(request: RestoreRequest, restored: Restored) -> dict[str, str]:
         for one in restored.diagnosis.findings
         if one.is_found
     }
-    absent = ", ".join(one.damage for one in restored.diagnosis.findings if not one.is_found)
     facts = {
         **sure,
-        "Not found": absent,
+        **absent(restored.diagnosis.findings),
         **{f"Stage {k}: {one.stage.stage}": _stage(one) for k, one in enumerate(restored.done, 1)},
         "Not done": ", ".join(stage.stage for stage in restored.left),
         "Input": request.source,
@@ -83,8 +85,8 @@ def _stage(done: Done) -> str:
     if not done.changed:
         return f"nothing changed. Why it was looked at: {done.stage.reason}"
     return (
-        f"{done.method} ({done.settings}): {done.changed:,} samples, a change of {done.level_db:.1f} dB of"
-        f" the energy, in {done.seconds:.1f} s. Why: {done.stage.reason}"
+        f"{done.method} ({done.settings}): {done.changed:,} samples, a change {beside(done.level_db)} the"
+        f" sound, in {done.seconds:.1f} s. Why: {done.stage.reason}"
     )
 
 

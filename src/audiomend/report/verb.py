@@ -15,6 +15,7 @@ from audiomend.report.coverage import held
 from audiomend.report.differing import Differing
 from audiomend.report.page import Page, Region, Sound
 from audiomend.restorers.files import Outcome, Request
+from audiomend.restorers.methods import INVERSE, invents
 from audiomend.restorers.options import Options
 from audiomend.words import decibels, percent
 
@@ -35,6 +36,9 @@ INVENTED = {
     "extend": "The band above the cut-off is invented: likely sound, not the lost one."
     " The band below it is that of the input, but for where the two meet.",
 }
+STRAIGHTENED = "The curve that had bent the sound is inverted, which moves all samples but the soft ones."
+FLAT = "What it had made flat is invented: likely peaks, not the lost ones."
+UNITS = {"hz": "Hz", "s": "s", "db": "dB"}  # at the end of a finding's name
 
 
 def page_of(request: Request, outcome: Outcome) -> Page:
@@ -103,8 +107,15 @@ def _done(verb: str, outcome: Outcome) -> str:
         return "Nothing was changed."
     share = outcome.changed / (outcome.survey.frames * outcome.channels)
     return (
-        f"{outcome.changed:,} samples were changed, {percent(share)} of {_of_all(outcome)}. {INVENTED[verb]}"
+        f"{outcome.changed:,} samples were changed, {percent(share)} of {_of_all(outcome)}."
+        f" {_invented(verb, outcome.method)}"
     )
+
+
+def _invented(verb: str, method: str) -> str:
+    if not method.startswith(INVERSE):
+        return INVENTED[verb]
+    return f"{STRAIGHTENED} {FLAT}" if invents(method) else STRAIGHTENED
 
 
 def _of_all(outcome: Outcome) -> str:
@@ -132,7 +143,7 @@ def _facts(request: Request, outcome: Outcome) -> dict[str, str]:
         f"channels: {outcome.channels}, frames: {outcome.survey.frames:,}",
         "Gain": f"{assembly.gain:.4f} ({decibels(assembly.gain):.2f} dB), clip mode {request.clip_mode}",
         "Residue": request.residue or "",
-        **{f"Found: {name.replace('_', ' ')}": _words(value) for name, value in found.items()},
+        **{f"Found: {_named(name)}": _words(value) for name, value in found.items()},
         "Regions": ", ".join(request.regions) or "everywhere",
         "Method": outcome.method and f"{outcome.method}: {outcome.settings}",
         "Model": outcome.model or "none was needed",
@@ -171,6 +182,12 @@ def _of_samples(outcome: Outcome) -> str:
         f"{len(drawn.samples)}, seeds {first} to {last}, started from {drawn.started_from};"
         f" {percent(drawn.share)} of the energy of what they changed, in the whole file, differs between them"
     )
+
+
+def _named(name: str) -> str:
+    """The name of a finding as text: cutoff_hz is cutoff, Hz."""
+    *words, last = name.split("_")
+    return f"{' '.join(words)}, {UNITS[last]}" if words and last in UNITS else name.replace("_", " ")
 
 
 def _words(value: Any) -> str:

@@ -10,6 +10,7 @@ from audiomend.audio.reader import Overlaid, SoundReader, blocks
 from audiomend.restorers.damage import Bent
 from audiomend.restorers.diffusion import Preview
 from audiomend.restorers.jobs import Array, Job, Pieces, place
+from audiomend.restorers.methods import INVERSE
 from audiomend.restorers.options import Options
 
 
@@ -30,7 +31,7 @@ class BentJob:
 
     @property
     def method(self) -> str:
-        return "inverse curve" + ("" if self.flat is None else f", {self.flat.method} where it is flat")
+        return INVERSE + ("" if self.flat is None else f", {self.flat.method} where it is flat")
 
     @property
     def settings(self) -> str:

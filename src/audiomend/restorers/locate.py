@@ -29,7 +29,7 @@ LEAST_KNOWN = 0.01  # of a channel's samples between its clip levels, for the re
 HIGHER_LEVEL = "a higher --clip-level takes fewer samples for clipped"
 LOWER_LEVEL = "a lower --clip-level takes more samples for clipped"
 SET_LEVEL = "--clip-level sets a level by hand"
-SET_GAP = "--gap names one by hand"
+SET_GAP = "--gap names one by hand, and restore finds dropouts"
 SET_CUTOFF = "--cutoff-hz sets one by hand"
 
 

@@ -292,6 +292,12 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
 }
 AUTO = {"declip": "blend", "declick": "ar", "extend": "replication"}  # what measured best (docs/choices.md)
 WITHOUT_PRIOR = ("declick",)
+INVERSE, SUBTRACTION = "inverse curve", "subtraction"  # methods by which nothing is invented
+
+
+def invents(method: str) -> bool:
+    """Whether a method, in words, puts something where sound was lost."""
+    return method not in (INVERSE, SUBTRACTION)
 
 
 def names(verb: str) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from audiomend.detect.diagnosis import Diagnosis
 from audiomend.detect.dropouts import Dropout
 from audiomend.detect.finding import FOUND
 from audiomend.detect.gaps import Gap
+from audiomend.detect.offset import Offset
 from audiomend.errors import UsageError
 
 SCHEMA = "audiomend.plan/1"
@@ -62,9 +63,9 @@ class Declip:
 
 @dataclass(frozen=True)
 class RemoveOffset:
-    """Subtract a constant from each channel, full scale 1."""
+    """Subtract a constant from each channel, full scale 1; none listed means those that are found then."""
 
-    levels: tuple[float, ...]
+    levels: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,8 @@ def plan_of(diagnosis: Diagnosis, path: str = "", sha256: str = "") -> MendingPl
             reason = "; ".join(f"{one.damage}: {one.summary}" for one in found)
             enabled = settings.get(name) not in (None, FillGaps(())) and confidence >= SURE.get(name, FOUND)
             stages.append(Stage(name, settings.get(name, NotThereYet()), enabled, confidence, reason))
+        elif name == "offset" and is_clipped and any(levels_to_remove(diagnosis.offset)):
+            stages.append(Stage(name, RemoveOffset(), confidence=FOUND, reason=LATER))
         elif name == "declick" and diagnosis.clicks and is_clipped:  # not told from the edges of tops
             stages.append(Stage(name, Declick(), confidence=FOUND, reason=LATER))
         elif name == "band" and is_clipped:  # whose overtones fill it
@@ -196,7 +199,7 @@ def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
             "hard" if "hard" in kinds else "bent" if "bent" in kinds else "soft",
             curve=_curves(diagnosis),
         ),
-        "offset": RemoveOffset(tuple(o.level if o.confidence >= FOUND else 0.0 for o in diagnosis.offset)),
+        "offset": RemoveOffset(levels_to_remove(diagnosis.offset)),
         "declick": Declick(spans(clicks_to_mend(diagnosis.clicks, diagnosis.rate), diagnosis.rate)),
         "gaps": FillGaps(spans((*diagnosis.gaps, *_in_every_channel(diagnosis)), diagnosis.rate)),
         "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
@@ -208,6 +211,11 @@ def _curves(diagnosis: Diagnosis) -> tuple[Literal[Name, "straight"], ...]:
     if not all(tops.kind in ("soft", "none") for tops in diagnosis.clipping):
         return ()
     return tuple("straight" if tops.bend is None else tops.bend.curve for tops in diagnosis.clipping)
+
+
+def levels_to_remove(offsets: Iterable[Offset]) -> tuple[float, ...]:
+    """What is to be subtracted from each channel: nothing where no offset was found."""
+    return tuple(one.level if one.confidence >= FOUND else 0.0 for one in offsets)
 
 
 def clicks_to_mend(clicks: Iterable[Click], rate: int) -> list[Click]:
@@ -324,7 +332,8 @@ def _stage(entry: Any, where: str, size: Input) -> Stage:
 def _check_channels(settings: Settings, where: str, size: Input) -> None:
     for name in ("low", "high", "levels", "curve"):
         entries = getattr(settings, name, None)
-        if entries is not None and (entries or name != "curve") and len(entries) != size.channels:
+        may_be_empty = name in ("levels", "curve")
+        if entries is not None and (entries or not may_be_empty) and len(entries) != size.channels:
             raise UsageError(
                 f"The plan's {where}.{name} has {len(entries)} entries;"
                 f" the input has {size.channels} channels."

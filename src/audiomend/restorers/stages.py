@@ -22,13 +22,14 @@ from audiomend.classical.curve import Bend, Name
 from audiomend.detect.bandwidth import BandwidthDetector
 from audiomend.detect.bandwidth import finding as bandwidth_finding
 from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks, finding
+from audiomend.detect.offset import OffsetDetector
 from audiomend.errors import Cancelled
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Bent, Damage, Dull, Gaps
 from audiomend.restorers.frame import Progress, prepare, run
 from audiomend.restorers.jobs import Sink
 from audiomend.restorers.locate import Beyond, clicked
-from audiomend.restorers.methods import WITHOUT_PRIOR
+from audiomend.restorers.methods import SUBTRACTION, WITHOUT_PRIOR
 from audiomend.restorers.options import Options
 from audiomend.restorers.plan import (
     SURE,
@@ -40,6 +41,7 @@ from audiomend.restorers.plan import (
     Span,
     Stage,
     clicks_to_mend,
+    levels_to_remove,
     spans,
 )
 from audiomend.restorers.regions import Interval, merge
@@ -129,14 +131,20 @@ def _do(work: _Work, changes: Spill) -> Done:
     """Do a stage whose sink is `changes`."""
     begun = time.monotonic()
     give_back()  # of the stage before
+    _tell(work, 0.0)
     method, settings = _MENDING[work.stage.stage](work)
-    if work.progress is not None and work.progress(1.0) is False:
-        raise Cancelled("The work was cancelled; nothing was written.")
+    _tell(work, 1.0)
     runs, level_db = _compare(work.source, Overlaid(work.source, changes))
     if not runs.samples:
         method = settings = ""
     seconds = time.monotonic() - begun
     return Done(work.stage, method, settings, runs.samples, tuple(runs.intervals), level_db, seconds)
+
+
+def _tell(work: _Work, share: float) -> None:
+    """Tell how much of a stage is done; whoever is told may end it."""
+    if work.progress is not None and work.progress(share) is False:
+        raise Cancelled("The work was cancelled; nothing was written.")
 
 
 def _compare(before: SoundReader, after: SoundReader, changes: Sink | None = None) -> tuple[Runs, float]:
@@ -172,18 +180,25 @@ def _touched(
 
 
 def _subtract(work: _Work) -> tuple[str, str]:
-    """The offset, a constant for each channel."""
+    """The offset, a constant for each channel: that of the plan, or else what is there now."""
     settings, source, options = work.stage.settings, work.source, work.options
     assert isinstance(settings, RemoveOffset)
-    levels = options.strength * np.array(settings.levels)[:, None]
+    levels = options.strength * np.array(settings.levels or _offset(source, options))[:, None]
     for start, stop in blocks(source):
         changed = np.broadcast_to(levels != 0, (source.channels, stop - start)) & _inside(
             options, start, stop
         )
         work.sink.add(start, source.read(start, stop) - levels, changed)
-        if work.progress is not None and work.progress(stop / source.frames) is False:
-            raise Cancelled("The work was cancelled; nothing was written.")
-    return "subtraction", "one constant for each channel"
+        _tell(work, stop / source.frames)
+    return SUBTRACTION, f"of {', '.join(f'{level:+.4f}' for level in levels[:, 0])} of full scale"
+
+
+def _offset(source: SoundReader, options: Options) -> tuple[float, ...]:
+    """What is to be subtracted from each channel, by the regions: the rest may be clipped yet."""
+    detector = OffsetDetector(source.channels, source.rate)
+    for start, stop in blocks(source):
+        detector.add(source.read(start, stop)[:, _inside(options, start, stop)])
+    return levels_to_remove(detector.result())
 
 
 def _inside(options: Options, start: int, stop: int) -> NDArray[np.bool_]:
