@@ -10,8 +10,6 @@ import torch
 
 Outcome = TypeVar("Outcome")
 
-Outcome = TypeVar("Outcome")
-
 START_S = 60.0  # a thread that has not started by then never will
 
 Run = Callable[[Callable[[slice], None], Sequence[slice]], None]
