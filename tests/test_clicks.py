@@ -19,6 +19,7 @@ from audiomend.detect.clicks import (
     finding,
 )
 from audiomend.operators.low_pass import LowPass
+from audiomend.restorers.locate import Given, search
 
 RATE = 44_100
 Floats = np.ndarray
@@ -214,6 +215,17 @@ def test_the_verb_removes_clicks_and_nothing_else():
     np.testing.assert_array_equal(mended[0, ~near], y[0, ~near])
     assert np.linalg.norm((mended - clean)[0, near]) < 0.1 * np.linalg.norm((y - clean)[0, near])
     np.testing.assert_array_equal(audiomend.declick(clean, RATE), clean)
+
+
+@pytest.mark.parametrize("level", [0.2, 9.0])
+def test_that_a_clipped_sound_is_to_be_declipped_first_is_told(level: float) -> None:
+    y = clicked(np.clip(3 * music(), -level, level), PLACES, level=0.1)
+    looked = search("declick", Given(), RATE, 1)
+    for accumulator in looked.accumulators:
+        accumulator.add(np.clip(y, -level, level)[None])
+    summary = looked.conclude().summary
+    assert "clicks, the longest of" in summary
+    assert ("declip it first" in summary) == (level < 1)
 
 
 def test_half_the_strength_is_half_of_the_change_and_regions_hold():

@@ -28,6 +28,7 @@ SURE_EDGE = 1.0  # falls of less than 20 dB: where a sound ends by nature, or al
 LEAST_KNOWN = 0.01  # of a channel's samples between its clip levels, for the rest to be mended
 HIGHER_LEVEL = "a higher --clip-level takes fewer samples for clipped"
 LOWER_LEVEL = "a lower --clip-level takes more samples for clipped"
+CLIPPED_TOO = "; the sound is clipped, and edges of its tops look like clicks: declip it first, or restore it"
 SET_LEVEL = "--clip-level sets a level by hand"
 SET_GAP = "--gap names one by hand, and restore finds dropouts"
 SET_CUTOFF = "--cutoff-hz sets one by hand"
@@ -193,6 +194,7 @@ def _bent(verdicts: tuple[SoftClipping, ...], facts: dict[str, Any]) -> Found:
 
 def _search_clicks(rate: int, channels: int) -> Search:
     detector, gaps = ClickDetector(channels, rate), GapDetector(channels, rate)
+    clipping = ClippingDetector(channels)
 
     def conclude() -> Found:
         clicks = apart_from(gaps.result(), detector.result(), rate)
@@ -201,9 +203,11 @@ def _search_clicks(rate: int, channels: int) -> Search:
             return Found(None, "no click was found", facts)
         damage = clicked(clicks, rate, channels)
         longest = f"the longest of {1000 * damage.severity:.1f} ms"
-        return Found(damage, f"{plural(len(clicks), 'click')}, {longest}", facts)
+        is_clipped = any(verdict.clipped for verdict in clipping.result())
+        doubt = CLIPPED_TOO if is_clipped else ""
+        return Found(damage, f"{plural(len(clicks), 'click')}, {longest}{doubt}", facts)
 
-    return Search((detector, gaps), conclude)
+    return Search((detector, gaps, clipping), conclude)
 
 
 def clicked(clicks: Sequence[Click], rate: int, channels: int) -> Gaps:
