@@ -362,6 +362,45 @@ def test_particles_are_moved_by_no_more_than_their_residual():
     assert free.norm() > 50 * held.norm()
 
 
+@pytest.mark.parametrize(
+    ("walk", "expected"),
+    [
+        (
+            lambda denoise: red_diff(denoise, EDM(), X, [0.9, 0.5], FIR.forward, Y, noise),
+            [(0.9, 0.9, None), (0.5, 0.5, 1)],  # it goes nowhere, but to the next draw
+        ),
+        (
+            lambda denoise: twisted(
+                denoise, EDM(), X[None], [0.9, 0.5, 0.0], FIR.forward, Y, noise, SIGMA_Y, 0.7
+            ),
+            [(0.9, 0.5, None), (0.5, 0.0, None)],  # carries would be mixed up by resampling
+        ),
+    ],
+    ids=["RED-diff", "TDS"],
+)
+def test_the_denoiser_is_told_where_it_stands_where_it_goes_and_what_it_carried(walk, expected):
+    told = []
+
+    def telling(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
+        told.append((t, s, carry))
+        return Estimate(torch.tanh(x), carry=len(told))
+
+    list(walk(telling))
+    assert told == expected
+
+
+def test_who_is_resampled_is_drawn_apart_from_how_the_particles_move():
+    drawn = []
+
+    def listed(step: int, draw: int, start: int, stop: int) -> Tensor:
+        drawn.append((step, draw, start, stop))
+        return noise(step, draw, start, stop)
+
+    particles = X[None].expand(3, -1, -1)
+    next(twisted(denoise, EDM(), particles, [0.9, 0.5, 0.0], FIR.forward, Y, listed, SIGMA_Y, 0.7))
+    assert sorted(drawn) == [(1, 0, 0, N), (1, 1, 0, N), (1, 2, 0, N), (1, 3, 0, 1)]
+
+
 def test_particles_must_arrive():
     with pytest.raises(UsageError, match=r"ends at time 0\.5; it must end at 0"):
         next(twisted(denoise, EDM(), X, [1.0, 0.5], FIR.forward, Y, noise, 0.1, 1.0))
