@@ -62,7 +62,7 @@ def test_a_finer_tolerance_costs_what_order_5_makes_it_cost():
 
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
 def test_the_tolerance_is_relative_and_absolute(size):
-    """Against SciPy's solution of dx/dt = t x / (SPREAD^2 + t^2): quiet signals feel the one, loud the other."""
+    """Against SciPy's solution of dx/dt = t x / (SPREAD^2 + t^2): one for the quiet, one for the loud."""
     steps = list(adaptive(gaussian(EDM()), EDM(), size * X, 10, 0.01, 1e-4))
     plain = solve_ivp(
         lambda t, x: t * x / (SPREAD**2 + t**2), (10, 0.01), size * X[0].numpy(), rtol=1e-4, atol=1e-4
