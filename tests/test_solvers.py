@@ -528,6 +528,29 @@ def test_the_published_samplers_of_the_bridge_are_exact_but_for_what_they_add(so
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize(("t", "s"), [(1.0, 0.8), (0.5, 0.2), (3e-8, 1e-8)])
+def test_the_published_samplers_of_the_bridge_by_their_formulas(t, s):
+    """With what is added to variances, 1e-8: beside that of the last time here it is no longer small."""
+    c, k, eps = 0.4, 2.6, 1e-8
+    before = [c * math.expm1(2 * math.log(k) * time) / (2 * math.log(k)) for time in (t, s, 1.0)]
+    sigma_t, sigma_s = (math.sqrt(v) for v in before[:2])
+    rest_t, rest_s = (math.sqrt(max(before[2] - v, 0) + eps) for v in before[:2])
+    x, clean, y = vector(0.5, 1.5), vector(0.4, -2.0), BRIDGE.anchor
+    whole = before[2] + eps
+    expected = sigma_s * rest_s / (sigma_t * rest_t + eps) * x
+    expected = expected + (rest_s**2 - rest_t * rest_s * sigma_s / (sigma_t + eps)) / whole * clean
+    expected = expected + (sigma_s**2 - sigma_t * sigma_s * rest_s / (rest_t + eps)) / whole * y
+    [stage] = bridge_ode()(BRIDGE, [t, s])
+    torch.testing.assert_close(left(stage, State(x), Estimate(clean)), expected, rtol=1e-10, atol=0)
+    m = before[1] / (before[0] + eps)
+    drift = m * x + (1 - m) * clean
+    first, last = bridge_sde()(BRIDGE, [t, s, s / 2])
+    noisy = drift + math.sqrt(before[1] * (1 - m)) * 0.7
+    torch.testing.assert_close(left(first, State(x), Estimate(clean), 0.7), noisy, rtol=1e-10, atol=0)
+    silence = vector(0.0, 0.0)  # the last step adds no noise
+    assert torch.equal(left(last, State(silence), Estimate(silence), 0.7), silence)
+
+
 @pytest.mark.parametrize("solver", [bridge_ode(), bridge_sde()])
 def test_a_sampler_of_the_bridge_refuses_other_processes(solver):
     with pytest.raises(UsageError, match="not EDM"):
