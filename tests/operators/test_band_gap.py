@@ -39,6 +39,7 @@ def test_bands_that_touch_or_overlap_count_as_one() -> None:
     x = noise(2, 500)
     for parts in (
         ((500.0, 1000.0), (1000.0, 2000.0)),
+        ((500.0, 540.0), (540.0, 2000.0)),  # whose falls at 540 Hz would differ
         ((900.0, 2000.0), (500.0, 1200.0)),
         ((500.0, 2000.0), (700.0, 800.0)),
     ):

@@ -73,6 +73,8 @@ def test_a_dropout_by_hand():
     part = Dropout.at([(3, 10)], depth_db=20, fade=1, start=4, stop=8)
     assert torch.equal(part.gain, operator.gain[4:8])
     assert Dropout.at([], 20, 1, 0, 3).gain.tolist() == [1, 1, 1]
+    both = Dropout.at([(3, 8), (6, 10)], depth_db=20, fade=1, start=0, stop=12)  # no deeper where they meet
+    torch.testing.assert_close(both.gain, operator.gain)
 
 
 def test_a_dropout_is_its_own_adjoint_and_is_undone_where_something_is_left():
@@ -115,6 +117,8 @@ def test_random_clicks_are_as_many_as_long_and_as_loud_as_said():
     starts, ends = (edges == 1).nonzero()[:, 0], (edges == -1).nonzero()[:, 0]
     lengths = ends - starts
     assert len(starts) == pytest.approx(300, abs=4 * 300**0.5)
+    in_each = torch.bincount(starts // rate, minlength=seconds).double()
+    assert 0.4 < in_each.var() / in_each.mean() < 1.8  # 1 of a Poisson number
     assert lengths.min() == 1
     assert 50 <= lengths.max() <= 120  # two may meet
     assert 5 <= lengths.float().median() <= 11  # the geometric mean of 1 and 60 is 7.7
@@ -130,10 +134,13 @@ def test_random_clicks_are_as_many_as_long_and_as_loud_as_said():
 
 
 def test_random_clicks_are_a_function_of_their_place():
-    whole = Clicks.random(0, 3 * RATE, RATE, 20, 1.0, seed=1).added
-    for start, stop in ((0, 100), (RATE - 3, RATE + 50), (12_345, 3 * RATE)):
-        assert torch.equal(Clicks.random(start, stop, RATE, 20, 1.0, seed=1).added, whole[start:stop])
-    assert not torch.equal(Clicks.random(0, 3 * RATE, RATE, 20, 1.0, seed=2).added, whole)
+    """However dense they are: also where a stretch, or a second, begins inside of one."""
+    for per_second in (20, RATE / 8):
+        whole = Clicks.random(0, 3 * RATE, RATE, per_second, 1.0, seed=1).added
+        for start, stop in ((0, 100), (RATE - 3, RATE + 50), (RATE, RATE + 50), (12_345, 3 * RATE)):
+            part = Clicks.random(start, stop, RATE, per_second, 1.0, seed=1).added
+            assert torch.equal(part, whole[start:stop])
+        assert not torch.equal(Clicks.random(0, 3 * RATE, RATE, per_second, 1.0, seed=2).added, whole)
 
 
 @pytest.mark.parametrize(("per_second", "peak"), [(0.0, 1.0), (1.0, 0.0), (math.nan, 1.0), (1.0, math.inf)])
