@@ -405,11 +405,13 @@ def test_how_many_windows_are_denoised_at_once_changes_nothing(guide):
 def test_rows_of_the_vocal_paper_are_replacement_after_guidance():
     clip = HardClip(-0.4, 0.4)
     y, scale = clip.forward(Y), Between(PowerLaw(0.2, 0.5, -1.0), 0.1, 2.0)
-    guided = reconstruction(denoise, EDM(), clip.forward, y, scale, 0.05, largest)
+    more = 0.05, lambda residual: residual.abs().sum(-1)  # limit and norm
+    guided = reconstruction(denoise, EDM(), clip.forward, y, scale, *more)
+    assert not torch.equal(guided(X, T, S).clean, rg(denoise, EDM(), clip, y, scale)(X, T, S).clean)
     inverse = pigdm(denoise, EDM(), pseudo_inverse(clip.forward, clip.pinv, y))
     for row, by_hand in (
-        (rg(denoise, EDM(), clip, y, scale, 0.05, largest), guided),
-        (rg_dc(denoise, EDM(), clip, y, scale, 0.05, largest), replaced(guided, clip.forward, y)),
+        (rg(denoise, EDM(), clip, y, scale, *more), guided),
+        (rg_dc(denoise, EDM(), clip, y, scale, *more), replaced(guided, clip.forward, y)),
         (pigdm_dc(denoise, EDM(), clip, y), replaced(inverse, clip.forward, y)),
     ):
         torch.testing.assert_close(row(X, T, S).clean, by_hand(X, T, S).clean, rtol=0, atol=0)
