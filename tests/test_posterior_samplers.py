@@ -141,6 +141,18 @@ def test_langevin_steps_of_daps_reach_their_law():
     assert last.x[:, 1].var().item() == pytest.approx(reached, rel=0.08)
 
 
+def test_a_level_of_daps_takes_five_evaluations_and_a_hundred_langevin_steps():
+    drawn = []
+
+    def listed(step: int, draw: int, start: int, stop: int) -> Tensor:
+        drawn.append(draw)
+        return noise(step, draw, start, stop)
+
+    (last,) = daps(denoise, EDM(), X, [0.8, 0.5], FIR.forward, Y, listed, SIGMA_Y)
+    assert last.evaluations == 5
+    assert sorted(drawn) == list(range(101))  # and the noise of the next level
+
+
 # --- RED-diff -----------------------------------------------------------------------------------------
 
 
@@ -197,6 +209,14 @@ def test_the_weight_of_one_particle_by_its_densities():
     torch.testing.assert_close(clouds[-1].x[0], last)
     torch.testing.assert_close(clouds[-1].log_weights[0], log_weight)
     assert [(cloud.t, cloud.evaluations) for cloud in clouds] == [(0.5, 1), (0.2, 2), (0.0, 3)]
+
+
+def test_a_particle_of_a_single_step_weighs_its_likelihood():
+    (cloud,) = twisted(denoise, EDM(), X[None], [0.9, 0.0], FIR.forward, Y, noise, SIGMA_Y, 0.7)
+    clean = clean_of(X, 0.9)
+    torch.testing.assert_close(cloud.x[0], clean)
+    likelihood = Normal(FIR.forward(clean), SIGMA_Y).log_prob(Y).sum(-1)
+    torch.testing.assert_close(cloud.log_weights[0], likelihood)
 
 
 PRIOR = torch.tensor([[1.0, 0.6, 0.2], [0.6, 0.8, 0.5], [0.2, 0.5, 0.9]], dtype=torch.float64)
