@@ -356,6 +356,15 @@ def test_churn_begins_each_step_of_any_solver_higher(inner):
     torch.testing.assert_close(last.state.x, x)
 
 
+def test_a_bridge_is_left_without_churn_where_churn_begins_later():
+    clean, levels = vector(0.4, -2.0), [1.0, 0.8]
+    found, plain = (
+        solved(constant(clean), BRIDGE, solver, levels, BRIDGE.anchor)
+        for solver in (churned(first_order(), churn=1, s_tmax=0.9), first_order())
+    )
+    assert torch.equal(found, plain)
+
+
 def test_churn_factors_are_those_of_the_paper_unless_told_otherwise():
     levels = [4.0, 2.0, 1.0, 0.0]
     assert churn_factors(levels, 0.9) == pytest.approx([0.3, 0.3, 0.3])
