@@ -330,12 +330,12 @@ def test_churn_raises_the_state_to_the_noisier_marginal(process):
     torch.testing.assert_close(kept**2 + (fresh / s_noise) ** 2, torch.full((2,), after.s**2).double())
 
 
-@pytest.mark.parametrize("inner", [first_order(0.4), dpm_pp_2m(), heun()])
+@pytest.mark.parametrize("inner", [first_order(0.4), dpm_pp_2m(), heun(), unipc(), momentum(0.5, 1.0)])
 def test_churn_begins_each_step_of_any_solver_higher(inner):
     levels = karras(4, 0.1, 3)
-    gammas = churn_factors(levels, 0.9, s_tmax=2.0)
-    assert gammas[0] == 0 < gammas[1]
-    stages = churned(inner, 0.9, s_tmax=2.0)(EDM(), levels)
+    gammas = churn_factors(levels, 0.9, s_tmin=0.5, s_tmax=2.0)
+    assert gammas[0] == gammas[2] == gammas[3] == 0 < gammas[1]
+    stages = churned(inner, 0.9, s_tmin=0.5, s_tmax=2.0)(EDM(), levels)
     expected = [
         (step, stage.t, stage.s)
         for step, gamma in enumerate(gammas)
