@@ -83,6 +83,7 @@ def test_a_dropout_is_its_own_adjoint_and_is_undone_where_something_is_left():
     torch.testing.assert_close((operator.forward(x) * v).sum(), (x * operator.adjoint(v)).sum())
     y = operator.forward(x)
     torch.testing.assert_close(operator.pinv(y), x * torch.tensor([1.0, 1, 0, 1]))
+    assert operator.pinv(torch.ones(4).double()).tolist() == pytest.approx([1, 2, 0, 10])
     z = operator.project(v, y)
     torch.testing.assert_close(operator.forward(z), y)
     torch.testing.assert_close(z, torch.where(operator.gain > 0, x, v))
@@ -140,6 +141,9 @@ def test_random_clicks_are_a_function_of_their_place():
         for start, stop in ((0, 100), (RATE - 3, RATE + 50), (RATE, RATE + 50), (12_345, 3 * RATE)):
             part = Clicks.random(start, stop, RATE, per_second, 1.0, seed).added
             assert torch.equal(part, whole[start:stop])
+        first, second, third = whole.split(RATE)
+        assert not first.equal(second)
+        assert not second.equal(third)
         assert not torch.equal(Clicks.random(0, 3 * RATE, RATE, per_second, 1.0, seed + 1).added, whole)
 
 
