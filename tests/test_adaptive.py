@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from audiomend.denoisers.base import Estimate
@@ -57,6 +58,16 @@ def test_the_error_stays_near_the_tolerance(process, start, stop):
 def test_a_finer_tolerance_costs_what_order_5_makes_it_cost():
     costs = [walked(EDM(), 10, 0.01, tolerance)[-1].evaluations for tolerance in (1e-5, 1e-10)]
     assert 3 < costs[1] / costs[0] < 14  # 10^(5 / 5) at most
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_the_tolerance_is_relative_and_absolute(size):
+    """Against SciPy's solution of dx/dt = t x / (SPREAD^2 + t^2): one for the quiet, one for the loud."""
+    steps = list(adaptive(gaussian(EDM()), EDM(), size * X, 10, 0.01, 1e-4))
+    plain = solve_ivp(
+        lambda t, x: t * x / (SPREAD**2 + t**2), (10, 0.01), size * X[0].numpy(), rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_allclose([step.t for step in steps], plain.t[1:], rtol=1e-6)
 
 
 def test_the_walk_tells_where_it_stands():

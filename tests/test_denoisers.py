@@ -2,14 +2,16 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from audiomend.denoisers.at_rate import at_rate
 from audiomend.denoisers.base import Estimate
-from audiomend.denoisers.preconditioned import preconditioned
+from audiomend.denoisers.preconditioned import noise_predicting, preconditioned
 from audiomend.denoisers.wiener import wiener
 from audiomend.networks.wiener_gain import wiener_gain
+from audiomend.transforms.stft import Stft
 
 SD = 0.1
 
@@ -40,6 +42,37 @@ def test_preconditioning_is_edm_table_1(sigma: float) -> None:
     torch.testing.assert_close(seen[0][1], torch.full((2,), math.log(sigma / SD)))
 
 
+def test_a_network_that_knows_the_noise_of_ddpm_gives_the_clean_signal() -> None:
+    """x_i = sqrt(a_i) x_0 + sqrt(1 - a_i) e (Ho et al. 2020, eq. 4) at every step, which it is told."""
+    clean, e = noise(2, 50), noise(2, 50, seed=1)
+    betas = np.linspace(0.01, 0.3, 6)
+    for step in range(6):
+        a = math.prod(1 - beta for beta in betas[: step + 1])
+
+        def network(x, told, a=a, step=step):
+            torch.testing.assert_close(told, torch.full((2,), float(step)))
+            torch.testing.assert_close(x, math.sqrt(a) * clean + math.sqrt(1 - a) * e)
+            return (x - math.sqrt(a) * clean) / math.sqrt(1 - a)
+
+        sigma = math.sqrt((1 - a) / a)
+        estimate = noise_predicting(network, list(betas))(clean + sigma * e, sigma, 0.0)
+        torch.testing.assert_close(estimate.clean, clean)
+
+
+def test_between_steps_of_ddpm_the_step_is_interpolated_over_the_logarithm_of_sigma() -> None:
+    told = []
+
+    def network(x, step):
+        told.append(step[0].item())
+        return x
+
+    levels = [math.sqrt(1 / kept - 1) for kept in (0.9, 0.9 * 0.8)]
+    denoise = noise_predicting(network, [0.1, 0.2])
+    for sigma in (levels[0] / 9, math.sqrt(levels[0] * levels[1]), 9 * levels[1]):
+        denoise(noise(1, 4), sigma, 0.0)
+    assert told == pytest.approx([0.0, 0.5, 1.0], abs=1e-6)
+
+
 def test_wiener_gain_values() -> None:
     power = torch.tensor([[0.0], [20.0], [0.0], [0.0]], dtype=torch.float64)  # frames x bins
     gain = wiener_gain(power, torch.tensor(-math.inf))  # ln 0: the threshold is 2.5
@@ -62,7 +95,14 @@ def test_wiener_keeps_a_partial_and_removes_noise() -> None:
 
 
 def test_wiener_is_the_mean_of_two_windows_and_scales() -> None:
+    """Of 46 and 186 ms, 2048 and 8192 samples; at a low level much of x counts as signal."""
     x = noise(1, 8192) * SD
+    low, level = 0.2 * SD, torch.tensor(math.log(0.2))
+    estimates = []
+    for transform in (Stft(n, n // 4, n // 2 + 1) for n in (2048, 8192)):
+        spectrum = transform.forward(x / low)
+        estimates.append(low * transform.inverse(spectrum * wiener_gain(spectrum.abs().square(), level)))
+    torch.testing.assert_close(wiener(44_100, SD)(x, low, 0.0).clean, (estimates[0] + estimates[1]) / 2)
     one = wiener(44_100, SD)(x, SD, 0.0).clean
     twice = wiener(44_100, 2 * SD)(2 * x, 2 * SD, 0.0).clean
     torch.testing.assert_close(twice, 2 * one)
@@ -136,6 +176,17 @@ def test_what_a_file_of_a_lower_rate_has_at_its_nyquist_frequency_is_left_out() 
     fill = torch.zeros(1, 801, dtype=torch.float64)
     clean = at_rate(identity, 500, 801, identity, lambda: fill)(nyquist[None], 0.3, 0.0).clean
     assert clean.abs().max() < 1e-12
+
+
+@pytest.mark.parametrize(("length", "inner"), [(1000, 500), (500, 801)])
+def test_the_prior_gets_its_own_carry_again(length: int, inner: int) -> None:
+    def prior(x, t, s, carry=None):
+        return Estimate(x, carry=[carry])
+
+    denoise = at_rate(prior, length, inner, identity, lambda: torch.zeros(1, inner))
+    first = denoise(noise(1, length), 0.3, 0.1)
+    assert first.carry == [None]
+    assert denoise(noise(1, length), 0.1, 0.0, first.carry).carry == [[None]]
 
 
 def test_the_same_rate_is_the_prior_itself() -> None:

@@ -14,9 +14,11 @@ from audiomend.errors import UsageError
 from audiomend.guidance.gradient import euclidean
 from audiomend.guidance.reconstruction import spectral
 from audiomend.models.prior import WienerPrior
+from audiomend.noise import normal
 from audiomend.operators.mask import Mask
 from audiomend.operators.stft_magnitude import StftMagnitude
 from audiomend.restorers import guiding, inverse
+from audiomend.restorers.diffusion import FILL_SAMPLE
 from audiomend.restorers.guiding import GUIDANCE, Guidance, Measured
 
 RATE, FRAMES = 8000, 3000  # three windows
@@ -95,6 +97,9 @@ def test_beyond_the_signal_lies_silence_with_its_noise() -> None:
     assert torch.equal(state[:, 512 : 512 + FRAMES], x)
     assert torch.equal(outside[0], outside[1])
     assert outside[0].std().item() == pytest.approx(0.3, rel=0.1)
+    for other in (0, FILL_SAMPLE):  # the walk's noise, and that above the file's Nyquist frequency
+        used = torch.from_numpy(normal(3, other, 0, 0, -512, 0))
+        assert abs(torch.corrcoef(torch.stack((used, outside[0, :512])))[0, 1]) < 0.2
 
 
 @pytest.mark.parametrize(

@@ -109,10 +109,17 @@ def test_reconstruction_guidance_as_coded():
     assert estimate.noise is None
     assert estimate.carry == ("carried", S)
     assert seen == pytest.approx([SIGMA])
-    # at another level: the correction grows as sigma, but for the floor of 1e-6
-    small = reconstruction(denoise, EDM(), FIR.forward, Y, Constant(0.3))(X, 1e-3, 0.0).clean
-    moved = (small - denoise(X, 1e-3, 0.0).clean).square().mean(-1).sqrt()
-    assert ((moved < 0.3e-3) & (moved > 0.29e-3)).all()
+
+
+def test_reconstruction_guidance_moves_less_than_a_share_of_sigma_where_the_floor_counts():
+    """An RMS of xi' sigma r / (r + 1e-6), r = sigma ‖g‖ / √N: here ‖g‖ = 1/100, as the residual's is 1."""
+    sigma = 1e-3
+    r = sigma * 0.01 / math.sqrt(N)  # 2e-6
+    guided = reconstruction(
+        lambda x, t, s, carry=None: Estimate(x / 100), EDM(), MASK.forward, MASK.forward(Y), Constant(0.3)
+    )
+    moved = (guided(X, sigma, 0.0).clean - X / 100).square().mean(-1).sqrt()
+    assert moved.tolist() == pytest.approx([0.3 * sigma * r / (r + 1e-6)] * 2, rel=1e-9)
 
 
 def test_the_gradient_is_cut_after_its_norm_was_taken():
@@ -173,10 +180,11 @@ def test_spectral_norm_is_the_largest_singular_value():
     assert spectral(residual).tolist() == pytest.approx(expected)
 
 
-def test_the_norm_of_the_residual_can_be_another():
-    def largest(residual: Tensor) -> Tensor:
-        return residual.abs().amax(-1)
+def largest(residual: Tensor) -> Tensor:
+    return residual.abs().amax(-1)
 
+
+def test_the_norm_of_the_residual_can_be_another():
     for make, power in ((reconstruction, 1), (reconstruction_as_printed, 2), (dps, 1)):
         moved = make(denoise, PROCESS, FIR.forward, Y, Constant(0.3), norm=largest)(X, T, S).clean - CLEAN
         g = gradient(lambda clean, row, power=power: largest(Y[row] - FIR.forward(clean)) ** power)
@@ -278,7 +286,7 @@ def test_noisy_correction_by_dense_algebra(operator):
 
 
 @pytest.mark.parametrize(
-    ("level", "share"), [(0.0, 1), (0.3, 1), (0.5, S / (A_S * 0.5)), (2.0, S / (A_S * 2))]
+    ("level", "share"), [(0.0, 1), (0.3, 1), (0.42, 1), (0.5, S / (A_S * 0.5)), (2.0, S / (A_S * 2))]
 )
 def test_ddnm_plus_takes_as_much_as_the_noise_allows(level, share):
     estimate = ddnm_plus(denoise, PROCESS, FIR, Y, level)(X, T, S, "carried")
@@ -397,11 +405,13 @@ def test_how_many_windows_are_denoised_at_once_changes_nothing(guide):
 def test_rows_of_the_vocal_paper_are_replacement_after_guidance():
     clip = HardClip(-0.4, 0.4)
     y, scale = clip.forward(Y), Between(PowerLaw(0.2, 0.5, -1.0), 0.1, 2.0)
-    guided = reconstruction(denoise, EDM(), clip.forward, y, scale)
+    more = 0.05, lambda residual: residual.abs().sum(-1)  # limit and norm
+    guided = reconstruction(denoise, EDM(), clip.forward, y, scale, *more)
+    assert not torch.equal(guided(X, T, S).clean, rg(denoise, EDM(), clip, y, scale)(X, T, S).clean)
     inverse = pigdm(denoise, EDM(), pseudo_inverse(clip.forward, clip.pinv, y))
     for row, by_hand in (
-        (rg(denoise, EDM(), clip, y, scale), guided),
-        (rg_dc(denoise, EDM(), clip, y, scale), replaced(guided, clip.forward, y)),
+        (rg(denoise, EDM(), clip, y, scale, *more), guided),
+        (rg_dc(denoise, EDM(), clip, y, scale, *more), replaced(guided, clip.forward, y)),
         (pigdm_dc(denoise, EDM(), clip, y), replaced(inverse, clip.forward, y)),
     ):
         torch.testing.assert_close(row(X, T, S).clean, by_hand(X, T, S).clean, rtol=0, atol=0)

@@ -141,6 +141,18 @@ def test_langevin_steps_of_daps_reach_their_law():
     assert last.x[:, 1].var().item() == pytest.approx(reached, rel=0.08)
 
 
+def test_a_level_of_daps_takes_five_evaluations_and_a_hundred_langevin_steps():
+    drawn = []
+
+    def listed(step: int, draw: int, start: int, stop: int) -> Tensor:
+        drawn.append(draw)
+        return noise(step, draw, start, stop)
+
+    (last,) = daps(denoise, EDM(), X, [0.8, 0.5], FIR.forward, Y, listed, SIGMA_Y)
+    assert last.evaluations == 5
+    assert sorted(drawn) == list(range(101))  # and the noise of the next level
+
+
 # --- RED-diff -----------------------------------------------------------------------------------------
 
 
@@ -197,6 +209,14 @@ def test_the_weight_of_one_particle_by_its_densities():
     torch.testing.assert_close(clouds[-1].x[0], last)
     torch.testing.assert_close(clouds[-1].log_weights[0], log_weight)
     assert [(cloud.t, cloud.evaluations) for cloud in clouds] == [(0.5, 1), (0.2, 2), (0.0, 3)]
+
+
+def test_a_particle_of_a_single_step_weighs_its_likelihood():
+    (cloud,) = twisted(denoise, EDM(), X[None], [0.9, 0.0], FIR.forward, Y, noise, SIGMA_Y, 0.7)
+    clean = clean_of(X, 0.9)
+    torch.testing.assert_close(cloud.x[0], clean)
+    likelihood = Normal(FIR.forward(clean), SIGMA_Y).log_prob(Y).sum(-1)
+    torch.testing.assert_close(cloud.log_weights[0], likelihood)
 
 
 PRIOR = torch.tensor([[1.0, 0.6, 0.2], [0.6, 0.8, 0.5], [0.2, 0.5, 0.9]], dtype=torch.float64)
@@ -360,6 +380,45 @@ def test_particles_are_moved_by_no_more_than_their_residual():
     assert held.norm().item() == pytest.approx(0.5 * (1 - 50 * x).norm().item() * kept)
     torch.testing.assert_close(free / free.norm(), held / held.norm())
     assert free.norm() > 50 * held.norm()
+
+
+@pytest.mark.parametrize(
+    ("walk", "expected"),
+    [
+        (
+            lambda denoise: red_diff(denoise, EDM(), X, [0.9, 0.5], FIR.forward, Y, noise),
+            [(0.9, 0.9, None), (0.5, 0.5, 1)],  # it goes nowhere, but to the next draw
+        ),
+        (
+            lambda denoise: twisted(
+                denoise, EDM(), X[None], [0.9, 0.5, 0.0], FIR.forward, Y, noise, SIGMA_Y, 0.7
+            ),
+            [(0.9, 0.5, None), (0.5, 0.0, None)],  # carries would be mixed up by resampling
+        ),
+    ],
+    ids=["RED-diff", "TDS"],
+)
+def test_the_denoiser_is_told_where_it_stands_where_it_goes_and_what_it_carried(walk, expected):
+    told = []
+
+    def telling(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
+        told.append((t, s, carry))
+        return Estimate(torch.tanh(x), carry=len(told))
+
+    list(walk(telling))
+    assert told == expected
+
+
+def test_who_is_resampled_is_drawn_apart_from_how_the_particles_move():
+    drawn = []
+
+    def listed(step: int, draw: int, start: int, stop: int) -> Tensor:
+        drawn.append((step, draw, start, stop))
+        return noise(step, draw, start, stop)
+
+    particles = X[None].expand(3, -1, -1)
+    next(twisted(denoise, EDM(), particles, [0.9, 0.5, 0.0], FIR.forward, Y, listed, SIGMA_Y, 0.7))
+    assert sorted(drawn) == [(1, 0, 0, N), (1, 1, 0, N), (1, 2, 0, N), (1, 3, 0, 1)]
 
 
 def test_particles_must_arrive():

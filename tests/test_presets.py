@@ -599,7 +599,7 @@ def test_tds_draws_one_particle_of_each_channel_by_its_weight(monkeypatch: pytes
         seen.append(Cloud(1.0, x, torch.zeros(0), 0))
         assert more == pytest.approx({"noise_level": 0.05, "sigma_data": 0.1, "longest": 1.0})
         for cloud in real(told, process, x, *rest, **more):
-            weights = torch.tensor([[1.0, 1.0], [2.0, 3.0], [4.0, 1.0], [1.0, 2.0]]).log() - 50
+            weights = torch.tensor([[1.0, 4.0], [2.0, 1.0], [4.0, 1.0], [1.0, 2.0]]).log() - 50
             seen.append(replace(cloud, x=x, log_weights=weights))  # no clones of each other
             yield seen[-1]
 
@@ -613,10 +613,11 @@ def test_tds_draws_one_particle_of_each_channel_by_its_weight(monkeypatch: pytes
         np.testing.assert_allclose(begun.x[k], problem.observation(first, stop).numpy() + noise, atol=1e-6)
     assert begun.x.shape == (PARTICLES, 2, stop - first)
     u = scipy.stats.norm.cdf(normal(9, 0, len(WALK.levels), 0, first, first + 1))
-    for channel in range(2):
-        heights = np.cumsum(scipy.special.softmax(last.log_weights[:, channel].numpy()))
-        chosen = int(np.searchsorted(heights, u[0]))
-        torch.testing.assert_close(found[channel], last.x[chosen, channel, -first : 32 - first])
+    heights = np.cumsum(scipy.special.softmax(last.log_weights.numpy(), axis=0), axis=0)
+    chosen = [int(np.searchsorted(heights[:, channel], u[0])) for channel in range(2)]
+    assert chosen == [1, 0]  # as far as this draw goes: 0.32
+    for channel, particle in enumerate(chosen):
+        torch.testing.assert_close(found[channel], last.x[particle, channel, -first : 32 - first])
 
 
 def test_rk45_takes_no_number_of_steps() -> None:

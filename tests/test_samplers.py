@@ -131,6 +131,29 @@ def test_stream_equals_trajectory_for_every_layout_of_windows(windows, batch):
     torch.testing.assert_close(streamed(walk, size=77), whole(walk), rtol=0, atol=1e-4)
 
 
+class Telling(Toy):
+    """Whose carry is where its windows begin, and which stages they have passed."""
+
+    def denoiser(self, starts: Sequence[int], length: int, rows: Tensor) -> Denoiser:
+        def denoise(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
+            places, passed = carry or (starts, [])
+            assert places == starts
+            assert passed == WALK.levels[: WALK.levels.index(t)]
+            return Estimate(x / 2, carry=(starts, [*passed, t]))
+
+        return denoise
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_each_batch_of_windows_takes_its_own_carry_from_stage_to_stage(batch):
+    walk = replace(WALK, solver=first_order(), batch=batch)
+    for _ in trajectory(Telling(file), walk, file, LENGTH):
+        pass
+    timeline = Timeline(channels=2)
+    for _ in stream(blocks(100), timeline, Telling(timeline.read), walk, timeline.read):
+        pass
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_blocks_of_any_size_give_the_same_bytes(batch):
     walk = replace(WALK, solver=unipc(), batch=batch)

@@ -39,6 +39,11 @@ def test_a_single_step_goes_from_the_highest_level_to_zero(schedule):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_walk_may_stay_at_one_level(schedule):
+    assert schedule(3, 0.5, 0.5) == pytest.approx([0.5, 0.5, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(
     ("steps", "lowest", "highest", "named"), [(0, 0.1, 1, "0 steps"), (4, 0, 1, "0"), (4, 2, 1, "2")]
 )

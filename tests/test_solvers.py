@@ -330,12 +330,12 @@ def test_churn_raises_the_state_to_the_noisier_marginal(process):
     torch.testing.assert_close(kept**2 + (fresh / s_noise) ** 2, torch.full((2,), after.s**2).double())
 
 
-@pytest.mark.parametrize("inner", [first_order(0.4), dpm_pp_2m(), heun()])
+@pytest.mark.parametrize("inner", [first_order(0.4), dpm_pp_2m(), heun(), unipc(), momentum(0.5, 1.0)])
 def test_churn_begins_each_step_of_any_solver_higher(inner):
     levels = karras(4, 0.1, 3)
-    gammas = churn_factors(levels, 0.9, s_tmax=2.0)
-    assert gammas[0] == 0 < gammas[1]
-    stages = churned(inner, 0.9, s_tmax=2.0)(EDM(), levels)
+    gammas = churn_factors(levels, 0.9, s_tmin=0.5, s_tmax=2.0)
+    assert gammas[0] == gammas[2] == gammas[3] == 0 < gammas[1]
+    stages = churned(inner, 0.9, s_tmin=0.5, s_tmax=2.0)(EDM(), levels)
     expected = [
         (step, stage.t, stage.s)
         for step, gamma in enumerate(gammas)
@@ -354,6 +354,15 @@ def test_churn_begins_each_step_of_any_solver_higher(inner):
     for step, gamma in enumerate(gammas):  # a multistep solver starts anew
         x = solved(gaussian(EDM()), EDM(), inner, [(1 + gamma) * levels[step], levels[step + 1]], x)
     torch.testing.assert_close(last.state.x, x)
+
+
+def test_a_bridge_is_left_without_churn_where_churn_begins_later():
+    clean, levels = vector(0.4, -2.0), [1.0, 0.8]
+    found, plain = (
+        solved(constant(clean), BRIDGE, solver, levels, BRIDGE.anchor)
+        for solver in (churned(first_order(), churn=1, s_tmax=0.9), first_order())
+    )
+    assert torch.equal(found, plain)
 
 
 def test_churn_factors_are_those_of_the_paper_unless_told_otherwise():
@@ -526,6 +535,29 @@ def test_the_published_samplers_of_the_bridge_are_exact_but_for_what_they_add(so
     x = BRIDGE.anchor + 0.1
     ours, theirs = (solved(constant(clean), BRIDGE, s, inner, x) for s in (exact, solver))
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("t", "s"), [(1.0, 0.8), (0.5, 0.2), (3e-8, 1e-8)])
+def test_the_published_samplers_of_the_bridge_by_their_formulas(t, s):
+    """With what is added to variances, 1e-8: beside that of the last time here it is no longer small."""
+    c, k, eps = 0.4, 2.6, 1e-8
+    before = [c * math.expm1(2 * math.log(k) * time) / (2 * math.log(k)) for time in (t, s, 1.0)]
+    sigma_t, sigma_s = (math.sqrt(v) for v in before[:2])
+    rest_t, rest_s = (math.sqrt(max(before[2] - v, 0) + eps) for v in before[:2])
+    x, clean, y = vector(0.5, 1.5), vector(0.4, -2.0), BRIDGE.anchor
+    whole = before[2] + eps
+    expected = sigma_s * rest_s / (sigma_t * rest_t + eps) * x
+    expected = expected + (rest_s**2 - rest_t * rest_s * sigma_s / (sigma_t + eps)) / whole * clean
+    expected = expected + (sigma_s**2 - sigma_t * sigma_s * rest_s / (rest_t + eps)) / whole * y
+    [stage] = bridge_ode()(BRIDGE, [t, s])
+    torch.testing.assert_close(left(stage, State(x), Estimate(clean)), expected, rtol=1e-10, atol=0)
+    m = before[1] / (before[0] + eps)
+    drift = m * x + (1 - m) * clean
+    first, last = bridge_sde()(BRIDGE, [t, s, s / 2])
+    noisy = drift + math.sqrt(before[1] * (1 - m)) * 0.7
+    torch.testing.assert_close(left(first, State(x), Estimate(clean), 0.7), noisy, rtol=1e-10, atol=0)
+    silence = vector(0.0, 0.0)  # the last step adds no noise
+    assert torch.equal(left(last, State(silence), Estimate(silence), 0.7), silence)
 
 
 @pytest.mark.parametrize("solver", [bridge_ode(), bridge_sde()])

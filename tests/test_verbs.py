@@ -2,13 +2,21 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
 import audiomend
+from audiomend.audio import reader
+from audiomend.classical.curve import Bend
 from audiomend.errors import Cancelled, ModelError, UsageError
+from audiomend.restorers.bent import BentJob
+from audiomend.restorers.damage import Bent
+from audiomend.restorers.jobs import Job
+from audiomend.restorers.memory import ArrayReader
+from audiomend.restorers.options import Options
 
 RATE = 8000
 FAST = {"model": "wiener", "steps": 3}
@@ -87,12 +95,39 @@ def test_soft_clipping_is_inverted_and_its_flat_tops_are_mended() -> None:
     gentle = audiomend.declip(0.4 * np.tanh(x / 0.4), RATE)
     assert np.abs(gentle - x).max() < 0.01
     hard = 0.05 * np.tanh(x / 0.05)
-    mended = audiomend.declip(hard, RATE, model="wiener", steps=3)
+    shares = []
+    mended = audiomend.declip(hard, RATE, model="wiener", steps=3, progress=shares.append)
+    assert shares[-1] == max(shares) == 1
     flat = np.abs(hard) > 0.05 * 0.9984  # where the slope of the inverse is 300
     assert 0.05 < flat.mean() < 0.5
     np.testing.assert_allclose(mended[~flat], x[~flat], atol=0.01)
     assert np.square(mended - x)[flat].sum() < 0.2 * np.square(hard - x)[flat].sum()
     assert (np.abs(mended[flat]) >= 0.05 * np.arctanh(0.998)).all()
+
+
+def test_the_progress_of_straightening_is_the_share_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "BLOCK_VALUES", 3000)
+    shares = []
+    audiomend.declip(0.4 * np.tanh(swelling() / 0.4), RATE, progress=shares.append)
+    assert shares[-6:] == pytest.approx([3 / 16, 6 / 16, 9 / 16, 12 / 16, 15 / 16, 1])
+
+
+def test_work_on_a_curve_costs_what_its_flat_samples_cost() -> None:
+    source, damage = ArrayReader(np.zeros((1, 16_000)), RATE), Bent((Bend("tanh", 0.4),))
+    told = {
+        "settings": "declip",
+        "model": "small",
+        "precision": "float32",
+        "started_from": "the damaged signal",
+        "steps": 7,
+        "estimate_seconds": 12.5,
+        "amount": 4321,
+    }
+    alone = BentJob(source, damage, Options(), None, 2.0)
+    assert (alone.amount, alone.steps, alone.estimate_seconds, alone.model) == (16_000, 0, 0.0, "")
+    both = BentJob(source, damage, Options(), cast(Job, SimpleNamespace(method="walk", **told)), 2.0)
+    assert {name: getattr(both, name) for name in told} == {**told, "settings": "tanh towards 0.4; declip"}
+    assert both.method == "inverse curve, walk where it is flat"
 
 
 def test_polarities_that_were_bent_unlike_are_straightened_by_themselves() -> None:

@@ -198,6 +198,10 @@ def test_noise_that_a_guidance_keeps_in_some_windows_only_stands_beside_the_impl
     torch.testing.assert_close(estimate.noise[:, own], 3 * x[:, own], **CLOSE)
     theirs = implied_noise(along(process)(-4, 40), x, t, torch.tanh(x))
     torch.testing.assert_close(estimate.noise[:, implied], theirs[:, implied], **CLOSE)
+    shared = slice(16, 20)
+    weight = windows.fade()[-4:] if own.start < 10 else windows.fade()[:4]
+    faded = weight * 3 * x[:, shared] + (1 - weight) * theirs[:, shared]
+    torch.testing.assert_close(estimate.noise[:, shared], faded, **CLOSE)
 
 
 def test_each_batch_of_windows_sees_its_own_carry_again():

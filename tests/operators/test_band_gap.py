@@ -39,6 +39,7 @@ def test_bands_that_touch_or_overlap_count_as_one() -> None:
     x = noise(2, 500)
     for parts in (
         ((500.0, 1000.0), (1000.0, 2000.0)),
+        ((500.0, 540.0), (540.0, 2000.0)),  # whose falls at 540 Hz would differ
         ((900.0, 2000.0), (500.0, 1200.0)),
         ((500.0, 2000.0), (700.0, 800.0)),
     ):
@@ -55,6 +56,7 @@ def test_a_band_from_0_and_one_to_half_the_rate_have_one_edge() -> None:
     everything = BandPass(((0.0, 4000.0),), RATE)
     assert torch.equal(everything.forward(x), x)
     assert everything.reach == 0
+    assert gains(BandPass(((1000.0, 3900.0),), RATE), 3900) == pytest.approx([0.5], abs=1e-3)
 
 
 def test_a_narrow_band_falls_within_half_its_width() -> None:

@@ -73,6 +73,8 @@ def test_a_dropout_by_hand():
     part = Dropout.at([(3, 10)], depth_db=20, fade=1, start=4, stop=8)
     assert torch.equal(part.gain, operator.gain[4:8])
     assert Dropout.at([], 20, 1, 0, 3).gain.tolist() == [1, 1, 1]
+    both = Dropout.at([(3, 8), (6, 10)], depth_db=20, fade=1, start=0, stop=12)  # no deeper where they meet
+    torch.testing.assert_close(both.gain, operator.gain)
 
 
 def test_a_dropout_is_its_own_adjoint_and_is_undone_where_something_is_left():
@@ -81,6 +83,7 @@ def test_a_dropout_is_its_own_adjoint_and_is_undone_where_something_is_left():
     torch.testing.assert_close((operator.forward(x) * v).sum(), (x * operator.adjoint(v)).sum())
     y = operator.forward(x)
     torch.testing.assert_close(operator.pinv(y), x * torch.tensor([1.0, 1, 0, 1]))
+    assert operator.pinv(torch.ones(4).double()).tolist() == pytest.approx([1, 2, 0, 10])
     z = operator.project(v, y)
     torch.testing.assert_close(operator.forward(z), y)
     torch.testing.assert_close(z, torch.where(operator.gain > 0, x, v))
@@ -115,6 +118,8 @@ def test_random_clicks_are_as_many_as_long_and_as_loud_as_said():
     starts, ends = (edges == 1).nonzero()[:, 0], (edges == -1).nonzero()[:, 0]
     lengths = ends - starts
     assert len(starts) == pytest.approx(300, abs=4 * 300**0.5)
+    in_each = torch.bincount(starts // rate, minlength=seconds).double()
+    assert 0.4 < in_each.var() / in_each.mean() < 1.8  # 1 of a Poisson number
     assert lengths.min() == 1
     assert 50 <= lengths.max() <= 120  # two may meet
     assert 5 <= lengths.float().median() <= 11  # the geometric mean of 1 and 60 is 7.7
@@ -130,10 +135,16 @@ def test_random_clicks_are_as_many_as_long_and_as_loud_as_said():
 
 
 def test_random_clicks_are_a_function_of_their_place():
-    whole = Clicks.random(0, 3 * RATE, RATE, 20, 1.0, seed=1).added
-    for start, stop in ((0, 100), (RATE - 3, RATE + 50), (12_345, 3 * RATE)):
-        assert torch.equal(Clicks.random(start, stop, RATE, 20, 1.0, seed=1).added, whole[start:stop])
-    assert not torch.equal(Clicks.random(0, 3 * RATE, RATE, 20, 1.0, seed=2).added, whole)
+    """However dense they are: of this seed one lies across the start of each stretch, and of a second."""
+    for per_second, seed in ((20, 1), (RATE / 4, 4)):
+        whole = Clicks.random(0, 3 * RATE, RATE, per_second, 1.0, seed).added
+        for start, stop in ((0, 100), (RATE - 3, RATE + 50), (RATE, RATE + 50), (12_345, 3 * RATE)):
+            part = Clicks.random(start, stop, RATE, per_second, 1.0, seed).added
+            assert torch.equal(part, whole[start:stop])
+        first, second, third = whole.split(RATE)
+        assert not first.equal(second)
+        assert not second.equal(third)
+        assert not torch.equal(Clicks.random(0, 3 * RATE, RATE, per_second, 1.0, seed + 1).added, whole)
 
 
 @pytest.mark.parametrize(("per_second", "peak"), [(0.0, 1.0), (1.0, 0.0), (math.nan, 1.0), (1.0, math.inf)])

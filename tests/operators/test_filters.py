@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.signal import lfilter
+from scipy.signal import butter, lfilter
 
 from audiomend.errors import UsageError
 from audiomend.operators.compose import Compose
@@ -100,6 +100,14 @@ def test_biquad_has_gain_q_at_its_cutoff_and_falls_by_12_db_an_octave():
         assert gain_db(operator, 20) == pytest.approx(0, abs=0.1)
         assert gain_db(operator, 800) - gain_db(operator, 1600) == pytest.approx(12.2, abs=0.6)
     assert biquad_low_pass(1000, RATE) == biquad_low_pass(1000, RATE, 0.707)
+
+
+@pytest.mark.parametrize("cutoff", [20, 1000, 3900])
+def test_biquad_of_q_1_over_sqrt_2_is_butterworths_filter(cutoff):
+    operator = biquad_low_pass(cutoff, RATE, math.sqrt(0.5))
+    b, a = butter(2, cutoff, fs=RATE)
+    np.testing.assert_allclose(np.array(operator.b) / operator.a[0], b, rtol=1e-9)
+    np.testing.assert_allclose(np.array(operator.a) / operator.a[0], a, rtol=1e-9)
 
 
 @pytest.mark.parametrize("a", [(), (0.0, 1.0)])

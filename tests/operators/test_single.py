@@ -174,6 +174,17 @@ def test_quantisation_rounds_and_its_projection_stays_in_the_cell(step, dtype):
     assert torch.equal(operator.project(x, y)[1], operator.project(x[1], y[1]))
 
 
+@pytest.mark.timeout(20)
+def test_an_observation_that_no_signal_gives_has_cells_too():
+    """Rounded in float64 it need not be a multiple of the step in float32. Nor do odd values hang it."""
+    operator, x = Quantize(0.1), noise(41, dtype=torch.float32)
+    y = operator.forward(torch.linspace(-1, 1, 41, dtype=torch.float64)).float()
+    assert not torch.equal(operator.forward(y), y)
+    assert torch.equal(operator.forward(operator.project(x, y)), operator.forward(y))
+    odd = torch.tensor([1e9, -1e30, math.inf, math.nan])
+    assert operator.project(torch.zeros(4), odd).isfinite().tolist() == [True, True, False, False]
+
+
 def test_quantisation_of_silence_its_gradient_and_its_pseudo_inverse():
     operator, x = Quantize(0.5), torch.tensor([0.0, 0.2, 0.3, -0.7], requires_grad=True)
     y = operator.forward(x)

@@ -39,9 +39,11 @@ class Quantize:
     def project(self, x: Tensor, observation: Tensor) -> Tensor:
         """The nearest consistent signal: each sample is put into its cell, y ± step / 2.
 
-        The cell ends just inside its borders, where forward may round the other way.
+        The cell ends just inside its borders, where forward may round the other way. An observation that was
+        rounded in another number format is taken for the nearest that A gives in this one.
         """
-        low, high = self._inside(observation, -self.step / 2), self._inside(observation, self.step / 2)
+        y = self._rounded(observation)
+        low, high = self._inside(y, -self.step / 2), self._inside(y, self.step / 2)
         return torch.minimum(torch.maximum(x, low), high)
 
     def _rounded(self, x: Tensor) -> Tensor:
@@ -49,6 +51,6 @@ class Quantize:
 
     def _inside(self, y: Tensor, offset: float) -> Tensor:
         border = y + offset
-        while (wrong := self._rounded(border) != y).any():
+        while (wrong := (self._rounded(border) != y) & ((border - y).abs() > 0)).any():
             border = torch.where(wrong, torch.nextafter(border, y), border)
         return border
