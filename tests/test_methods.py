@@ -8,8 +8,9 @@ import torch
 
 import audiomend
 from audiomend.audio.level import SIGMA_DATA
-from audiomend.classical import blend
+from audiomend.classical import blend, social_sparsity
 from audiomend.classical.replication import replicated
+from audiomend.classical.social_sparsity import ss_ew, ss_pew
 from audiomend.errors import Cancelled, UsageError
 from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.low_pass import LowPass
@@ -319,6 +320,19 @@ def test_the_blend_knows_the_rate_and_how_much_is_clipped(quality, severity, set
     clip = HardClip(-level * gain, level * gain)
     expected = blend.blended(excerpt.observation * gain, clip, settings) / gain
     torch.testing.assert_close(METHODS["declip"]["blend"].at(quality).mend(excerpt), expected)
+
+
+@pytest.mark.parametrize(("name", "form", "overlaps"), [("ss-ew", ss_ew, 4), ("ss-pew", ss_pew, 2)])
+def test_social_sparsity_has_more_frames_where_it_averages_nothing(name, form, overlaps) -> None:
+    _, y = clipped(seconds=0.5)
+    level = torch.tensor([[0.3]])
+    excerpt = Excerpt(torch.from_numpy(y[None]).float(), HardClip(-level, level), 0, RATE, 0.1)
+    start = replace(social_sparsity.DEFAULT.start, rate=RATE)
+    kind = replace(social_sparsity.DEFAULT, start=start, overlaps=overlaps, window=frame_at(RATE), rms=None)
+    gain = 0.15 / SIGMA_DATA
+    clip = HardClip(-level * gain, level * gain)
+    expected = clip.project(form(excerpt.observation * gain, clip, kind)[0], excerpt.observation * gain)
+    torch.testing.assert_close(METHODS["declip"][name].mend(excerpt), expected / gain)
 
 
 def dull(low: LowPass, seconds: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, log2
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -105,11 +105,11 @@ def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
     return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
 
 
-def _social(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
+def _social(form: Callable[..., tuple[Tensor, Tensor]], overlaps: Literal[2, 4]) -> Method:
     def settings(rate: int, severity: float) -> social_sparsity.SocialSparsity:
         usual = social_sparsity.HEAVY if severity > MANY_SHARE else social_sparsity.DEFAULT
         start = usual.start and replace(usual.start, rate=rate)
-        return replace(usual, start=start, window=frame_at(rate), rms=None)
+        return replace(usual, start=start, overlaps=overlaps, window=frame_at(rate), rms=None)
 
     def mend(excerpt: Excerpt) -> Tensor:
         chosen = settings(excerpt.rate, excerpt.severity)
@@ -272,8 +272,8 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
     "declip": {
         "a-spade": _spade(spade.a_spade),
         "s-spade": _spade(spade.s_spade),
-        "ss-ew": _social(social_sparsity.ss_ew),
-        "ss-pew": _social(social_sparsity.ss_pew),
+        "ss-ew": _social(social_sparsity.ss_ew, overlaps=4),  # it averages nothing, and gains 0.7 dB
+        "ss-pew": _social(social_sparsity.ss_pew, overlaps=2),
         "ar": _autoregressive(),
         "blend": _blend(
             blend.BALANCED,
