@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import audiomend
-from audiomend.audio import reader
+from audiomend.audio import file
 from audiomend.classical.curve import Bend
 from audiomend.errors import Cancelled, ModelError, UsageError
 from audiomend.restorers.bent import BentJob
@@ -106,7 +106,7 @@ def test_soft_clipping_is_inverted_and_its_flat_tops_are_mended() -> None:
 
 
 def test_the_progress_of_straightening_is_the_share_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "BLOCK_VALUES", 3000)
+    monkeypatch.setattr(file, "BLOCK_VALUES", 3000)
     shares = []
     audiomend.declip(0.4 * np.tanh(swelling() / 0.4), RATE, progress=shares.append)
     assert shares[-6:] == pytest.approx([3 / 16, 6 / 16, 9 / 16, 12 / 16, 15 / 16, 1])
