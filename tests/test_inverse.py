@@ -101,7 +101,7 @@ def test_beyond_the_signal_lies_silence_with_its_noise() -> None:
         def denoiser(self, *_: object) -> Denoiser:
             def same(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
                 seen.append(x)
-                return Estimate(x)
+                return Estimate(x, carry=[carry])
 
             return same
 
@@ -110,7 +110,8 @@ def test_beyond_the_signal_lies_silence_with_its_noise() -> None:
     x = tone(channels=2)
     estimate = inverse._between_silence(problem, FRAMES)(x, 0.3, 0.1)
     torch.testing.assert_close(estimate.clean, x, rtol=0, atol=1e-6)
-    (state,) = seen
+    assert inverse._between_silence(problem, FRAMES)(x, 0.1, 0.0, estimate.carry).carry == [[[None]]]
+    state, _ = seen
     outside = torch.cat((state[:, :512], state[:, 512 + FRAMES :]), dim=-1)
     assert torch.equal(state[:, 512 : 512 + FRAMES], x)
     assert torch.equal(outside[0], outside[1])
