@@ -17,9 +17,11 @@ from audiomend.models.prior import WienerPrior
 from audiomend.noise import normal
 from audiomend.operators.mask import Mask
 from audiomend.operators.stft_magnitude import StftMagnitude
+from audiomend.processes.edm import EDM
 from audiomend.restorers import guiding, inverse
 from audiomend.restorers.diffusion import FILL_SAMPLE
 from audiomend.restorers.guiding import GUIDANCE, Guidance, Measured
+from audiomend.restorers.settings import way
 
 RATE, FRAMES = 8000, 3000  # three windows
 PRIOR = replace(WienerPrior(), length=8192)
@@ -76,6 +78,22 @@ def test_matrices_are_measured_by_their_spectral_norm(monkeypatch: pytest.Monkey
     assert (seen[0].way.xi, seen[0].way.conditioned) == (0.35, False)
 
 
+@pytest.mark.parametrize("name", ["rg", "rg-dc", "rg-printed", "dps"])
+def test_every_guidance_by_the_gradient_of_a_norm_takes_the_norm_it_is_given(name: str) -> None:
+    seen: list[torch.Size] = []
+
+    def noted(residual: Tensor) -> Tensor:
+        seen.append(residual.shape)
+        return euclidean(residual)
+
+    chosen = way("inpaint", None, 1, preset="cqtdiff-rg")
+    measured = Measured(
+        lambda x, t, s, carry=None: Estimate(x / 2), EDM(), MASK, tone(), 0.1, chosen, noted, damaged=False
+    )
+    GUIDANCE[name].make(measured)(tone(), 0.5, 0.1)
+    assert seen == [(1, FRAMES)]
+
+
 def test_beyond_the_signal_lies_silence_with_its_noise() -> None:
     seen: list[Tensor] = []
 
@@ -83,7 +101,7 @@ def test_beyond_the_signal_lies_silence_with_its_noise() -> None:
         def denoiser(self, *_: object) -> Denoiser:
             def same(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
                 seen.append(x)
-                return Estimate(x)
+                return Estimate(x, carry=[carry])
 
             return same
 
@@ -92,7 +110,8 @@ def test_beyond_the_signal_lies_silence_with_its_noise() -> None:
     x = tone(channels=2)
     estimate = inverse._between_silence(problem, FRAMES)(x, 0.3, 0.1)
     torch.testing.assert_close(estimate.clean, x, rtol=0, atol=1e-6)
-    (state,) = seen
+    assert inverse._between_silence(problem, FRAMES)(x, 0.1, 0.0, estimate.carry).carry == [[[None]]]
+    state, _ = seen
     outside = torch.cat((state[:, :512], state[:, 512 + FRAMES :]), dim=-1)
     assert torch.equal(state[:, 512 : 512 + FRAMES], x)
     assert torch.equal(outside[0], outside[1])

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -138,6 +138,17 @@ def test_reconstruction_guidance_as_printed():
     torch.testing.assert_close(estimate.clean, CLEAN - step, rtol=0, atol=1e-12)
     assert estimate.noise is None
     assert estimate.carry == ("carried", S)
+
+
+def test_reconstruction_guidance_as_printed_grows_as_sigma():
+    """Of x / 2 with all known the gradient is x_0 - y: the step is sigma xi' √N g / ‖g‖²."""
+    everything = Mask(torch.ones(N, dtype=torch.bool))
+    guided = reconstruction_as_printed(
+        lambda x, t, s, carry=None: Estimate(x / 2), EDM(), everything.forward, Y, Constant(0.3)
+    )
+    g = X / 2 - Y
+    step = 0.25 * 0.3 * math.sqrt(N) * g / g.square().sum(-1, keepdim=True)
+    torch.testing.assert_close(guided(X, 0.25, 0.1).clean, X / 2 - step)
 
 
 def test_the_two_readings_agree_in_direction_and_differ_in_length():
@@ -316,6 +327,8 @@ def test_proximal_step_minimises_its_objective(operator):
     assert slope.norm() < 1e-8
     assert estimate.noise is None
     assert estimate.carry == ("carried", S)
+    kept = proximal(lambda *state: replace(denoise(*state), noise=X), PROCESS, operator, y, noise_level=0.3)
+    assert kept(X, T, S).noise is None
     at_half = proximal(identity, EDM(), operator, y, noise_level=0.3)(X, 0.5, S).clean
     slope = operator.adjoint(operator.forward(at_half) - y) + 0.3**2 / 0.5**2 * (at_half - X)
     assert slope.norm() < 1e-8
@@ -416,6 +429,21 @@ def test_rows_of_the_vocal_paper_are_replacement_after_guidance():
     ):
         torch.testing.assert_close(row(X, T, S).clean, by_hand(X, T, S).clean, rtol=0, atol=0)
         assert row(X, T, S).noise is None
+
+
+@pytest.mark.parametrize("row", [rg, rg_dc])
+def test_rows_of_the_vocal_paper_cut_no_gradient_unless_told(row):
+    """Some are above 1, so that a limit of 1 would be felt."""
+
+    def steep(x: Tensor, t: float, s: float, carry: object = None) -> Estimate:
+        return Estimate(50 * x @ MIX)
+
+    free, told, cut = (
+        row(steep, EDM(), MASK, MASK.forward(Y), Constant(0.2), *limit)(X, T, S).clean
+        for limit in ((), (math.inf,), (1.0,))
+    )
+    assert torch.equal(free, told)
+    assert not torch.equal(free, cut)
 
 
 def test_scales_by_their_formulas():

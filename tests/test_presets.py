@@ -580,6 +580,17 @@ class Given:
 WALK = Walk(EDM(), [1.0, 0.4, 0.1, 0.0], heun.heun(), seeded(9), Windows(64, 48))
 
 
+@pytest.mark.parametrize("length", [32, 48, 100])
+def test_a_stretch_comes_out_at_its_length_in_memory_and_as_a_pipeline(length: int) -> None:
+    problem = Given()
+    by = [
+        torch.cat(list(walking.SAMPLERS[name](problem, WALK, problem.observation, length)), dim=-1)
+        for name in ("stream", "trajectory")
+    ]
+    assert by[0].shape == (2, length)
+    torch.testing.assert_close(by[0], by[1], rtol=0, atol=1e-5)
+
+
 def test_rk45_walks_from_the_first_level_to_the_last_and_estimates_there() -> None:
     problem = Given()
     (found,) = walking.SAMPLERS["rk45"](problem, WALK, problem.observation, 32)

@@ -70,3 +70,7 @@ def test_before_training_it_gives_nothing() -> None:
 def test_lengths_must_fit() -> None:
     with pytest.raises(UsageError, match="96 samples are no multiple of 64"):
         StftUnet(SMALL)(torch.zeros(1, 96), torch.zeros(1, 1))
+    deep = StftUnet(Architecture(window=64, hop=16, widths=(8,) * 4))  # halves 8 hops three times
+    assert deep(torch.zeros(1, 128), torch.zeros(1, 1)).shape == (1, 128)
+    with pytest.raises(UsageError, match="192 samples are no multiple of 128"):
+        deep(torch.zeros(1, 192), torch.zeros(1, 1))
