@@ -69,8 +69,9 @@ def child(work: Callable[[], None]) -> int:
     except AudiomendError as error:
         print(error, file=sys.stderr, flush=True)
         code = error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # it may have come between two blocks: the program ends so, too
         code = INTERRUPTED
+        atomic.remove_parts()
     finally:
         os._exit(code)
 
