@@ -97,9 +97,8 @@ def _fallen(x: Tensor, lower: Tensor, upper: Tensor, settings: Thresholding) -> 
     """`bounded` of a row, (time,), at its level."""
     window = settings.window
     taper = _taper(window, x.dtype, x.device)
-    tiles = Tiles(
-        len(x) + window + -len(x) % window, taper, window // 2
-    )  # its end is apart from its beginning
+    apart = window + -len(x) % window  # the transform joins the end to the beginning
+    tiles = Tiles(len(x) + apart, taper, window // 2)
     around, slope = Neighbours(tiles, settings.around, x), settings.slope().to(x)
     taken = x.new_zeros(*tiles.shape, dtype=x.dtype.to_complex())
 
