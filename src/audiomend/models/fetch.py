@@ -8,6 +8,7 @@ is refused from then on.
 import hashlib
 import http.client
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -104,6 +105,9 @@ def _download(source: Source, part: PartFile, progress: Callable[[float], object
                 digest.update(piece)
                 if total:
                     progress(min(count / total, 1.0))
+    except urllib.error.HTTPError as error:
+        error.close()  # it is an answer too
+        raise _unreachable(source, error.reason) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _unreachable(source, str(getattr(error, "reason", error)) or type(error).__name__) from None
     if total is not None and count < total:
