@@ -39,7 +39,7 @@ SETTINGS = {  # weights of hard thresholds in frames of 32 and 128, of shrinkage
     "balanced": (BALANCED, (0.22, 0.08, 0.18, 0, 0.52), 300, 90),
     "best": (BEST, (0.22, 0.08, 0.18, 0, 0.52), 600, 180),
     "heavy fast": (HEAVY_FAST, (0.1, 0.2, 0, 0.27, 0.43), 200, 60),
-    "heavy": (HEAVY, (0.1, 0.2, 0, 0.27, 0.43), 600, 90),
+    "heavy": (HEAVY, (0.1, 0.2, 0, 0.27, 0.43), 400, 90),
     "heavy best": (HEAVY_BEST, (0.1, 0.2, 0, 0.27, 0.43), 1200, 90),
 }
 
@@ -50,15 +50,15 @@ def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     assert (settings.window, settings.rate, settings.rms) == (8192, 44_100, 0.15)
     assert (settings.steps, settings.finish_steps) == (steps, finish_steps)
     assert sum(weights) == pytest.approx(1)
-    sweep = social_sparsity.HEAVY if "heavy" in name else social_sparsity.DEFAULT
-    sweep = replace(sweep, thresholds=2000 if "best" in name else 1000)
-    assert settings.sweep == (None if "fast" in name else sweep)
+    assert settings.start == replace(SOFT, steps=1200 if name in ("heavy", "heavy best") else 600)
+    assert settings.sweep == replace(social_sparsity.DEFAULT, thresholds=1500 if "best" in name else 500)
+    assert settings.long == (() if "fast" in name else (1, 2) if name == "heavy" else (0.5, 1, 2))
     few = replace(settings, window=128, rate=800.0, steps=steps // 10, finish_steps=finish_steps // 10)
     assert settings.spade == replace(
         spade.DEFAULT, **({"step": 1, "tolerance": 1.0} if "heavy" in name else {"step": 4, "tolerance": 0.2})
     )
     assert settings.short == ((4,) if "fast" in name else (4, 2))
-    few = replace(few, sweep=None, short=())
+    few = replace(few, long=(), short=())
     y = CLIP.forward(tones())
 
     def at(kind: Thresholding, window: int, steps: int = few.steps) -> Thresholding:
@@ -90,30 +90,40 @@ def test_social_sparsity_weighs_less_the_more_its_spectra_are_blurred_and_more_f
             [0.05, 0.05, 0.4, 0.5],  # alike
             [0.05, 0.06, 0.4, 0.5],  # as much denser as is 0.0877 of what clipping does
             [0.05, 0.04, 0.4, 0.5],
-            [0.02, 0.022, 0.4, 0.3],  # sparse: 0.6 * 0.3 * ln 1.25 more
+            [0.02, 0.022, 0.4, 0.3],  # sparse: 0.3 * 0.3 * ln 1.75 more
             [0.05, 0.051, 0.05, 0.9],  # clipping hardly spreads: ln 1.02 / 0.05
             [0.05, 0.2, 0.4, 0.5],
             [0.002, 0.002, 0.4, 0.9],
             [0.0, 0.0, 0.0, 0.5],  # silence
         ]
     ).unbind(1)
-    expected = torch.tensor([0.55, 0.3747, 0.7646, 0.5265, 0, 0, 1, 1])
+    expected = torch.tensor([0.65, 0.5185, 0.811, 0.6526, 0.0559, 0, 1, 1])
     got = blend._weight_of_sweep(of_mean, of_swept, of_clipped, known)
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
 
 
 def test_social_sparsity_has_its_weight_in_the_mean() -> None:
     y = CLIP.forward(tones())
-    start = replace(social_sparsity.DEFAULT.start, steps=10)
-    sweep = replace(social_sparsity.DEFAULT, thresholds=20, start=start)
-    settings = Blend(((4, 0.5),), ((4, 0.3),), 0.2, steps=20, finish_steps=20, window=128, rate=800.0)
+    begun, sweep = replace(SOFT, steps=10), replace(social_sparsity.DEFAULT, thresholds=20)
+    settings = Blend(
+        ((4, 0.5),),
+        ((4, 0.3),),
+        0.2,
+        steps=20,
+        finish_steps=20,
+        start=begun,
+        sweep=sweep,
+        window=128,
+        rate=800.0,
+    )
     mean = blended(y, CLIP, settings)
-    kind = replace(sweep, start=replace(start, rate=800.0), window=128)
-    swept = CLIP.project(ss_pew(y, CLIP, kind)[0], y)
+    start = thresholded(y, CLIP, replace(begun, window=128, rate=800.0))
+    kinds = [replace(sweep, window=window) for window in (64, 256)]
+    swept = torch.stack([CLIP.project(ss_pew(y, CLIP, kind, start)[0], y) for kind in kinds]).mean(0)
     known = ((y > CLIP.low) & (y < CLIP.high)).float().mean(-1)
     weight = blend._weight_of_sweep(density(mean, 32), density(swept, 32), density(y, 32), known)
     assert (weight > 0.1).any()
-    got = blended(y, CLIP, replace(settings, sweep=sweep))
+    got = blended(y, CLIP, replace(settings, long=(0.5, 2)))
     torch.testing.assert_close(got, torch.lerp(mean, swept, weight[:, None]), rtol=0, atol=2e-5)
     assert (got - mean).norm() > 1e-3
 
@@ -151,8 +161,9 @@ def test_what_moves_is_left_to_a_spade_in_short_frames() -> None:
     assert weight[1] == 0
     kinds = [replace(blend.QUICK, window=window) for window in (128, 256)]
     short = torch.stack([a_spade(y, CLIP, kind)[0] for kind in kinds]).mean(0)
-    sweep = replace(social_sparsity.DEFAULT, thresholds=20, start=None)
-    swept, got = (blended(y, CLIP, replace(few, sweep=sweep, short=frames)) for frames in ((), (4, 2)))
+    sweep = replace(social_sparsity.DEFAULT, thresholds=20)
+    few = replace(few, sweep=sweep, long=(1,))
+    swept, got = (blended(y, CLIP, replace(few, short=frames)) for frames in ((), (4, 2)))
     torch.testing.assert_close(got, torch.lerp(swept, short, weight[:, None]), rtol=0, atol=2e-5)
     assert (got[0] - swept[0]).norm() > 1e-2
 

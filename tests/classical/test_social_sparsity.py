@@ -256,7 +256,7 @@ def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
         8192, 4, (7, 3), 2, 1e-1, 1e-4, 20, 500, 1e-4, True, 1.0, None, 0, None, torch.float64
     )
     assert published == PUBLISHED
-    start = replace(SOFT, steps=300, rising=0.0)
+    start = replace(SOFT, steps=600)
     lean = SocialSparsity(
         8192, 2, (3, 3), 1, 1e-2, 3e-5, 1000, 1, 0.0, False, 0.99, start, 1, 0.15, torch.float32
     )

@@ -3,7 +3,8 @@
 A falling threshold in short frames, which follow a voice, and in long ones, which resolve the partials of a
 tone; a shrinkage by neighbours; one that starts from the mean of these. Beside their mean stand two that are
 several dB better than it in their own province, and worse elsewhere: social sparsity in long frames, where
-partials are clean, and A-SPADE in short ones, where they move or most is clipped. Where the errors of
+partials are clean, and A-SPADE in short ones, where they move or most is clipped. Either is a mean over
+frames of several lengths, each alone no better than the published one. Where the errors of
 estimates are about as large and not alike, that of their mean is smaller; and a mean of consistent signals is
 consistent, since these are a convex set.
 """
@@ -23,12 +24,14 @@ from audiomend.classical.spade import Spade, a_spade
 from audiomend.classical.thresholding import FINISH, SOFT, USUAL, Thresholding, thresholded
 from audiomend.operators.hard_clip import HardClip
 
-SPARSE = 0.025  # density of spectra below which a sound is of few partials
-HALF, BLUR, TONAL = 0.55, 2.0, 0.6  # the weight of social sparsity, and what it loses and gains by
+SPARSE = 0.035  # density of spectra below which a sound is of few partials
+HALF, BLUR, TONAL = 0.65, 1.5, 0.3  # the weight of social sparsity, and what it loses and gains by
 CLOSE = 0.05  # least difference of the logarithms of densities
 MOVING, DENSE, LOST, OFFSET = 0.75, 0.25, 0.6, 1.0  # what the weight of A-SPADE follows
 LEAST = 0.1  # of its weight, below which it is left out
-QUICK = replace(spade.DEFAULT, tolerance=0.2)
+START = replace(SOFT, steps=600)
+SWEEP = replace(social_sparsity.DEFAULT, thresholds=500)
+QUICK = replace(spade.DEFAULT, step=4)
 QUICK_HEAVY = replace(spade.DEFAULT, step=1, tolerance=1.0)
 
 
@@ -40,11 +43,13 @@ class Blend:
         hard, soft: (times shorter than the window, weight) of each estimate by a hard threshold and by
             shrinkage.
         finish: weight of the shrinkage from the mean of these. The sum of all weights is 1.
-        sweep: how SS-PEW runs; None does without it.
+        start: what SS-PEW starts from, in frames of the window.
+        sweep: how it runs.
+        long: its frames, times longer than the window: what is taken is the mean of these.
         spade: how A-SPADE runs.
         short: its frames, times shorter than the window: what is taken is the mean of these.
         steps: of every estimate but the finish, which takes `finish_steps`.
-        window: longest frame in samples, a multiple of twice the most that divides it.
+        window: in samples, a multiple of twice the most that divides it.
         rate: in Hz.
         rms: level the observation is brought to before; None leaves it.
     """
@@ -54,7 +59,9 @@ class Blend:
     finish: float
     steps: int
     finish_steps: int
-    sweep: SocialSparsity | None = None
+    start: Thresholding = START
+    sweep: SocialSparsity = SWEEP
+    long: tuple[float, ...] = ()
     spade: Spade = QUICK
     short: tuple[int, ...] = ()
     window: int = 8192
@@ -63,13 +70,20 @@ class Blend:
 
 
 FAST = Blend(((4, 0.22), (1, 0.08)), ((4, 0.18),), 0.52, steps=100, finish_steps=60, short=(4,))
-BALANCED = replace(FAST, steps=300, finish_steps=90, sweep=social_sparsity.DEFAULT, short=(4, 2))
-BEST = replace(BALANCED, steps=600, finish_steps=180, sweep=replace(social_sparsity.DEFAULT, thresholds=2000))
+BALANCED = replace(FAST, steps=300, finish_steps=90, long=(0.5, 1, 2), short=(4, 2))
+BEST = replace(BALANCED, steps=600, finish_steps=180, sweep=replace(SWEEP, thresholds=1500))
 HEAVY_FAST = Blend(  # where most is clipped
     ((4, 0.1), (1, 0.2)), ((1, 0.27),), 0.43, steps=200, finish_steps=60, spade=QUICK_HEAVY, short=(4,)
 )
-HEAVY = replace(HEAVY_FAST, steps=600, finish_steps=90, sweep=social_sparsity.HEAVY, short=(4, 2))
-HEAVY_BEST = replace(HEAVY, steps=1200, sweep=replace(social_sparsity.HEAVY, thresholds=2000))
+HEAVY = replace(
+    HEAVY_FAST,
+    steps=400,
+    finish_steps=90,
+    start=replace(START, steps=1200),
+    long=(1, 2),
+    short=(4, 2),
+)
+HEAVY_BEST = replace(HEAVY, steps=1200, sweep=BEST.sweep, long=BEST.long)
 
 
 def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> Tensor:
@@ -84,15 +98,15 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     """
     rows = _rows(observation, clip)
     tasks = [partial(_mean, *row, settings) for row in rows]
-    if settings.sweep is not None:
-        tasks += [partial(_swept, *row, settings, settings.sweep) for row in rows]
+    if settings.long:
+        tasks += [partial(_swept, *row, settings) for row in rows]
     found = torch.stack(results(tasks)).view(-1, *observation.shape)
     mean, swept = found[0], found[-1]
     in_long, of_mean = (density(mean, settings.window // shorter) for shorter in (1, 4))
     moving = _log(in_long) - _log(of_mean)
     known = _known(observation, clip)
     of_spade = _weight_of_spade(moving, of_mean, known)
-    if settings.sweep is not None:
+    if settings.long:
         of_swept, of_clipped = (density(x, settings.window // 4) for x in (swept, observation))
         weight = _weight_of_sweep(of_mean, of_swept, of_clipped, known)
         mean = torch.lerp(mean, swept, weight[..., None])
@@ -126,10 +140,15 @@ def _mean(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
     return torch.stack([weight * part for weight, part in parts]).sum(0)
 
 
-def _swept(observation: Tensor, clip: HardClip, settings: Blend, sweep: SocialSparsity) -> Tensor:
-    start = sweep.start and replace(sweep.start, rate=settings.rate)
-    kind = replace(sweep, start=start, window=settings.window, rms=settings.rms)
-    return clip.project(ss_pew(observation, clip, kind)[0], observation)
+def _swept(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
+    begun = replace(settings.start, window=settings.window, rate=settings.rate, rms=settings.rms)
+    start = thresholded(observation, clip, begun)
+    kinds = [
+        replace(settings.sweep, window=round(settings.window * longer), rms=settings.rms)
+        for longer in settings.long
+    ]
+    swept = [clip.project(ss_pew(observation, clip, kind, start)[0], observation) for kind in kinds]
+    return torch.stack(swept).mean(0)
 
 
 def _in_short_frames(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:

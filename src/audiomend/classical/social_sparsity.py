@@ -81,7 +81,7 @@ DEFAULT = SocialSparsity(
     tolerance=0.0,
     anew=False,
     most_momentum=0.99,
-    start=replace(SOFT, steps=300, rising=0.0),
+    start=replace(SOFT, steps=600),
     apart=1,
     rms=0.15,
     dtype=torch.float32,

@@ -159,10 +159,11 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
         falls = f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
         short = sorted(chosen.window // shorter for shorter in chosen.short)
         moving = f"where partials move, A-SPADE in frames of {_listed(short)}"
-        if chosen.sweep is None:
+        if not chosen.long:
             return f"{falls}; {moving}"
-        steps = f"{chosen.sweep.thresholds} steps"
-        return f"{falls}; social sparsity in frames of {chosen.window}, {steps}; {moving}"
+        long = sorted(round(chosen.window * longer) for longer in chosen.long)
+        steps = f"{chosen.sweep.thresholds} steps in each"
+        return f"{falls}; social sparsity in frames of {_listed(long)}, {steps}; {moving}"
 
     return Method(mend, words, frame_at, margin_s=0.6, longest_s=8.0, beyond=2, qualities=qualities)
 
