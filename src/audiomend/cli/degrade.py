@@ -100,7 +100,7 @@ def click(
     source: Source,
     output: Output,
     per_second: Annotated[
-        float, typer.Option(metavar="NUMBER", help="Mean number of clicks in a second, above 0.")
+        float, typer.Option(metavar="CLICKS", help="Mean number of clicks in a second, above 0.")
     ] = 5.0,
     level_db: Annotated[
         float,

@@ -48,15 +48,13 @@ def train(
             show_default="no limit",
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", metavar="", help="Go on where the run in --out stopped.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     init: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Start from the weights of this model.", show_default=False),
     ] = None,
     no_sharealike: Annotated[
-        bool, typer.Option("--no-sharealike", metavar="", help="Leave out data whose licence is share-alike.")
+        bool, typer.Option("--no-sharealike", help="Leave out data whose licence is share-alike.")
     ] = False,
 ) -> None:
     """Train a prior from a recipe.
