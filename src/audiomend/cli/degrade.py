@@ -8,7 +8,7 @@ import typer
 from audiomend.cli import interrupts, summary
 from audiomend.cli.console import progress_bar, say, warn
 from audiomend.cli.options import ClipMode, Force, Output, Source
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 from audiomend.words import plural
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def click(
         from audiomend.operators.click import Clicks
 
         if seed < 0:
-            raise UsageError(f"The seed {seed} is below 0")
+            raise OptionError("seed", f"is {seed}; it must be 0 or more")
         _check_sounds(clean, f"{source} is silent: clicks have no level to be measured by")
         energy = sum(float(block.square().sum()) for block in _tensors(clean))
         peak = (energy / (clean.frames * clean.channels)) ** 0.5 * 10 ** (level_db / 20)

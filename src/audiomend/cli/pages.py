@@ -1,4 +1,4 @@
-"""Pages of help: typer's, in the words of manual pages instead of Python's types."""
+"""Commands as typer makes them, but in the words of a command line instead of Python's."""
 
 from inspect import cleandoc
 from typing import Any
@@ -6,9 +6,20 @@ from typing import Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from audiomend.cli.console import as_typed
+from audiomend.errors import OptionError
+
 
 class Command(TyperCommand):
-    """A command whose page names what an argument or option takes: by its metavar, else by its choices."""
+    """A command that names options as they are typed, and what they take: by metavar, else by choices."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OptionError as error:
+            if any(parameter.name == error.parameter for parameter in self.params):
+                raise as_typed(error) from None
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         arguments = [parameter for parameter in self.params if isinstance(parameter, TyperArgument)]

@@ -7,7 +7,7 @@ import typer
 
 from audiomend.cli import interrupts
 from audiomend.cli.console import duration, say, warn
-from audiomend.errors import Cancelled, UsageError
+from audiomend.errors import Cancelled, OptionError
 
 EXAMPLE = "Example:  audiomend train prior --data recordings --out runs/prior --max-minutes 60"
 
@@ -62,7 +62,7 @@ def train(
     Ctrl-C stops after the step under way and saves the state; a second one stops at once.
     """
     if max_minutes is not None and not max_minutes > 0:
-        raise UsageError(f"--max-minutes is {max_minutes:g}; it must be above 0")
+        raise OptionError("max_minutes", f"is {max_minutes:g}; it must be above 0")
     from audiomend.training.run import train_recipe
 
     with interrupts.on_request() as asked:

@@ -9,7 +9,7 @@ import torch
 
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader, blocks
-from audiomend.errors import Cancelled, UsageError, unknown
+from audiomend.errors import Cancelled, OptionError, UsageError, unknown
 from audiomend.models.precision import choose, choose_device
 from audiomend.models.prior import load
 from audiomend.restorers.bent import BentJob, Straightened
@@ -56,8 +56,8 @@ def prepare(source: SoundReader, damage: Damage | Bent, gain: float, options: Op
     named = options.method != "auto" and options.quality is not None and not method.qualities
     refused = ("quality", *options.walked) if named else options.walked
     if refused:
-        raise UsageError(
-            f"The method {name} evaluates no network, so it takes no {refused[0]}; diffusion does."
+        raise OptionError(
+            refused[0], f"is nothing for the method {name}, which evaluates no network; diffusion takes it."
         )
     if damage.severity > method.most:
         raise UsageError(
@@ -189,7 +189,7 @@ def threads(count: int | None) -> Generator[None]:
     before = torch.get_num_threads()
     if count is not None:
         if count < 1:
-            raise UsageError(f"{count} threads are too few: at least 1.")
+            raise OptionError("threads", f"is {count}; it must be 1 or more.")
         torch.set_num_threads(count)
     try:
         yield

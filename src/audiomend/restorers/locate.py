@@ -14,7 +14,7 @@ from audiomend.detect.clicks import Click, ClickDetector, apart_from
 from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.finding import FOUND
 from audiomend.detect.gaps import GapDetector
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 from audiomend.operators.band_gap import BandPass
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.bands import Band
@@ -155,7 +155,7 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
 
 def _search_given_level(level: float, rate: int, channels: int) -> Search:
     if not 0 < level < np.inf:
-        raise UsageError(f"The clip level is {level:g}; it must be above 0.")
+        raise OptionError("clip_level", f"is {level:g}; it must be above 0.")
     levels = np.full((channels, 1), level)
     beyond = Beyond(-levels, levels)
 
