@@ -1,6 +1,7 @@
 """What all restorers share: level, region, strength, known samples, progress. Once, for arrays and files."""
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import cast
@@ -27,6 +28,7 @@ from audiomend.restorers.regions import merge as joined
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import LONGEST_S, LONGEST_WITH_GRAPH_S, SAMPLERS, streamed
 from audiomend.restorers.way import DIFFERENTIATED
+from audiomend.words import plural
 
 Progress = Callable[[float], object]
 """Called with the share that is done, 0 to 1; returning False cancels."""
@@ -88,13 +90,22 @@ def prepare_bent(source: SoundReader, damage: Bent, options: Options) -> Job:
 def prepare_gaps(source: SoundReader, damage: Gaps, gain: float, options: Options) -> Job:
     """`prepare` for gaps, each filled in the way that suits its length and what is around it."""
     every = joined(gap for row in damage.gaps for gap in row)
-    jobs = [
-        _filled(source, damage, gain, options, filling, chosen)
-        for filling, chosen in by_filling(source, damage, every)
-    ]
+    ways = by_filling(source, damage, every)
+    jobs = [_filled(source, damage, gain, options, filling, chosen) for filling, chosen in ways]
     if len(jobs) == 1:
         return jobs[0]
-    return Jobs(source, Within(damage, options.regions) if options.regions else damage, options, jobs)
+    whole = Within(damage, options.regions) if options.regions else damage
+    lengths = defaultdict[str, list[float]](list)
+    for job, (_, chosen) in zip(jobs, ways, strict=True):
+        lengths[job.method] += [(end - first) / source.rate for first, end in chosen]
+    method = ", ".join(f"{name} for {_gaps_of(found)}" for name, found in lengths.items())
+    return Jobs(source, whole, options, jobs, method)
+
+
+def _gaps_of(lengths_s: Sequence[float]) -> str:
+    """So many gaps, from the shortest to the longest."""
+    ends = dict.fromkeys(f"{length:.2g}" for length in (min(lengths_s), max(lengths_s)))
+    return f"{plural(len(lengths_s), 'gap')} of {' to '.join(ends)} s"
 
 
 def _filled(
