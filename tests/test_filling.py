@@ -214,6 +214,7 @@ def test_each_gap_is_filled_in_the_way_that_suits_its_length():
         "janssen and diffusion",
         "diffusion",
     ]
+    assert [job.method for job in jobs(0.1, quality="fast")] == ["similarity"]  # which has one quality only
     (alone,) = jobs(0.05, 0.04)
     assert alone.method == "janssen and diffusion"
     (quick,) = jobs(0.05, quality="fast")

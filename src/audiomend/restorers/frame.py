@@ -124,7 +124,9 @@ def _filled(
     words = f"the gaps filled by {filling.method}"
     some = Within(replace(damage, severity=severity, guess=words, guessed=guess.warm), chosen)
     if filling.walk is None:
-        return cast(ClassicalJob, prepare(source, some, gain, replace(options, method=filling.method)))
+        quality = options.quality if METHODS["inpaint"][filling.method].qualities else None
+        alone = replace(options, method=filling.method, quality=quality)
+        return cast(ClassicalJob, prepare(source, some, gain, alone))
     walk = prepare_walk(source, some, gain, replace(options, walk=filling.walk))
     name = f"{filling.method} and diffusion"
     return replace(walk, method=name, blend=guess if filling.blended else None)
