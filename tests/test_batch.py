@@ -199,7 +199,7 @@ def test_a_process_that_dies_takes_only_its_own_file(tmp_path: Path) -> None:
 
 
 def test_no_jobs_are_too_few(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="0 jobs are too few: at least 1"):
+    with pytest.raises(UsageError, match="jobs is 0; it must be 1 or more"):
         run_batch(double, [], tmp_path / "out", "s", jobs=0)
 
 

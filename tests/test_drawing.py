@@ -225,9 +225,9 @@ def test_what_the_user_chose_and_presets_stay() -> None:
 
 
 def test_too_few_samples_and_too_large_seeds_are_refused() -> None:
-    with pytest.raises(UsageError, match="0 posterior samples are too few: at least 1"):
+    with pytest.raises(UsageError, match="samples is 0; it must be 1 or more"):
         draws(Options(), 0)
-    with pytest.raises(UsageError, match="The seed 18446744073709551616 is not"):
+    with pytest.raises(UsageError, match="seed is 18446744073709551616; it must be a whole number"):
         draws(Options(seed=2**64 - 1), 2)
 
 

@@ -190,6 +190,14 @@ def jobs(
     return list(job.each) if isinstance(job, Jobs) else [job]
 
 
+def test_several_methods_are_named_once_with_what_each_fills():
+    places = ((2000, 160), (6160, 400), (10560, 800), (15360, 7200))
+    gaps = tuple((start, start + length) for start, length in places)
+    y = holed(restless(), *gaps)
+    job = prepare(ArrayReader(y[None], RATE), Gaps((gaps,), 0.9), 1.0, Options())
+    assert job.method == "janssen and diffusion for 3 gaps of 0.02 to 0.1 s, diffusion for 1 gap of 0.9 s"
+
+
 def test_each_gap_is_filled_in_the_way_that_suits_its_length():
     found = jobs(0.02, 0.05, 0.1, 0.9)
     names = [job.method for job in found]
@@ -206,6 +214,7 @@ def test_each_gap_is_filled_in_the_way_that_suits_its_length():
         "janssen and diffusion",
         "diffusion",
     ]
+    assert [job.method for job in jobs(0.1, quality="fast")] == ["similarity"]  # which has one quality only
     (alone,) = jobs(0.05, 0.04)
     assert alone.method == "janssen and diffusion"
     (quick,) = jobs(0.05, quality="fast")
@@ -305,7 +314,7 @@ def test_jobs_begin_in_turn_and_pieces_come_in_order():
         return ClassicalJob(source, damage, 1.0, Options(), "stub", method, parts(source, damage, method))
 
     jobs = [job((100, 150), (5000, 5010)), job((3000, 3050), (8000, 8020))]
-    both = Jobs(source, jobs[0].damage, Options(), jobs)
+    both = Jobs(source, jobs[0].damage, Options(), jobs, "several")
     done: list[int] = []
     found = []
     for start, samples in both.pieces(done.append, None):

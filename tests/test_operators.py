@@ -387,7 +387,7 @@ def test_low_pass_tells_the_network_its_cutoff():
 
 @pytest.mark.parametrize("cutoff", [19.9, 4000.0, 5000.0, -1.0, math.nan])
 def test_a_cutoff_out_of_range_is_refused(cutoff):
-    with pytest.raises(UsageError, match=r"cut-off is .* from 20 Hz to below 4000 Hz"):
+    with pytest.raises(UsageError, match=r"cutoff_hz is .* from 20 Hz to below 4000 Hz"):
         LowPass(cutoff, RATE)
 
 

@@ -309,7 +309,7 @@ def test_blocks_of_any_size_give_the_same() -> None:
     [
         ({"sample_rate": 500}, "500"),
         ({"sample_rate": 44100.5}, "44100.5"),
-        ({"steps": 0}, "0 steps"),
+        ({"steps": 0}, "steps is 0"),
         ({"quality": "ultra"}, "ultra.*fast, balanced, best"),
         ({"method": "magic"}, "magic.*auto, diffusion"),
         ({"strength": 1.5}, "1.5.*between 0 and 1"),
@@ -318,7 +318,7 @@ def test_blocks_of_any_size_give_the_same() -> None:
         ({"device": "tpu"}, "tpu"),
         ({"clip_level": -0.1}, "-0.1"),
         ({"regions": [(0.5, 2.0)]}, "region from 0.5 to 2 s"),
-        ({"threads": 0}, "0 threads"),
+        ({"threads": 0}, "threads is 0"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict, said: str) -> None:
@@ -327,7 +327,7 @@ def test_bad_arguments_are_named(arguments: dict, said: str) -> None:
 
 
 def test_a_seed_beyond_64_bits_is_refused_before_there_is_anything_to_mend() -> None:
-    with pytest.raises(UsageError, match="The seed 18446744073709551616"):
+    with pytest.raises(UsageError, match="seed is 18446744073709551616"):
         audiomend.declip(np.zeros(100), RATE, seed=2**64, **FAST)
     assert not audiomend.declip(np.zeros(100), RATE, seed=2**64 - 1, **FAST).any()
 
@@ -479,25 +479,28 @@ def test_solvers_of_first_order_differ_in_their_freshness(
 
 
 @pytest.mark.parametrize(
-    ("rule", "confidence", "cutoff_hz", "is_found"),
+    ("rule", "fall_db", "cutoff_hz", "rate", "is_found"),
     [
-        ("edge", 1.0, 2000.0, True),
-        ("edge", 0.99, 2000.0, False),
-        ("cumulative", 1.0, 2000.0, False),
-        ("edge", 1.0, 3801.0, False),
-        ("edge", 1.0, 3799.0, True),
+        ("edge", 20.0, 2000.0, 8000, True),
+        ("edge", 19.9, 2000.0, 8000, False),
+        ("cumulative", 9.9, 2000.0, 8000, False),
+        ("edge", 20.0, 3801.0, 8000, False),
+        ("edge", 20.0, 3799.0, 8000, True),
+        ("edge", 60.0, 20_187.0, 44_100, False),
+        ("edge", 60.0, 18_999.0, 44_100, True),
     ],
 )
 def test_extend_believes_clear_edges_only(
-    monkeypatch: pytest.MonkeyPatch, rule: str, confidence: float, cutoff_hz: float, is_found: bool
+    monkeypatch: pytest.MonkeyPatch, rule: str, fall_db: float, cutoff_hz: float, rate: int, is_found: bool
 ) -> None:
-    from audiomend.detect.bandwidth import Bandwidth
+    from audiomend.detect.bandwidth import Bandwidth, finding
     from audiomend.restorers import locate
 
-    verdict = Bandwidth(cutoff_hz, rule, 20.0, confidence)
+    verdict = Bandwidth(cutoff_hz, rule, fall_db, min(fall_db / 20, 1.0))
     monkeypatch.setattr(locate.BandwidthDetector, "result", lambda self: verdict)
-    found = locate.search("extend", locate.Given(), RATE, 1).conclude()
-    assert (found.damage is not None) == is_found
+    found = locate.search("extend", locate.Given(), rate, 1).conclude()
+    assert (found.damage is not None) == is_found == finding(verdict, rate).is_found
+    assert locate.search("extend", locate.Given(cutoff_hz=cutoff_hz), rate, 1).conclude().damage is not None
     if is_found:
         assert found.facts["cutoff_hz"] == cutoff_hz
 
@@ -555,7 +558,7 @@ def test_extend_keeps_what_lies_below_the_edge_that_it_finds(
         (lambda f: -12 * np.log2(1 + f / 250), "no clear edge"),
         (lambda f: np.maximum(-40 * np.log2(1 + f / 500), -60), "no clear edge"),
         (lambda f: np.where(f < 1300, -0.02 * f, -0.02 * 1300 - 17), "no clear edge"),
-        (lambda f: np.where(f < 3900, 0.0, -60.0), "reaches up to the Nyquist frequency"),
+        (lambda f: np.where(f < 3900, 0.0, -60.0), "the band is whole, up to"),
     ],
     ids=["full", "ends by nature", "hardly anything lost", "anti-aliased"],
 )

@@ -1,7 +1,11 @@
 """Numbers as people read them."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import audiomend
 from audiomend.words import beside, decibels, percent, plural
 
 
@@ -24,3 +28,14 @@ def test_levels_beside_another() -> None:
 def test_counts_in_words() -> None:
     assert [plural(n, "gap") for n in (1, 2, 1200)] == ["1 gap", "2 gaps", "1,200 gaps"]
     assert [plural(n, "stretch", "stretches") for n in (1, 2)] == ["1 stretch", "2 stretches"]
+
+
+def test_there_is_one_minus_sign() -> None:
+    """Of text that people read it is ASCII's, so that all of it looks alike, in any terminal."""
+    for path in Path(audiomend.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        nodes = [node for node in ast.walk(tree) if not isinstance(node, ast.Expr)]  # docstrings are formulas
+        words = [one for node in nodes for one in ast.iter_child_nodes(node) if isinstance(one, ast.Constant)]
+        assert not [
+            one.value for one in words if isinstance(one.value, str) and "\N{MINUS SIGN}" in one.value
+        ]

@@ -19,6 +19,22 @@ class UsageError(AudiomendError):
     exit_code = 2
 
 
+class OptionError(UsageError):
+    """A value that an option cannot have. It has the parameter's name here, and on the command line its own.
+
+    Args:
+        parameter: as Python has it.
+        problem: the sentence that its name begins.
+    """
+
+    def __init__(self, parameter: str, problem: str) -> None:
+        super().__init__(parameter, problem)
+        self.parameter, self.problem = parameter, problem
+
+    def __str__(self) -> str:
+        return f"{self.parameter} {self.problem}"
+
+
 class AudioReadError(AudiomendError):
     """A sound file that cannot be read."""
 

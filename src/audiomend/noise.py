@@ -7,7 +7,7 @@ Box-Muller transform turns each 64-bit word into two standard normal values.
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError
 
 SEEDS = 2**64  # one word of Philox's key
 VALUES_PER_BLOCK = 8  # four words of 64 bits, two values each
@@ -31,7 +31,7 @@ def normal(seed: int, sample: int, step: int, draw: int, start: int, stop: int) 
         UsageError: if the seed is out of range.
     """
     if not 0 <= seed < SEEDS:
-        raise UsageError(f"The seed {seed} is not a whole number from 0 to 2^64 - 1.")
+        raise OptionError("seed", f"is {seed}; it must be a whole number from 0 to 2^64 - 1.")
     first = start // VALUES_PER_BLOCK
     blocks = -(-stop // VALUES_PER_BLOCK) - first
     counter = np.array([ORIGIN + first, draw, step, sample], dtype=np.uint64)

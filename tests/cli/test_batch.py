@@ -109,7 +109,7 @@ BAD = [
     ("declip - -o out", "a pipe has no name, so it cannot go with -o"),
     ("declip a.wav -o .", "a.wav would be its own output"),
     ("declip a.wav -o a.wav", "a.wav cannot be made a folder"),
-    ("declip a.wav -o out --jobs 0", "0 jobs are too few: at least 1"),
+    ("declip a.wav -o out --jobs 0", "--jobs is 0; it must be 1 or more"),
     ("declip a.wav -o out --model pryor", "There is no model pryor"),
     ("declip a.wav -o out --preset dps2", "The preset dps2 is unknown"),
     ("declip b.wav -o out", "b.wav does not exist"),
@@ -126,6 +126,12 @@ def test_what_cannot_be(
     assert message in done.err
     assert done.err.count("\n") == 1
     assert not list(Path("out").glob("*.wav"))
+
+
+def test_what_a_file_refuses_is_told_in_the_option_s_name(cli: Callable, tape: Path, tmp_path: Path) -> None:
+    done = cli("extend", tape / "whole.wav", "-o", tmp_path / "out", "--cutoff-hz", 5000, *QUICK)
+    assert done.code == 1
+    assert "Warning: --cutoff-hz is 5000; at 8000 Hz it must lie from 20 Hz" in done.err
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -66,6 +66,25 @@ def test_every_help_has_an_example_and_explains_every_option(command: list[str],
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_help_names_values_in_words_and_not_as_types(command: list[str], cli: Callable) -> None:
+    """IN, DB, COUNT or the choices themselves; a flag takes nothing, so nothing stands beside it."""
+    text = cli(*command, "--help").out.decode()
+    assert not re.search(r"[<>{}]", text.replace("{input}", "").replace("{output}", ""))
+    found = typer.main.get_command(app)
+    for name in command:
+        found = found.commands[name]
+    for option in found.params:
+        if option.param_type_name == "option":
+            takes = (
+                "|".join(option.type_descriptor.choices or ()) if option.metavar is None else option.metavar
+            )
+            assert option.is_flag or re.fullmatch(r"[A-Z].*|.*\|.*", takes), option.name
+            shown = option.help.split()[0] if option.is_flag else takes
+            assert re.search(rf"{max(option.opts, key=len)} +(-\w +)?{re.escape(shown)} ", text), option.name
+    assert re.search("--help +-h +Show", text)
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_paragraphs_of_help_are_as_wide_as_the_terminal(command: list[str]) -> None:
     found = typer.main.get_command(app)
     for name in command:
@@ -137,11 +156,19 @@ def choices(annotation: object) -> tuple[str, ...]:
     return get_args(alternatives)
 
 
+def listed_methods(verb: str) -> tuple[str, ...]:
+    """The names in the first sentence of the help of --method."""
+    found = next(p for p in typer.main.get_command(app).commands[verb].params if p.name == "method")
+    return tuple(re.split(", | or ", found.help.split(". ")[0]))
+
+
 def test_choices_are_those_of_the_library() -> None:
     hints = get_type_hints(options.Settings, include_extras=True)
     assert choices(options.DeclipMethod) == names("declip")
     assert choices(options.InpaintMethod) == names("inpaint")
     assert choices(options.ExtendMethod) == names("extend")
+    for verb in ("declip", "inpaint", "extend"):
+        assert listed_methods(verb) == names(verb)
     assert choices(hints["quality"]) == tuple(QUALITY_STEPS)
     assert choices(hints["precision"]) == PRECISIONS
     assert choices(hints["clip_mode"]) == CLIP_MODES
@@ -177,7 +204,11 @@ def test_benchmark_defaults_are_those_of_the_library() -> None:
 
 def test_verbs_share_their_options() -> None:
     group = typer.main.get_command(app)
-    own = {"declip": {"clip_level"}, "inpaint": {"gap", "band"}, "extend": {"cutoff_hz"}}
+    own = {
+        "declip": {"method", "clip_level"},
+        "inpaint": {"method", "gap", "band"},
+        "extend": {"method", "cutoff_hz"},
+    }
     pages = {verb: [p for p in group.commands[verb].params if p.name not in own[verb]] for verb in own}
     for verb in own:
         described = [(p.name, p.opts, p.help, p.default) for p in pages[verb]]

@@ -126,7 +126,7 @@ def test_no_damage_found_is_a_copy(cli: Callable, write: Callable, tmp_path: Pat
         "declip": "no clipping was found, so {}; --clip-level sets a level by hand",
         "inpaint": "no gap of digital silence was found, so {}; --gap names one by hand, and restore finds "
         "dropouts",
-        "extend": "no clear edge was found where the sound ends, so {}; --cutoff-hz sets one by hand",
+        "extend": "the band is whole, up to 3,938 Hz, so {}; --cutoff-hz sets a cut-off by hand",
     }
     for verb, text in told.items():
         result = cli(verb, source, output, "--json", "--force", *QUICK)

@@ -109,6 +109,16 @@ def test_a_plan_is_followed(cli: Callable, write: Callable, tmp_path: Path) -> N
     assert "made for another file" in cli("restore", same_size, tmp_path / "o.wav", "--plan", plan).err
 
 
+def test_a_value_of_a_plan_is_no_option(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    source, plan = write("in.wav", damaged()), tmp_path / "plan.json"
+    cli("inspect", source, "--plan", plan)
+    content = json.loads(plan.read_text())
+    content["stages"] = [{"stage": "band", "settings": {"cutoff_hz": 1e6}}]
+    plan.write_text(json.dumps(content))
+    refused = cli("restore", source, tmp_path / "o.wav", *QUICK, "--plan", plan)
+    assert refused.err.startswith("Error: cutoff_hz is 1e+06; at ")
+
+
 def test_stages_are_chosen(cli: Callable, write: Callable, tmp_path: Path) -> None:
     source = write("in.wav", damaged())
     only = cli("restore", source, tmp_path / "a.wav", *QUICK, "--only", "gaps", "--json").json

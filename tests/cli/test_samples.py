@@ -65,8 +65,8 @@ def test_without_damage_there_are_no_samples(cli: Callable, write: Callable, tmp
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--samples", 1), "1 posterior samples have no spread; 2 or more have"),
-        (("--samples", -1), "posterior samples have no spread"),
+        (("--samples", 1), "--samples is 1; 2 or more show where they differ"),
+        (("--samples", -1), "--samples is -1; "),
         (("--samples", 2, "--residue", "out.sample-2.wav"), "is to be a posterior sample"),
         (("--samples", 2, "--report", "out.sample-2.wav"), "are different files"),
         (("--samples", 3), "taken.sample-3.wav exists; --force replaces it"),

@@ -118,8 +118,8 @@ def test_after_a_method_without_a_prior() -> None:
 
 
 def test_after_several_methods_all_are_named() -> None:
-    outcome = replace(OUTCOME, method="janssen and diffusion, diffusion")
-    assert "by janssen and diffusion, diffusion: prior in 8 steps (" in summary.after(REQUEST, outcome)
+    outcome = replace(OUTCOME, method="janssen for 2 gaps of 0.05 s, diffusion for 1 gap of 1 s")
+    assert f"by {outcome.method}: prior in 8 steps (" in summary.after(REQUEST, outcome)
 
 
 def test_what_a_curve_is_inverted_to_is_not_invented() -> None:

@@ -93,7 +93,7 @@ def test_a_dropout_is_its_own_adjoint_and_is_undone_where_something_is_left():
 def test_impossible_dropouts_are_named():
     with pytest.raises(UsageError, match="a gain is below 0"):
         Dropout(torch.tensor([1.0, -0.1]))
-    with pytest.raises(UsageError, match="depth is 0 dB"):
+    with pytest.raises(UsageError, match="depth_db is 0"):
         Dropout.at([(0, 1)], 0, 1, 0, 2)
 
 
@@ -149,5 +149,5 @@ def test_random_clicks_are_a_function_of_their_place():
 
 @pytest.mark.parametrize(("per_second", "peak"), [(0.0, 1.0), (1.0, 0.0), (math.nan, 1.0), (1.0, math.inf)])
 def test_impossible_clicks_are_named(per_second, peak):
-    with pytest.raises(UsageError, match="both must be above 0"):
+    with pytest.raises(UsageError, match="it must be above 0"):
         Clicks.random(0, 10, RATE, per_second, peak, seed=0)

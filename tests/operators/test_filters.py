@@ -165,7 +165,7 @@ def test_kernels_made_without_gradient_serve_with_gradient():
 @pytest.mark.parametrize("make", [low_pass_fir, high_pass_fir, chebyshev_low_pass, biquad_low_pass])
 @pytest.mark.parametrize("cutoff", [0.0, -1.0, 11025.0, math.nan])
 def test_a_cutoff_out_of_range_is_refused(make, cutoff):
-    with pytest.raises(UsageError, match=r"cut-off is .* above 0 and below 11025 Hz"):
+    with pytest.raises(UsageError, match=r"cutoff_hz is .* above 0 and below 11025 Hz"):
         make(cutoff, RATE)
 
 

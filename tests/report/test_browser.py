@@ -153,3 +153,27 @@ def test_the_page_fits_a_narrow_screen(page) -> None:
     overhang = page.run("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     page.call("Emulation.clearDeviceMetricsOverride")
     assert overhang <= 0
+
+
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_facts_leave_no_hole(browser, tmp_path: Path, count: int) -> None:
+    """Where two stand side by side, every row ends where the grid does."""
+    path = tmp_path / "page.html"
+    write(Page("A page", facts={f"Fact {number}": "so" for number in range(count)}), path)
+    browser.open(path)
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=1280, height=800, deviceScaleFactor=1, mobile=False
+    )
+    ends = browser.run(
+        """(() => {
+          const facts = [...document.querySelectorAll('.facts div')], ends = {};
+          for (const fact of facts) {
+            const box = fact.getBoundingClientRect();
+            ends[box.top] = Math.max(ends[box.top] || 0, box.right);
+          }
+          const grid = document.querySelector('.facts').getBoundingClientRect();
+          return Object.values(ends).map(end => grid.right - end);
+        })()"""
+    )
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    assert ends == [0] * ((count + 1) // 2)

@@ -197,7 +197,7 @@ def test_rates_that_browsers_may_not_know_are_resampled(rate: int, played: int) 
 
 @pytest.mark.parametrize(
     ("gain", "shown"),
-    [(1.0, "0.0 dB"), (0.997, "0.0 dB"), (2.0, "+6.0 dB"), (0.5, "−6.0 dB"), (0.1, "−20.0 dB")],
+    [(1.0, "0.0 dB"), (0.997, "0.0 dB"), (2.0, "+6.0 dB"), (0.5, "-6.0 dB"), (0.1, "-20.0 dB")],
 )
 def test_decibels(gain: float, shown: str) -> None:
     assert listening.decibels(gain) == shown

@@ -200,7 +200,7 @@ def test_all_pictures_of_a_page_share_one_range_of_levels() -> None:
 
     assert level(loud) - level(soft) == pytest.approx(20 * np.log10(90) / 80 * 255, abs=2)
     legends = [said(e) for e in parsed(page).iter("p") if e.get("class") == "legend"]
-    assert legends == ["−80 dB 0 dB re a sine at full scale"] * 2
+    assert legends == ["-80 dB 0 dB re a sine at full scale"] * 2
 
 
 def test_the_picture_stands_under_its_axes() -> None:

@@ -272,6 +272,6 @@ def test_before_and_after_mark_the_damage_in_the_first_panel(tmp_path) -> None:
 
 def test_captions_outside_the_font_are_spelled_in_ascii(tmp_path) -> None:
     sound = np.zeros(RATE)
-    for name, caption in (("a.png", "cafe -3 dB"), ("b.png", "café −3 dB")):
+    for name, caption in (("a.png", "cafe -3 dB"), ("b.png", "café -3 dB")):
         spectrogram.before_after(tmp_path / name, sound, sound, RATE, captions=(caption, ""))
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

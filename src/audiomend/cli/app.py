@@ -3,7 +3,6 @@
 import os
 import traceback
 from collections.abc import Sequence
-from inspect import cleandoc
 from typing import Annotated
 
 import typer
@@ -19,6 +18,7 @@ from audiomend.cli import (
     interrupts,
     mend,
     models,
+    pages,
     presets,
     restore,
     train,
@@ -29,18 +29,9 @@ from audiomend.errors import AudiomendError, Cancelled
 DEBUG = "AUDIOMEND_DEBUG"
 
 
-def _reflow(commands: typer.Typer) -> None:
-    """Make the paragraphs of help as wide as the terminal: typer breaks them where the docstring does."""
-    for command in commands.registered_commands:
-        paragraphs = cleandoc((command.callback and command.callback.__doc__) or "")
-        command.help = "\n\n".join(text.replace("\n", " ") for text in paragraphs.split("\n\n"))
-    for group in commands.registered_groups:
-        if group.typer_instance is not None:
-            _reflow(group.typer_instance)
-
-
 app = typer.Typer(
     name="audiomend",
+    cls=pages.Group,
     rich_markup_mode="rich",
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -57,7 +48,7 @@ app.add_typer(models.app, name="models")
 app.command("presets", epilog=presets.EXAMPLE)(presets.presets)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("benchmark", epilog=benchmark.EXAMPLE)(benchmark.benchmark)
-_reflow(app)
+pages.dress(app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -70,13 +61,11 @@ def _print_version(wanted: bool) -> None:
 def audiomend(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", metavar="", help="Print the version.", callback=_print_version, is_eager=True
-        ),
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
     ] = False,
     debug: Annotated[
         bool,
-        typer.Option("--debug", metavar="", help=f"Show where an unexpected error arose; so does {DEBUG}=1."),
+        typer.Option("--debug", help=f"Show where an unexpected error arose; so does {DEBUG}=1."),
     ] = False,
 ) -> None:
     """Mend clipped, holed and dull recordings with a small diffusion prior, and say what was invented."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from audiomend.cli import interrupts, summary
-from audiomend.cli.console import print_json, progress_bar, say, tell, warn
+from audiomend.cli.console import as_typed, print_json, progress_bar, say, tell, warn
 from audiomend.cli.options import Settings
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 from audiomend.words import plural
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def mend_all(
             bar.advance(len(told) / len(wanted))
 
         rows = run_batch(
-            work,
+            functools.partial(_named_as_typed, work),
             wanted,
             folder,
             digest,
@@ -101,6 +101,13 @@ def mend_one(request: "Request", count: int | None, source: Path, output: Path, 
         seconds=time.monotonic() - begun,
         warnings=tuple(summary.warnings(own, outcome)),
     )
+
+
+def _named_as_typed(work: "Work", source: Path, output: Path, force: bool) -> "Done":
+    try:
+        return work(source, output, force)
+    except OptionError as error:
+        raise as_typed(error) from None
 
 
 def _begin(jobs: int) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import typer
 
+from audiomend.errors import OptionError, UsageError
+
 SENTENCE_ENDS = (".", "!", "?")
 
 
@@ -40,6 +42,11 @@ def fail(text: str) -> None:
     """Why the command ends without success."""
     typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
     tell(text)
+
+
+def as_typed(error: OptionError) -> UsageError:
+    """The sentence about an option in the option's own name."""
+    return UsageError(f"--{error.parameter.replace('_', '-')} {error.problem}")
 
 
 def sentence(text: str) -> str:

@@ -8,7 +8,7 @@ import typer
 from audiomend.cli import interrupts, summary
 from audiomend.cli.console import progress_bar, say, warn
 from audiomend.cli.options import ClipMode, Force, Output, Source
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 from audiomend.words import plural
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def click(
     source: Source,
     output: Output,
     per_second: Annotated[
-        float, typer.Option(metavar="NUMBER", help="Mean number of clicks in a second, above 0.")
+        float, typer.Option(metavar="CLICKS", help="Mean number of clicks in a second, above 0.")
     ] = 5.0,
     level_db: Annotated[
         float,
@@ -122,7 +122,7 @@ def click(
         from audiomend.operators.click import Clicks
 
         if seed < 0:
-            raise UsageError(f"The seed {seed} is below 0")
+            raise OptionError("seed", f"is {seed}; it must be 0 or more")
         _check_sounds(clean, f"{source} is silent: clicks have no level to be measured by")
         energy = sum(float(block.square().sum()) for block in _tensors(clean))
         peak = (energy / (clean.frames * clean.channels)) ** 0.5 * 10 ** (level_db / 20)

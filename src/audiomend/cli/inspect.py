@@ -47,9 +47,7 @@ def inspect(
     force: Force = False,
     json: Annotated[
         bool,
-        typer.Option(
-            "--json", metavar="", help="Print one JSON object instead of a table.", rich_help_panel=FILES
-        ),
+        typer.Option("--json", help="Print one JSON object instead of a table.", rich_help_panel=FILES),
     ] = False,
 ) -> None:
     """Find out what is wrong with a recording, from the recording alone.

@@ -88,10 +88,15 @@ def import_model(
     ],
     layout: Annotated[
         Literal["cqtdiff", "cqtdiff-plus", "sashimi"],
-        typer.Option("--as", help="Whose checkpoint it is: cqtdiff-plus has BABE and BABE-2 too."),
+        typer.Option(
+            "--as",
+            metavar="LAYOUT",
+            help="Whose checkpoint it is: cqtdiff, cqtdiff-plus (BABE and BABE-2 too) or sashimi.",
+        ),
     ],
     name: Annotated[
-        str | None, typer.Option(help="Name of the model.", show_default="FILE without its ending")
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the model.", show_default="FILE without its ending"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder to be written.", show_default="./NAME")
@@ -111,7 +116,9 @@ def import_model(
     ] = None,
     bins: Annotated[
         int | None,
-        typer.Option(help="Bands per octave.", show_default="as published", rich_help_panel=FACTS),
+        typer.Option(
+            metavar="COUNT", help="Bands per octave.", show_default="as published", rich_help_panel=FACTS
+        ),
     ] = None,
     sigma_data: Annotated[
         float | None,
@@ -125,7 +132,7 @@ def import_model(
             metavar="HEX", help="Refuse FILE unless its SHA-256 is this one.", show_default="not compared"
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", metavar="", help="Replace DIR if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace DIR if it exists.")] = False,
     json: JsonResult = False,
 ) -> None:
     """Make a model's folder of a published checkpoint, for --model; no code in FILE is ever run."""
@@ -161,12 +168,10 @@ def fetch_model(
         Path | None, typer.Option(metavar="DIR", help="Folder to be written.", show_default="./NAME")
     ] = None,
     weights: Weights = None,
-    force: Annotated[bool, typer.Option("--force", metavar="", help="Replace DIR if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace DIR if it exists.")] = False,
     offline: Annotated[
         bool,
-        typer.Option(
-            "--offline", metavar="", help="Ask no network: only what was fetched before is imported."
-        ),
+        typer.Option("--offline", help="Ask no network: only what was fetched before is imported."),
     ] = False,
     json: JsonResult = False,
 ) -> None:

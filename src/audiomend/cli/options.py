@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
@@ -53,31 +53,36 @@ ClipMode = Annotated[
 ]
 Force = Annotated[
     bool,
-    typer.Option(
-        "--force", metavar="", help="Replace files that exist, an input too.", rich_help_panel=FILES
-    ),
+    typer.Option("--force", help="Replace files that exist, an input too.", rich_help_panel=FILES),
 ]
-_METHOD = typer.Option(
-    help="What mends. auto takes what measured best; diffusion is the prior, the others need none.",
-    rich_help_panel=HOW,
-)
-ExtendMethod = Annotated[Literal["auto", "diffusion", "replication"], _METHOD]
-InpaintMethod = Annotated[Literal["auto", "diffusion", "janssen", "a-spain", "similarity"], _METHOD]
-DeclipMethod = Annotated[
-    Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar", "blend"], _METHOD
-]
+
+
+def _method(choices: Any) -> Any:
+    """The option of a verb's methods, which its help lists."""
+    *others, last = get_args(choices)
+    return typer.Option(
+        metavar="METHOD",
+        help=f"{', '.join(others)} or {last}. auto takes what measured best; diffusion is the prior, the "
+        "others need none.",
+        rich_help_panel=HOW,
+    )
+
+
+_Extend = Literal["auto", "diffusion", "replication"]
+_Inpaint = Literal["auto", "diffusion", "janssen", "a-spain", "similarity"]
+_Declip = Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar", "blend"]
+ExtendMethod = Annotated[_Extend, _method(_Extend)]
+InpaintMethod = Annotated[_Inpaint, _method(_Inpaint)]
+DeclipMethod = Annotated[_Declip, _method(_Declip)]
 Json = Annotated[
     bool,
     typer.Option(
         "--json",
-        metavar="",
         help="Print one JSON object about the result on standard output, nothing else; not with OUT -.",
         rich_help_panel=FILES,
     ),
 ]
-JsonResult = Annotated[
-    bool, typer.Option("--json", metavar="", help="Print one JSON object instead of a table.")
-]
+JsonResult = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Gap = Annotated[
     list[str] | None,
     typer.Option(
@@ -244,9 +249,7 @@ class Settings:
     ] = None
     recursive: Annotated[
         bool,
-        typer.Option(
-            "--recursive", metavar="", help="Take folders within folders, too.", rich_help_panel=MANY
-        ),
+        typer.Option("--recursive", help="Take folders within folders, too.", rich_help_panel=MANY),
     ] = False
     jobs: Annotated[
         int,
@@ -283,7 +286,6 @@ class Settings:
         bool,
         typer.Option(
             "--offline",
-            metavar="",
             help="Refuse every network connection of this process. audiomend makes none; this proves it.",
             rich_help_panel=MACHINE,
         ),

@@ -7,7 +7,7 @@ import typer
 
 from audiomend.cli import interrupts
 from audiomend.cli.console import duration, say, warn
-from audiomend.errors import Cancelled, UsageError
+from audiomend.errors import Cancelled, OptionError
 
 EXAMPLE = "Example:  audiomend train prior --data recordings --out runs/prior --max-minutes 60"
 
@@ -48,15 +48,13 @@ def train(
             show_default="no limit",
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", metavar="", help="Go on where the run in --out stopped.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
     init: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Start from the weights of this model.", show_default=False),
     ] = None,
     no_sharealike: Annotated[
-        bool, typer.Option("--no-sharealike", metavar="", help="Leave out data whose licence is share-alike.")
+        bool, typer.Option("--no-sharealike", help="Leave out data whose licence is share-alike.")
     ] = False,
 ) -> None:
     """Train a prior from a recipe.
@@ -64,7 +62,7 @@ def train(
     Ctrl-C stops after the step under way and saves the state; a second one stops at once.
     """
     if max_minutes is not None and not max_minutes > 0:
-        raise UsageError(f"--max-minutes is {max_minutes:g}; it must be above 0")
+        raise OptionError("max_minutes", f"is {max_minutes:g}; it must be above 0")
     from audiomend.training.run import train_recipe
 
     with interrupts.on_request() as asked:

@@ -261,6 +261,11 @@ def find_bandwidth(x: NDArray[np.floating], sample_rate: float) -> Bandwidth:
     return detector.result()
 
 
+def is_whole(bandwidth: Bandwidth, sample_rate: float) -> bool:
+    """Whether a recording has all that it should have."""
+    return bandwidth.cutoff_hz > min(FULL_BAND * sample_rate / 2, AUDIBLE_HZ)
+
+
 def finding(bandwidth: Bandwidth, sample_rate: float) -> Finding:
     """The verdict in words: dull is what ends by an edge well below half the rate."""
     facts = {
@@ -268,7 +273,7 @@ def finding(bandwidth: Bandwidth, sample_rate: float) -> Finding:
         "rule": bandwidth.rule,
         "fall_db": round(bandwidth.fall_db, 1),
     }
-    if bandwidth.cutoff_hz > min(FULL_BAND * sample_rate / 2, AUDIBLE_HZ):
+    if is_whole(bandwidth, sample_rate):
         return Finding("bandwidth", 0.0, "whole", facts)
     sure = sureness(bandwidth.fall_db, 0, SURE_FALL_DB, 2 * SURE_FALL_DB)
     if sure < 0.5:

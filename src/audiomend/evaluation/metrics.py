@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 
 Signal = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def split_bands(signal: ArrayLike, rate: float, cutoff_hz: float) -> tuple[Signa
     itself belongs above. `cutoff_hz` lies between 0 and rate/2, exclusive.
     """
     if not 0 < cutoff_hz < rate / 2:
-        raise UsageError(f"The cut-off is {cutoff_hz:g} Hz; it must lie between 0 and {rate / 2:g} Hz.")
+        raise OptionError("cutoff_hz", f"is {cutoff_hz:g}; it must lie between 0 and {rate / 2:g} Hz.")
     x = np.asarray(signal, dtype=np.float64)
     length = x.shape[-1]
     spectrum = np.fft.rfft(x)

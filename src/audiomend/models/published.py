@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from audiomend.errors import ModelError, UsageError
+from audiomend.errors import ModelError, OptionError, UsageError
 from audiomend.models.card import Card
 from audiomend.models.pickled import Stored, quoted
 from audiomend.models.prior import arguments_of
@@ -47,7 +47,7 @@ class Facts:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value is not None and not 0 < value <= 2**24:
-                raise UsageError(f"The {name} is {value:g}; it must lie above 0 and be at most 2^24.")
+                raise OptionError(name, f"is {value:g}; it must lie above 0 and be at most 2^24.")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audiomend.conditions import Condition
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 
 SHORTEST_S, LONGEST_S = 1 / 44_100, 60 / 44_100
 DECAY = 3.0  # time constants of a click within its length
@@ -39,10 +39,10 @@ class Clicks:
         Raises:
             UsageError: per_second or peak out of range.
         """
-        if not 0 < per_second < inf or not 0 < peak < inf:
-            raise UsageError(
-                f"Clicks: {per_second:g} a second with a peak of {peak:g}; both must be above 0."
-            )
+        if not 0 < per_second < inf:
+            raise OptionError("per_second", f"is {per_second:g}; it must be above 0.")
+        if not 0 < peak < inf:
+            raise UsageError(f"Clicks: peak is {peak:g}; it must be above 0.")
         added = torch.zeros(stop - start, dtype=torch.float64)
         for second in range(max(start // rate - 1, 0), -(-stop // rate)):
             random = np.random.default_rng((seed, second))

@@ -1,6 +1,6 @@
 """Cut-off frequencies that a digital filter can have."""
 
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError
 
 
 def checked_cutoff(cutoff_hz: float, sample_rate: float) -> float:
@@ -10,8 +10,8 @@ def checked_cutoff(cutoff_hz: float, sample_rate: float) -> float:
         UsageError: if it does not.
     """
     if not 0 < cutoff_hz < sample_rate / 2:
-        raise UsageError(
-            f"The cut-off is {cutoff_hz:g} Hz; at {sample_rate:g} Hz it must be above 0 and below "
-            f"{sample_rate / 2:g} Hz."
+        raise OptionError(
+            "cutoff_hz",
+            f"is {cutoff_hz:g}; at {sample_rate:g} Hz it must be above 0 and below {sample_rate / 2:g} Hz.",
         )
     return cutoff_hz

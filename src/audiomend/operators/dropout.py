@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audiomend.conditions import Condition
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Dropout:
             fade: samples over which the level, in dB, falls and rises along a line, inside the ends.
         """
         if not depth_db > 0:
-            raise UsageError(f"Dropout: the depth is {depth_db:g} dB; it must be above 0.")
+            raise OptionError("depth_db", f"is {depth_db:g}; it must be above 0.")
         place = torch.arange(start, stop, dtype=torch.float64)
         share = torch.zeros_like(place)
         for first, end in stretches:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audiomend.conditions import Condition
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 
 MAX_SDR_DB = 100.0  # beyond it float64 cannot place the level to 1e-6 dB
 
@@ -125,7 +125,9 @@ def _threshold(moments: Callable[[Tensor], tuple[Tensor, Tensor]], level: Tensor
     overshoot.
     """
     if not 0 < sdr_db <= MAX_SDR_DB:
-        raise UsageError(f"sdr_db is {sdr_db}; clipping reaches values above 0 and up to {MAX_SDR_DB:g} dB.")
+        raise OptionError(
+            "sdr_db", f"is {sdr_db:g}; clipping reaches values above 0 and up to {MAX_SDR_DB:g} dB."
+        )
     total, energy = moments(level)
     hopeless = ~((energy > 0) & energy.isfinite()).flatten()
     if hopeless.any():

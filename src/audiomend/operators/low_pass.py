@@ -10,7 +10,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from audiomend.conditions import Condition
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 from audiomend.operators.least_squares import conjugate_gradients
 
 LOWEST_CUTOFF_HZ = 20.0  # the lower limit of hearing; it also bounds the length of the filter
@@ -46,9 +46,10 @@ class LowPass:
     def __post_init__(self) -> None:
         nyquist = self.sample_rate / 2
         if not LOWEST_CUTOFF_HZ <= self.cutoff_hz < nyquist:
-            raise UsageError(
-                f"The cut-off is {self.cutoff_hz:g} Hz; at {self.sample_rate:g} Hz it must lie from "
-                f"{LOWEST_CUTOFF_HZ:g} Hz to below {nyquist:g} Hz."
+            raise OptionError(
+                "cutoff_hz",
+                f"is {self.cutoff_hz:g}; at {self.sample_rate:g} Hz it must lie from "
+                f"{LOWEST_CUTOFF_HZ:g} Hz to below {nyquist:g} Hz.",
             )
         if not 0 < self.transition <= 1:
             raise UsageError(f"transition is {self.transition:g}; it must be above 0 and at most 1.")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audiomend.conditions import Condition
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 
 MAX_SDR_DB = 100.0
 
@@ -70,7 +70,9 @@ def level_for_sdr(blocks: Callable[[], Iterable[Tensor]], sdr_db: float) -> floa
         UsageError: sdr_db out of range, or a signal that is silent or not finite.
     """
     if not 0 < sdr_db <= MAX_SDR_DB:
-        raise UsageError(f"sdr_db is {sdr_db}; soft clipping reaches values above 0 and up to 100 dB.")
+        raise OptionError(
+            "sdr_db", f"is {sdr_db:g}; soft clipping reaches values above 0 and up to {MAX_SDR_DB:g} dB."
+        )
     energy = sum(float(block.double().square().sum()) for block in blocks())
     if not 0 < energy < inf:
         raise UsageError(f"The signal is silent or not finite; no level gives it {sdr_db:g} dB of SDR.")

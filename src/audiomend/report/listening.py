@@ -195,6 +195,6 @@ def flac(audio: np.ndarray, rate: int) -> bytes:
 
 
 def decibels(gain: float) -> str:
-    """A gain as text: +1.2 dB, −6.0 dB, and 0.0 dB without a sign."""
+    """A gain as text: +1.2 dB, -6.0 dB, and 0.0 dB without a sign."""
     value = round(20 * math.log10(gain), 1)
-    return "0.0 dB" if value == 0 else f"{value:+.1f} dB".replace("-", "−")
+    return "0.0 dB" if value == 0 else f"{value:+.1f} dB"

@@ -139,6 +139,5 @@ def _time_axis(excerpt: Excerpt) -> str:
 def _legend(top_db: float) -> str:
     bottom_db = top_db - spectrogram.RANGE_DB
     ramp = spectrogram.paint(np.linspace(bottom_db, top_db, 160)[None], top_db)
-    low, high = (f"{db:.0f} dB".replace("-", "−") for db in (bottom_db, top_db))
-    image = data_url("image/png", spectrogram.png(ramp))
-    return f'<p class="legend">{low} <img src="{image}" alt="to"/> {high} re a sine at full scale</p>'
+    image = f'<img src="{data_url("image/png", spectrogram.png(ramp))}" alt="to"/>'
+    return f'<p class="legend">{bottom_db:.0f} dB {image} {top_db:.0f} dB re a sine at full scale</p>'

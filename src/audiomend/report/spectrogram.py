@@ -257,5 +257,5 @@ def _mark(draw: ImageDraw.ImageDraw, box: tuple[float, float, float, float], cor
 def _text(
     draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: str, colour: str, anchor: str
 ) -> None:
-    plain = unicodedata.normalize("NFKD", text.replace("−", "-")).encode("ascii", "ignore").decode()
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     draw.text(at, plain, fill=colour, font=ImageFont.load_default(SIZES[size]), anchor=anchor)

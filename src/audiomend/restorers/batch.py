@@ -18,7 +18,7 @@ from typing import Any
 from audiomend import __version__
 from audiomend.audio.file import sha256
 from audiomend.audio.formats import SOUND_SUFFIXES
-from audiomend.errors import AudiomendError, AudioReadError, Cancelled, UsageError
+from audiomend.errors import AudiomendError, AudioReadError, Cancelled, OptionError, UsageError
 from audiomend.restorers.manifest import Manifest, Row
 
 
@@ -138,7 +138,7 @@ def run_batch(
         UsageError, AudioWriteError: the folder or its manifest cannot be used.
     """
     if jobs < 1:
-        raise UsageError(f"{jobs} jobs are too few: at least 1.")
+        raise OptionError("jobs", f"is {jobs}; it must be 1 or more.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

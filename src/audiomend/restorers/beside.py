@@ -16,7 +16,7 @@ from audiomend.audio.file import PIPE, Sound, printable
 from audiomend.audio.formats import Format
 from audiomend.audio.output import ClipMode, SoundWriter, Target, check_output, destination, for_size
 from audiomend.audio.reader import Overlaid, SoundReader, blocks
-from audiomend.errors import AudioWriteError, UsageError
+from audiomend.errors import AudioWriteError, OptionError, UsageError
 
 Array = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def check_samples(
     if count == 0:
         return []
     if count < 2:
-        raise UsageError(f"{count} posterior samples have no spread; 2 or more have")
+        raise OptionError("samples", f"is {count}; 2 or more show where they differ")
     if output == PIPE:
         raise UsageError("posterior samples are written beside OUT, so it cannot be -; give it a name")
     paths = sample_paths(output, count)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError
 from audiomend.restorers.frame import Progress
 from audiomend.restorers.options import Options
 
@@ -16,7 +16,7 @@ def draws(options: Options, samples: int) -> list[Options]:
         UsageError: fewer than one sample, or a seed that is too large.
     """
     if samples < 1:
-        raise UsageError(f"{samples} posterior samples are too few: at least 1.")
+        raise OptionError("samples", f"is {samples}; it must be 1 or more.")
     draw = options.preset is None
     return [replace(options, seed=options.seed + number, draw=draw) for number in range(samples)]
 

@@ -1,6 +1,7 @@
 """What all restorers share: level, region, strength, known samples, progress. Once, for arrays and files."""
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import cast
@@ -9,7 +10,7 @@ import torch
 
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader, blocks
-from audiomend.errors import Cancelled, UsageError, unknown
+from audiomend.errors import Cancelled, OptionError, UsageError, unknown
 from audiomend.models.precision import choose, choose_device
 from audiomend.models.prior import load
 from audiomend.restorers.bent import BentJob, Straightened
@@ -27,6 +28,7 @@ from audiomend.restorers.regions import merge as joined
 from audiomend.restorers.settings import way
 from audiomend.restorers.walking import LONGEST_S, LONGEST_WITH_GRAPH_S, SAMPLERS, streamed
 from audiomend.restorers.way import DIFFERENTIATED
+from audiomend.words import plural
 
 Progress = Callable[[float], object]
 """Called with the share that is done, 0 to 1; returning False cancels."""
@@ -56,8 +58,8 @@ def prepare(source: SoundReader, damage: Damage | Bent, gain: float, options: Op
     named = options.method != "auto" and options.quality is not None and not method.qualities
     refused = ("quality", *options.walked) if named else options.walked
     if refused:
-        raise UsageError(
-            f"The method {name} evaluates no network, so it takes no {refused[0]}; diffusion does."
+        raise OptionError(
+            refused[0], f"is nothing for the method {name}, which evaluates no network; diffusion takes it."
         )
     if damage.severity > method.most:
         raise UsageError(
@@ -88,13 +90,22 @@ def prepare_bent(source: SoundReader, damage: Bent, options: Options) -> Job:
 def prepare_gaps(source: SoundReader, damage: Gaps, gain: float, options: Options) -> Job:
     """`prepare` for gaps, each filled in the way that suits its length and what is around it."""
     every = joined(gap for row in damage.gaps for gap in row)
-    jobs = [
-        _filled(source, damage, gain, options, filling, chosen)
-        for filling, chosen in by_filling(source, damage, every)
-    ]
+    ways = by_filling(source, damage, every)
+    jobs = [_filled(source, damage, gain, options, filling, chosen) for filling, chosen in ways]
     if len(jobs) == 1:
         return jobs[0]
-    return Jobs(source, Within(damage, options.regions) if options.regions else damage, options, jobs)
+    whole = Within(damage, options.regions) if options.regions else damage
+    lengths = defaultdict[str, list[float]](list)
+    for job, (_, chosen) in zip(jobs, ways, strict=True):
+        lengths[job.method] += [(end - first) / source.rate for first, end in chosen]
+    method = ", ".join(f"{name} for {_gaps_of(found)}" for name, found in lengths.items())
+    return Jobs(source, whole, options, jobs, method)
+
+
+def _gaps_of(lengths_s: Sequence[float]) -> str:
+    """So many gaps, from the shortest to the longest."""
+    ends = dict.fromkeys(f"{length:.2g}" for length in (min(lengths_s), max(lengths_s)))
+    return f"{plural(len(lengths_s), 'gap')} of {' to '.join(ends)} s"
 
 
 def _filled(
@@ -113,7 +124,9 @@ def _filled(
     words = f"the gaps filled by {filling.method}"
     some = Within(replace(damage, severity=severity, guess=words, guessed=guess.warm), chosen)
     if filling.walk is None:
-        return cast(ClassicalJob, prepare(source, some, gain, replace(options, method=filling.method)))
+        quality = options.quality if METHODS["inpaint"][filling.method].qualities else None
+        alone = replace(options, method=filling.method, quality=quality)
+        return cast(ClassicalJob, prepare(source, some, gain, alone))
     walk = prepare_walk(source, some, gain, replace(options, walk=filling.walk))
     name = f"{filling.method} and diffusion"
     return replace(walk, method=name, blend=guess if filling.blended else None)
@@ -189,7 +202,7 @@ def threads(count: int | None) -> Generator[None]:
     before = torch.get_num_threads()
     if count is not None:
         if count < 1:
-            raise UsageError(f"{count} threads are too few: at least 1.")
+            raise OptionError("threads", f"is {count}; it must be 1 or more.")
         torch.set_num_threads(count)
     try:
         yield

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from audiomend.audio.file import sha256
 from audiomend.audio.formats import Format, from_float
 from audiomend.audio.output import SoundWriter, check_new, destination, for_size
-from audiomend.errors import Cancelled, UsageError
+from audiomend.errors import Cancelled, OptionError
 from audiomend.models.precision import choose, choose_device
 from audiomend.models.prior import Prior, load
 from audiomend.models.store import card_of
@@ -77,7 +77,7 @@ def frames_of(seconds: float, rate: int) -> int:
         UsageError: not a number above 0, or less than a sample.
     """
     if not 0 < seconds < math.inf or round(seconds * rate) < 1:
-        raise UsageError(f"{seconds:g} s of sound cannot be generated: a length above 0 can.")
+        raise OptionError("seconds", f"is {seconds:g}; it must be above 0, and a sample or more.")
     return round(seconds * rate)
 
 

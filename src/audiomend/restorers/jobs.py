@@ -235,16 +235,14 @@ class Jobs:
     Attributes:
         source, damage, options: what is mended, all of it.
         each: the jobs.
+        method: what does what, in words.
     """
 
     source: SoundReader
     damage: Located
     options: Options
     each: Sequence[WalkJob | ClassicalJob]
-
-    @property
-    def method(self) -> str:
-        return ", ".join(dict.fromkeys(job.method for job in self.each))
+    method: str
 
     @property
     def settings(self) -> str:

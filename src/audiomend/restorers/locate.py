@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiomend.audio.file import Accumulator
-from audiomend.detect.bandwidth import FULL_BAND, BandwidthDetector
+from audiomend.detect.bandwidth import BandwidthDetector, is_whole
+from audiomend.detect.bandwidth import finding as bandwidth_finding
 from audiomend.detect.bends import BendDetector, SoftClipping
 from audiomend.detect.clicks import Click, ClickDetector, apart_from
 from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.finding import FOUND
 from audiomend.detect.gaps import GapDetector
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError, UsageError
 from audiomend.operators.band_gap import BandPass
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.bands import Band
@@ -24,14 +25,13 @@ from audiomend.words import plural
 
 Array = NDArray[Any]
 VERBS = ("declip", "declick", "inpaint", "extend")
-SURE_EDGE = 1.0  # falls of less than 20 dB: where a sound ends by nature, or all but ends before the edge
 LEAST_KNOWN = 0.01  # of a channel's samples between its clip levels, for the rest to be mended
 HIGHER_LEVEL = "a higher --clip-level takes fewer samples for clipped"
 LOWER_LEVEL = "a lower --clip-level takes more samples for clipped"
 CLIPPED_TOO = "; the sound is clipped, and edges of its tops look like clicks: declip it first, or restore it"
 SET_LEVEL = "--clip-level sets a level by hand"
 SET_GAP = "--gap names one by hand, and restore finds dropouts"
-SET_CUTOFF = "--cutoff-hz sets one by hand"
+SET_CUTOFF = "--cutoff-hz sets a cut-off by hand"
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
 
 def _search_given_level(level: float, rate: int, channels: int) -> Search:
     if not 0 < level < np.inf:
-        raise UsageError(f"The clip level is {level:g}; it must be above 0.")
+        raise OptionError("clip_level", f"is {level:g}; it must be above 0.")
     levels = np.full((channels, 1), level)
     beyond = Beyond(-levels, levels)
 
@@ -279,16 +279,16 @@ def _search_cutoff(cutoff_hz: float | None, rate: int, channels: int) -> Search:
     def conclude() -> Found:
         verdict = detector.result()
         facts: dict[str, Any] = {
-            "edge_hz": round(verdict.cutoff_hz, 1),
+            "edge_hz": round(verdict.cutoff_hz, 1) if verdict.rule == "edge" else None,
             "rule": verdict.rule,
             "confidence": round(verdict.confidence, 3),
         }
+        if is_whole(verdict, rate):
+            return Found(None, f"the band is whole, up to {verdict.cutoff_hz:,.0f} Hz", facts, SET_CUTOFF)
         # Without a clear edge any cut-off is a guess, and would cost good treble.
-        if verdict.rule != "edge" or verdict.confidence < SURE_EDGE:
+        if not bandwidth_finding(verdict, rate).is_found:
             facts["edge_hz"] = None
             return Found(None, "no clear edge was found where the sound ends", facts, SET_CUTOFF)
-        if verdict.cutoff_hz > FULL_BAND * rate / 2:
-            return Found(None, "the sound reaches up to the Nyquist frequency", facts, SET_CUTOFF)
         return found(verdict.cutoff_hz, f"found by an edge of {verdict.fall_db:.0f} dB", facts)
 
     return Search((detector,), conclude)

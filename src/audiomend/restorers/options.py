@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from audiomend.errors import UsageError
+from audiomend.errors import OptionError
 from audiomend.restorers.regions import Interval
 
 
@@ -47,9 +47,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
-            raise UsageError(f"The strength is {self.strength:g}; it must lie between 0 and 1.")
+            raise OptionError("strength", f"is {self.strength:g}; it must lie between 0 and 1.")
         if not 0 <= self.seed < 2**64:
-            raise UsageError(f"The seed {self.seed} is not a whole number from 0 to 2^64 - 1.")
+            raise OptionError("seed", f"is {self.seed}; it must be a whole number from 0 to 2^64 - 1.")
 
     @property
     def changes(self) -> dict[str, object]:

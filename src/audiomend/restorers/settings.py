@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from audiomend.errors import UsageError, unknown
+from audiomend.errors import OptionError, UsageError, unknown
 from audiomend.restorers.guiding import GUIDANCE, RECONSTRUCTION
 from audiomend.restorers.presets import find
 from audiomend.restorers.walking import SAMPLERS
@@ -78,7 +78,7 @@ def way(
     if quality is not None and quality not in QUALITY_STEPS:
         raise unknown("quality", quality, QUALITY_STEPS)
     if steps is not None and steps < 1:
-        raise UsageError(f"{steps} steps are too few: a walk takes at least 1.")
+        raise OptionError("steps", f"is {steps}; it must be 1 or more.")
     usual = _LONG_GAP if verb == "inpaint" and severity > LONG_GAP_S else _WAYS[verb]
     if verb == "declip":
         m, stride = momentum_for(severity)
@@ -94,8 +94,9 @@ def way(
     if odd := set(wanted) - set(vars(usual)):
         raise UsageError(f"A walk has no {', '.join(sorted(odd))}; it has {', '.join(vars(usual))}.")
     if wanted.get("sampler") == ADAPTIVE and (steps is not None or quality is not None):
-        raise UsageError(
-            f"The sampler {ADAPTIVE} chooses its steps, so it takes no number of them and no quality."
+        raise OptionError(
+            "quality" if steps is None else "steps",
+            f"is nothing for the sampler {ADAPTIVE}, which chooses its steps.",
         )
     if wanted.get("sampler") in MEASURING:
         wanted = {"guidance": "none"} | wanted

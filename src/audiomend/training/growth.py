@@ -17,7 +17,7 @@ from pathlib import Path
 
 from audiomend.data import grow
 from audiomend.data.pool import Pool
-from audiomend.errors import Cancelled, TrainingError, UsageError
+from audiomend.errors import Cancelled, OptionError, TrainingError
 
 LOG = "grow.log"
 POLL_SECONDS = 0.5
@@ -37,7 +37,7 @@ def growing(pool: Path, data: Path | None, no_sharealike: bool) -> Generator[sub
         yield None
         return
     if not data.is_dir():
-        raise UsageError(f"--data {data} is not a folder.")
+        raise OptionError("data", f"is {data}, which is not a folder.")
     pool.mkdir(parents=True, exist_ok=True)
     options = ["--no-sharealike"] if no_sharealike else []
     command = [sys.executable, "-m", "audiomend.training.growth", str(pool), str(data), *options]
