@@ -22,8 +22,6 @@ from recordings import clips, options, row  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from audiomend.classical import blend  # noqa: E402
-from audiomend.classical.social_sparsity import ss_pew  # noqa: E402
-from audiomend.classical.spade import a_spade  # noqa: E402
 from audiomend.evaluation.metrics import sdr  # noqa: E402
 from audiomend.operators.hard_clip import HardClip, threshold_for_sdr  # noqa: E402
 from audiomend.restorers.methods import MANY_SHARE, frame_at  # noqa: E402
@@ -48,14 +46,9 @@ def estimates(y: Tensor, clip: HardClip, rate: int, share: float) -> list[Tensor
     """The mean of the others, social sparsity, A-SPADE, and the blend."""
     chosen = blend.HEAVY if share > MANY_SHARE else blend.BALANCED
     chosen = replace(chosen, window=frame_at(rate), rate=float(rate))
-    sweep = chosen.sweep
-    assert sweep is not None
-    assert sweep.start is not None
-    swept, _ = ss_pew(y, clip, replace(sweep, window=chosen.window, start=replace(sweep.start, rate=rate)))
-    kinds = [replace(chosen.spade, window=chosen.window // shorter) for shorter in chosen.short]
-    brief = torch.stack([a_spade(y, clip, kind)[0] for kind in kinds]).mean(0)
-    others = blend.blended(y, clip, replace(chosen, sweep=None, short=()))
-    return [others, clip.project(swept, y), brief, blend.blended(y, clip, chosen)]
+    others = blend.blended(y, clip, replace(chosen, long=(), short=()))
+    parts = [form(y, clip, chosen) for form in (blend.swept, blend.in_short_frames)]
+    return [others, *parts, blend.blended(y, clip, chosen)]
 
 
 def figures(clean: np.ndarray, rate: int, sdr_db: float) -> Iterator[float]:

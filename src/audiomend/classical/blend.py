@@ -99,19 +99,19 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     rows = _rows(observation, clip)
     tasks = [partial(_mean, *row, settings) for row in rows]
     if settings.long:
-        tasks += [partial(_swept, *row, settings) for row in rows]
+        tasks += [partial(swept, *row, settings) for row in rows]
     found = torch.stack(results(tasks)).view(-1, *observation.shape)
-    mean, swept = found[0], found[-1]
+    mean, beside = found[0], found[-1]
     in_long, of_mean = (density(mean, settings.window // shorter) for shorter in (1, 4))
     moving = _log(in_long) - _log(of_mean)
     known = _known(observation, clip)
     of_spade = _weight_of_spade(moving, of_mean, known)
     if settings.long:
-        of_swept, of_clipped = (density(x, settings.window // 4) for x in (swept, observation))
+        of_swept, of_clipped = (density(x, settings.window // 4) for x in (beside, observation))
         weight = _weight_of_sweep(of_mean, of_swept, of_clipped, known)
-        mean = torch.lerp(mean, swept, weight[..., None])
+        mean = torch.lerp(mean, beside, weight[..., None])
     if settings.short and of_spade.any():
-        mean = torch.lerp(mean, _in_short_frames(observation, clip, settings), of_spade[..., None])
+        mean = torch.lerp(mean, in_short_frames(observation, clip, settings), of_spade[..., None])
     return clip.project(mean, observation)  # to the bit
 
 
@@ -140,18 +140,20 @@ def _mean(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
     return torch.stack([weight * part for weight, part in parts]).sum(0)
 
 
-def _swept(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
+def swept(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
+    """The part of social sparsity: the mean over its frames, (..., time), consistent."""
     begun = replace(settings.start, window=settings.window, rate=settings.rate, rms=settings.rms)
     start = thresholded(observation, clip, begun)
     kinds = [
         replace(settings.sweep, window=round(settings.window * longer), rms=settings.rms)
         for longer in settings.long
     ]
-    swept = [clip.project(ss_pew(observation, clip, kind, start)[0], observation) for kind in kinds]
-    return torch.stack(swept).mean(0)
+    each = [clip.project(ss_pew(observation, clip, kind, start)[0], observation) for kind in kinds]
+    return torch.stack(each).mean(0)
 
 
-def _in_short_frames(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
+def in_short_frames(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
+    """The part of A-SPADE: the mean over its frames, (..., time)."""
     kinds = [
         replace(settings.spade, window=settings.window // shorter, rms=settings.rms)
         for shorter in settings.short
