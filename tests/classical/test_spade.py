@@ -205,7 +205,7 @@ def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
     assert Spade(8192, 2, 1, 2, 0.1, None, torch.float64, True) == PUBLISHED
     assert PUBLISHED.most_iterations == 16386
     assert Spade(8192, 1, 2, 2, 0.2, 0.15, torch.float32, False) == DEFAULT
-    assert DEFAULT.most_iterations == 2049  # 4097 * 2 / 4, rounded up
+    assert DEFAULT.most_iterations == 4097  # 4097 * 2 / 2
     assert replace(DEFAULT, redundancy=2, step=1, tolerance=0.5) == HEAVY
 
 
