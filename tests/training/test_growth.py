@@ -62,7 +62,7 @@ def test_data_that_cannot_be_used_end_the_wait_with_the_reason(
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path):
     with (
-        pytest.raises(UsageError, match="data is .*nowhere, which is not a folder"),
+        pytest.raises(UsageError, match=r"data is .*nowhere, which is not a folder"),
         growing(tmp_path, tmp_path / "nowhere", no_sharealike=False),
     ):
         pass
