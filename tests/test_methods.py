@@ -289,6 +289,14 @@ def test_heavy_clipping_is_declipped_more_slowly() -> None:
             assert words[-1] == f"where partials move, A-SPADE in frames of {short}"
 
 
+def test_slower_is_nearer_where_most_is_clipped() -> None:
+    x = chord()
+    y = torch.from_numpy(np.clip(x, -0.03, 0.03)[None]).float()
+    spade = METHODS["declip"]["a-spade"]
+    light, heavy = (spade.mend(Excerpt(y, HardClip(-0.03, 0.03), 0, RATE, share)) for share in (0.4, 0.9))
+    assert (heavy.double() - torch.from_numpy(x)).norm() < (light.double() - torch.from_numpy(x)).norm()
+
+
 def test_frames_last_about_as_long_at_every_rate() -> None:
     assert [frame_at(rate) for rate in (16_000, 44_100, 48_000, 96_000)] == [4096, 8192, 8192, 16_384]
 

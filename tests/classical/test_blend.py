@@ -51,7 +51,8 @@ def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     assert (settings.steps, settings.finish_steps) == (steps, finish_steps)
     assert sum(weights) == pytest.approx(1)
     assert settings.start == replace(SOFT, steps=1200 if name in ("heavy", "heavy best") else 600)
-    assert settings.sweep == replace(social_sparsity.DEFAULT, thresholds=1500 if "best" in name else 500)
+    thresholds = 1500 if "best" in name else 500
+    assert settings.sweep == replace(social_sparsity.DEFAULT, thresholds=thresholds, start=None)
     assert settings.long == (() if "fast" in name else (1, 2) if name == "heavy" else (0.5, 1, 2))
     few = replace(settings, window=128, rate=800.0, steps=steps // 10, finish_steps=finish_steps // 10)
     assert settings.spade == replace(

@@ -3,10 +3,9 @@
 A falling threshold in short frames, which follow a voice, and in long ones, which resolve the partials of a
 tone; a shrinkage by neighbours; one that starts from the mean of these. Beside their mean stand two that are
 several dB better than it in their own province, and worse elsewhere: social sparsity in long frames, where
-partials are clean, and A-SPADE in short ones, where they move or most is clipped. Either is a mean over
-frames of several lengths, each alone no better than the published one. Where the errors of
-estimates are about as large and not alike, that of their mean is smaller; and a mean of consistent signals is
-consistent, since these are a convex set.
+partials are clean, and A-SPADE in short ones, where they move or most is clipped; either is a mean over
+frames of several lengths. Where the errors of estimates are about as large and not alike, that of their mean
+is smaller; and a mean of consistent signals is consistent, since these are a convex set.
 """
 
 import math
@@ -29,8 +28,7 @@ HALF, BLUR, TONAL = 0.65, 1.5, 0.3  # the weight of social sparsity, and what it
 CLOSE = 0.05  # least difference of the logarithms of densities
 MOVING, DENSE, LOST, OFFSET = 0.75, 0.25, 0.6, 1.0  # what the weight of A-SPADE follows
 LEAST = 0.1  # of its weight, below which it is left out
-START = replace(SOFT, steps=600)
-SWEEP = replace(social_sparsity.DEFAULT, thresholds=500)
+SWEEP = replace(social_sparsity.DEFAULT, thresholds=500, start=None)
 QUICK = replace(spade.DEFAULT, step=4)
 QUICK_HEAVY = replace(spade.DEFAULT, step=1, tolerance=1.0)
 
@@ -59,7 +57,7 @@ class Blend:
     finish: float
     steps: int
     finish_steps: int
-    start: Thresholding = START
+    start: Thresholding = social_sparsity.START
     sweep: SocialSparsity = SWEEP
     long: tuple[float, ...] = ()
     spade: Spade = QUICK
@@ -79,7 +77,7 @@ HEAVY = replace(
     HEAVY_FAST,
     steps=400,
     finish_steps=90,
-    start=replace(START, steps=1200),
+    start=social_sparsity.HEAVY_START,
     long=(1, 2),
     short=(4, 2),
 )

@@ -69,6 +69,8 @@ class SocialSparsity:
         return (usual * math.sqrt(8 / (self.overlaps * self.redundancy))).to(self.dtype)
 
 
+START = replace(SOFT, steps=600)
+HEAVY_START = replace(SOFT, steps=1200)
 PUBLISHED = SocialSparsity()
 DEFAULT = SocialSparsity(
     overlaps=2,
@@ -81,12 +83,12 @@ DEFAULT = SocialSparsity(
     tolerance=0.0,
     anew=False,
     most_momentum=0.99,
-    start=replace(SOFT, steps=600),
+    start=START,
     apart=1,
     rms=0.15,
     dtype=torch.float32,
 )
-HEAVY = replace(DEFAULT, start=replace(SOFT, steps=1200))  # nearly half clipped or more: 3 dB at 1 dB
+HEAVY = replace(DEFAULT, start=HEAVY_START)  # nearly half clipped or more: 3 dB at 1 dB
 
 
 def ss_ew(
