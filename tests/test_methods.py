@@ -206,6 +206,21 @@ def test_parts_are_cells_with_damage_cut_where_they_are_long() -> None:
     ]
 
 
+def test_parts_are_joined_where_that_is_less_work() -> None:
+    """With margins of a cell on either side and one cell beyond, each part that is not saves 3 cells."""
+    gaps = [(cell * 100, cell * 100 + 9) for cell in (1, 5, 9, 14, 20, 22, 24, 41)]
+    source = ArrayReader(np.ones((2, 5000)), RATE)
+    method = Method(lambda e: e.observation, words, lambda rate: 100, margin_s=0.05, longest_s=1.05, beyond=1)
+    found = parts(source, Gaps((tuple(gaps), ((210, 220),))), method)
+    assert [(p.start // 100, p.stop // 100, p.rows) for p in found] == [
+        (1, 3, (True, True)),  # both channels for 3 cells more and 3 fewer beyond are not worth it
+        (5, 10, (True, False)),
+        (14, 15, (True, False)),  # 4 cells of nothing before it
+        (20, 25, (True, False)),  # a cut is due at 21 and may wait for 5 cells
+        (41, 42, (True, False)),
+    ]
+
+
 def test_no_part_ends_inside_a_gap() -> None:
     gaps = ((110, 120), (210, 220), (310, 320), (350, 420), (510, 520))
     method = Method(lambda e: e.observation, words, lambda rate: 100, margin_s=0.0, longest_s=0.2)

@@ -33,27 +33,48 @@ class Part:
 
     @property
     def size(self) -> int:
-        return (self.stop - self.start) * sum(self.rows)
+        return self.work(0)
+
+    def work(self, aside: int) -> int:
+        """Samples that are worked on where a method takes `aside` more than it restores of each channel."""
+        return (self.stop - self.start + aside) * sum(self.rows)
+
+
+def _both(one: Part, other: Part) -> Part:
+    """From the start of one to the stop of the other."""
+    rows = tuple(a or b for a, b in zip(one.rows, other.rows, strict=True))
+    return Part(one.start, other.stop, rows)
 
 
 def parts(source: SoundReader, damage: Damage, method: Method) -> list[Part]:
     """Where there is work to do, found by reading the file once.
 
-    Neighbouring cells of the method's grid that hold damage are one part. Where that is too long it is cut at
-    multiples of the method's longest stretch, counted from the beginning of the file: so a sound is cut where
-    it would be cut in a longer one, and what comes is the same. No cut goes through a gap or a clipped peak,
-    unless that is long itself.
+    Neighbouring cells of the method's grid that hold damage are one part, and so are parts that are less work
+    together than apart. One that is too long is cut at multiples of the method's longest stretch, counted from
+    the beginning of the file: so a sound is cut where it would be cut in a longer one, and what comes is the
+    same. No cut goes through a gap or a clipped peak, unless that is long itself.
     """
     grid = method.grid(source.rate)
     longest = max(1, round(method.longest_s * source.rate / grid))
     late = round(LATE * longest)
+    aside = 2 * _margin(source, method) + method.beyond * grid
     found: list[Part] = []
     rows = np.zeros(source.channels, np.bool_)  # of the part under way
     first, due, is_free = 0, 0, True
 
+    def cut_after(cell: int) -> int:
+        return ((cell + late) // longest + 1) * longest
+
     def end(cell: int) -> None:
-        if rows.any():
-            found.append(Part(first * grid, min(cell * grid, source.frames), tuple(rows.tolist())))
+        if not rows.any():
+            return
+        part = Part(first * grid, min(cell * grid, source.frames), tuple(rows.tolist()))
+        if found and part.stop <= cut_after(found[-1].start // grid) * grid:
+            both = _both(found[-1], part)
+            if both.work(aside) <= found[-1].work(aside) + part.work(aside):
+                found[-1] = both
+                return
+        found.append(part)
 
     cells = ceil(source.frames / grid)
     for cell in range(cells):
@@ -63,7 +84,7 @@ def parts(source: SoundReader, damage: Damage, method: Method) -> list[Part]:
         is_long = cell >= due + late or (cell >= due and is_free)
         if is_long or not (here.any() and rows.any()):
             end(cell)
-            rows, first, due = here, cell, ((cell + late) // longest + 1) * longest
+            rows, first, due = here, cell, cut_after(cell)
         rows, is_free = rows | here, not lost[:, -1].any()
     end(cells)
     return found
