@@ -50,9 +50,9 @@ def parts(source: SoundReader, damage: Damage, method: Method) -> list[Part]:
     """Where there is work to do, found by reading the file once.
 
     Neighbouring cells of the method's grid that hold damage are one part, and so are parts that are less work
-    together than apart. Where one is too long it is cut at multiples of the method's longest stretch, from
-    the beginning of the file on: so a sound is cut where it would be cut in a longer one, and what comes is the
-    same. No cut goes through a gap or a clipped peak, unless that is long itself.
+    together than apart. Where one is too long it is cut at multiples of the method's longest stretch, counted
+    from the beginning of the file: so a sound is cut where it would be cut in a longer one, and what comes is
+    the same. No cut goes through a gap or a clipped peak, unless that is long itself.
     """
     grid = method.grid(source.rate)
     longest = max(1, round(method.longest_s * source.rate / grid))
