@@ -55,9 +55,8 @@ def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     assert settings.sweep == replace(social_sparsity.DEFAULT, thresholds=thresholds, start=None)
     assert settings.long == (() if "fast" in name else (1, 2) if name == "heavy" else (0.5, 1, 2))
     few = replace(settings, window=128, rate=800.0, steps=steps // 10, finish_steps=finish_steps // 10)
-    assert settings.spade == replace(
-        spade.DEFAULT, **({"step": 1, "tolerance": 1.0} if "heavy" in name else {"step": 4, "tolerance": 0.2})
-    )
+    step, tolerance = (1, 1.0) if "heavy" in name else (4, 0.2)
+    assert settings.spade == replace(spade.DEFAULT, redundancy=1, step=step, tolerance=tolerance)
     assert settings.short == ((4,) if "fast" in name else (4, 2))
     few = replace(few, long=(), short=())
     y = CLIP.forward(tones())

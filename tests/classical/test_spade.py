@@ -204,9 +204,9 @@ def test_the_default_does_not_depend_on_the_level_and_skips_what_is_whole(form) 
 def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
     assert Spade(8192, 2, 1, 2, 0.1, None, torch.float64, True) == PUBLISHED
     assert PUBLISHED.most_iterations == 16386
-    assert Spade(8192, 1, 2, 2, 0.2, 0.15, torch.float32, False) == DEFAULT
-    assert DEFAULT.most_iterations == 4097  # 4097 * 2 / 2
-    assert replace(DEFAULT, redundancy=2, step=1, tolerance=0.5) == HEAVY
+    assert Spade(8192, 2, 2, 2, 0.2, 0.15, torch.float32, False) == DEFAULT
+    assert DEFAULT.most_iterations == 8193  # 8193 * 2 / 2
+    assert replace(DEFAULT, step=1, tolerance=0.5) == HEAVY
 
 
 @pytest.mark.nightly

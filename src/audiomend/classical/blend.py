@@ -29,8 +29,8 @@ CLOSE = 0.05  # least difference of the logarithms of densities
 MOVING, DENSE, LOST, OFFSET = 0.75, 0.25, 0.6, 1.0  # what the weight of A-SPADE follows
 LEAST = 0.1  # of its weight, below which it is left out
 SWEEP = replace(social_sparsity.DEFAULT, thresholds=500, start=None)
-QUICK = replace(spade.DEFAULT, step=4)
-QUICK_HEAVY = replace(spade.DEFAULT, step=1, tolerance=1.0)
+QUICK = replace(spade.DEFAULT, redundancy=1, step=4)
+QUICK_HEAVY = replace(spade.DEFAULT, redundancy=1, step=1, tolerance=1.0)
 
 
 @dataclass(frozen=True)

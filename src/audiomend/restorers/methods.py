@@ -99,8 +99,7 @@ def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
 
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
-        more = ", twice as many bins" if chosen.redundancy == 2 else ""
-        return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations{more}"
+        return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations"
 
     return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
 
