@@ -98,16 +98,17 @@ def test_a_predictable_signal_is_interpolated_to_machine_precision():
     assert (least_residual(damaged, missing, a[None]) - x).abs().max() < 1e-8
 
 
-def test_rows_that_miss_different_numbers_equal_the_dense_least_squares():
+@pytest.mark.parametrize("order", [4, 40])  # solved as bands, and as matrices filled up to one size
+def test_rows_that_miss_different_numbers_equal_the_dense_least_squares(order: int):
     x = noise(3, 60)
     missing = torch.zeros(3, 60, dtype=torch.bool)
     missing[0, 5:40:2] = missing[1, 20:37] = missing[2, 59] = True
-    a = torch.cat([torch.ones(3, 1), 0.4 * noise(3, 4, seed=5)], dim=-1).double()
+    a = torch.cat([torch.ones(3, 1), 0.4 * noise(3, order, seed=5)], dim=-1).double()
     restored = least_residual(x, missing, a)
     assert torch.equal(restored[~missing], x[~missing])
     for i in range(3):
-        filters = torch.zeros(64, 60, dtype=torch.float64)
-        for k in range(5):
+        filters = torch.zeros(60 + order, 60, dtype=torch.float64)
+        for k in range(order + 1):
             filters[torch.arange(60) + k, torch.arange(60)] = a[i, k]
         m = missing[i]
         solution = torch.linalg.lstsq(filters[:, m], -(filters[:, ~m] @ x[i, ~m])).solution
@@ -135,9 +136,10 @@ def test_long_gaps_equal_the_dense_solution_alone_and_beside_others():
         assert torch.equal(restored[row, ~m], x[row, ~m])
 
 
-def test_a_long_gap_stays_where_its_matrix_is_singular():
+@pytest.mark.parametrize("stop", [205, 456])  # as a matrix and as a band
+def test_a_gap_stays_where_its_matrix_is_singular(stop: int):
     x, missing = noise(1, 1000), torch.zeros(1, 1000, dtype=torch.bool)
-    missing[0, 200:456] = True
+    missing[0, 200:stop] = True
     assert torch.equal(least_residual(x, missing, torch.zeros(1, 5, dtype=torch.float64)), x)
     broken = torch.full((1, 5), math.nan, dtype=torch.float64)
     assert torch.equal(least_residual(x, missing, broken), x)
@@ -207,15 +209,17 @@ def test_the_default_is_as_good_and_its_settings_are_those_that_were_chosen():
     assert error < 10 ** (0.5 / 20) * (published[: len(at)] - x[at]).norm()
 
 
-def test_the_start_is_a_threshold_that_falls_in_each_frame():
+@pytest.mark.parametrize("gradients", [0, 3])
+def test_the_start_is_a_threshold_that_falls_in_each_frame(gradients: int):
     long = sinusoids(600).clamp(-0.5, 0.4)
     first = int((long[256:] == 0.4).nonzero()[0])
     frame, clip = long[first : first + 512], HardClip(-0.5, 0.4)  # clipped in its middle
     kinds = (replace(kind, window=128, steps=20, rising=0.0) for kind in (USUAL, SOFT))
     start = torch.stack([thresholded(frame.float(), clip, kind) for kind in kinds]).mean(0).double()
     missing = (frame == 0.4) | (frame == -0.5)
-    expected = least_residual(start[None], missing[None], lpc(start[None], 16))[0]
-    settings = ArDeclip(order=16, frame=512, iterations=1, start=20, gradients=0)
+    where = start[None], missing[None], lpc(start[None], 16)
+    expected = (approached(*where, gradients) if gradients else least_residual(*where))[0]
+    settings = ArDeclip(order=16, frame=512, iterations=1, start=20, gradients=gradients)
     whole = torch.nn.functional.pad(frame, (256, 256))  # there is one frame alone where another's middle is
     mended = declipped(whole, -0.5, 0.4, settings)
     assert expected[256] > 0.4
@@ -259,6 +263,14 @@ def test_gaps_of_unlike_lengths_channels_and_ends():
     assert torch.equal(interpolated(x, known.new_ones(3000)), x)
 
 
+def test_a_gap_beside_another_is_what_its_own_surroundings_make_of_it():
+    x, known = sinusoids(2000) + 0.1 * noise(2000), torch.ones(2000, dtype=torch.bool)
+    known[900:930] = known[1000:1040] = False
+    settings, around = Janssen(order=32, context=400), slice(500, 1330)
+    alone = interpolated(x[around], known[around], settings)
+    torch.testing.assert_close(interpolated(x, known, settings)[900:930], alone[400:430], rtol=0, atol=1e-9)
+
+
 def test_in_a_short_sound_the_order_is_one_less_than_its_length():
     x, known = sinusoids(60), torch.ones(60, dtype=torch.bool)
     known[25:30] = False
@@ -272,6 +284,8 @@ def test_settings_out_of_range_are_named(wrong: dict[str, int]):
     for kind in (Janssen, ArDeclip):
         with pytest.raises(UsageError, match=str(*wrong.values())):
             kind(**wrong)
+    with pytest.raises(UsageError, match="order is 400; it must be from 1 to 399"):
+        Janssen(order=400, context=400)
 
 
 def test_a_gap_in_a_dull_sound_is_filled_at_its_level() -> None:

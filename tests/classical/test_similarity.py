@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from audiomend.classical import similarity
 from audiomend.classical.autoregression import burg
-from audiomend.classical.continuation import agreement, continued
+from audiomend.classical.continuation import agreement, continuations, continued
 from audiomend.classical.similarity import (
     FRAME_S,
     HOP_S,
@@ -109,8 +110,22 @@ def test_agreement_is_a_correlation():
     known = holed(3000, (1400, 1600))
     sure = (0.3 * n).sin()[None]
     assert float(agreement(sure, known, 1400, 1600, 32)) == pytest.approx(1, abs=1e-3)
-    opposite = torch.where(n < 1500, sure, -sure)
-    assert float(agreement(opposite, known, 1400, 1600, 32)) == 0
+    opposite, softer = (torch.where(n < 1500, sure, share * sure) for share in (-1, 0.3))
+    found = agreement(torch.cat((sure, opposite, softer)), known, 1400, 1600, 32)
+    assert found.tolist() == pytest.approx([1, 0, 1], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "other"), [(904, 9296, ()), (4700, 5500, ((4500, 4700), (5500, 5700)))]
+)
+def test_a_side_goes_on_from_4096_samples_or_from_another_gap(first: int, last: int, other) -> None:
+    """What lies farther away is not looked at."""
+    x = (0.3 * torch.arange(10_000, dtype=torch.float64)).sin()[None]
+    seen = x.clone()
+    seen[:, :first] = seen[:, last:] = torch.nan
+    known = holed(10_000, (5000, 5200), *other)
+    for side in continuations(seen, known, 5000, 5200, 200, 32):
+        torch.testing.assert_close(side, x[:, 5000:5200], rtol=0, atol=0.02)
 
 
 def test_a_falling_level_is_followed_along_a_line_of_db():
@@ -154,12 +169,20 @@ def test_what_is_copied_is_known():
         assert silent.unfold(0, 20, 1).amin(-1).sum() == 0
 
 
-def test_without_a_place_both_sides_go_on_and_meet():
+def test_without_a_place_both_sides_go_on_and_meet(monkeypatch: pytest.MonkeyPatch):
     n = torch.arange(2400, dtype=torch.float64)
     x = (0.3 * n).sin() + 0.5 * (1.1 * n + 1).sin()
     known = holed(len(x), (900, 1500))
     filled = interpolated(x, known, RATE, Similarity(reach_s=0, order=64))
     assert (filled - x)[~known].norm() < 0.02 * x[~known].norm()
+    sides = torch.tensor([[1.0], [3.0]]).double()
+    monkeypatch.setattr(
+        similarity, "continuations", lambda x, known, start, end, n, order: sides.repeat(1, n)
+    )
+    rise = (torch.arange(1, 601, dtype=torch.float64) / 601 * math.pi / 2).sin().square()
+    mixed = interpolated(x, known, RATE, Similarity(reach_s=0))[~known]
+    torch.testing.assert_close(mixed, 1 + 2 * rise)
+    monkeypatch.undo()
     for gap in ((0, 100), (0, 2400), (2300, 2400)):
         assert interpolated(x, holed(len(x), gap), RATE).isfinite().all()
 
@@ -195,17 +218,27 @@ def test_unlikeness_is_the_difference_of_levels_in_db():
     assert unlikeness(lost, known, 2000, 2800, RATE) < 0.05
 
 
-def test_what_is_a_tenth_of_a_second_farther_away_counts_by_a_share_of_1_by_e():
-    """6 dB of difference from 0.2 s away on, of surroundings that reach to 0.4 s."""
+@pytest.mark.parametrize("sides", [1, 2])
+def test_what_is_a_tenth_of_a_second_farther_away_counts_by_a_share_of_1_by_e(sides: int):
+    """6 dB of difference from 0.2 s away on, after or on both sides, of surroundings that reach to 0.4 s."""
     sound = torch.cat([*(phrase(seed) for seed in range(3)), noise(-3 * PERIOD % round(HOP_S * RATE))])
     start, end, far = 6000, 6800, 1600
     level = torch.ones(len(sound))
-    level[: start - far] = level[end + far :] = 10 ** (-6 / 20)
+    level[end + far :] = 10 ** (-6 / 20)
+    if sides == 2:
+        level[: start - far] = 10 ** (-6 / 20)
     x, known = torch.cat([sound, sound * level])[None], holed(2 * len(sound), (start, end))
     away = FRAME_S / 2 + HOP_S * np.arange(0, (0.4 - FRAME_S / 2) / HOP_S)
     weight = np.exp(-away / 0.1)
-    expected = 6 * math.sqrt(weight[away > 0.2].sum() / weight.sum())
+    expected = 6 * math.sqrt(sides / 2 * weight[away > 0.2].sum() / weight.sum())
     assert unlikeness(x, known, start, end, RATE) == pytest.approx(expected, rel=0.03)
+
+
+def test_places_that_are_tried_are_three_hops_apart():
+    x, known, hop = phrase().repeat(4)[None], holed(4 * PERIOD, (10_000, 12_400)), round(HOP_S * RATE)
+    tried = [shift for shift, _ in similarity._near_shifts(x, known, 10_000, 12_400, RATE, Similarity())]
+    assert len(tried) == Similarity().candidates
+    assert np.diff(sorted(tried)).min() >= 3 * hop
 
 
 def test_without_a_place_everything_is_unlike():

@@ -188,6 +188,10 @@ def test_the_descent_goes_on_from_its_start(form, around: tuple[int, int]) -> No
     assert steps.tolist() == [1] * 30
     expected, _ = plain(y, -0.9, 0.7, around, settings, start)
     torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+    until = replace(settings, thresholds=2, steps=5, tolerance=3.0)  # the first change is that of y
+    _, steps = form(y, clip, until)
+    assert steps.tolist() == plain(y, -0.9, 0.7, around, until, start)[1]
+    assert steps[0] == 2
 
 
 @FORMS

@@ -148,10 +148,11 @@ def test_all_frames_at_once_are_the_plain_form(form, step: int, every: int, redu
 
 
 @FORMS
-def test_where_the_two_points_never_meet_the_best_is_kept(form) -> None:
-    settings = replace(SMALL, tolerance=0.0, step=8)
+@pytest.mark.parametrize(("every", "most"), [(2, 17), (1, 9)])  # 65 * every / 8, rounded up
+def test_where_the_two_points_never_meet_the_best_is_kept(form, every: int, most: int) -> None:
+    settings = replace(SMALL, tolerance=0.0, step=8, every=every)
     y, clip = (tones(100) + noise(100)).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
-    assert settings.most_iterations == 17  # 65 * 2 / 8, rounded up
+    assert settings.most_iterations == most
     signal, iterations = form(y, clip, settings)
     expected, counts = plain(y, -0.9, 0.7, form is a_spade, settings)
     assert iterations.tolist() == counts

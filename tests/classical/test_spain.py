@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from audiomend.classical import spain
 from audiomend.classical.spain import DEFAULT, PUBLISHED, Spain, interpolated
 from audiomend.errors import UsageError
 
@@ -86,7 +87,28 @@ def test_another_gap_within_a_frame_is_missing_too_and_ends_are_silence():
     assert restored.isfinite().all()
     inner = holed(1200, (600, 640), (660, 670))
     assert error_db(restored, x, inner) < -12
+    apart = interpolated(
+        torch.nn.functional.pad(damaged, (300, 300)),
+        holed(1800, (300, 310), (900, 940), (960, 970), (1490, 1500)),
+        SMALL,
+    )
+    torch.testing.assert_close(restored, apart[300:1500], rtol=0, atol=1e-9)
     assert not interpolated(torch.zeros(1200), known, DEFAULT).any()
+
+
+@pytest.mark.parametrize(("start", "end"), [(700, 740), (700, 741), (701, 741), (701, 742), (5000, 5001)])
+def test_frames_lie_where_the_authors_have_them(start: int, end: int):
+    """One is centred at ⌈(s + f) / 2⌉ - ⌈a / 2⌉, counting from 1; the first is the first to reach the gap."""
+    window, hop = 264, 66
+    first = spain._first_frame(start, end, window)
+    assert (first + window // 2 - (-(-(start + 1 + end) // 2) - 1 - hop // 2)) % hop == 0
+    assert first + window - hop <= start < first + window
+
+
+def test_with_all_bins_at_once_nothing_is_invented():
+    known = holed(2000, (900, 980))
+    assert not interpolated(tones(2000), known, replace(SMALL, step=257))[~known].any()
+    assert interpolated(tones(2000), known, replace(SMALL, step=16))[~known].any()
 
 
 @pytest.mark.parametrize("window", [0, 2, 258])
