@@ -8,7 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiomend.classical.replication import CHANGE_HOPS, changing, drawn, reach, replicated
+from audiomend.classical.replication import (
+    CHANGE_HOPS,
+    DRAWN_SAMPLE,
+    LINE,
+    changing,
+    drawn,
+    reach,
+    replicated,
+)
+from audiomend.noise import normal
 from audiomend.operators.low_pass import LowPass
 
 RATE, CUTOFF = 16_000, 2000.0
@@ -241,9 +250,9 @@ def test_drawn_levels_follow_their_distribution() -> None:
     )  # of the mean power over the median
     expected = 3 - 11 * octaves
     deviation = np.sqrt(6**2 + (5 * octaves) ** 2)
-    shift = np.median(found, axis=0) - expected
-    assert (shift > 0.3 * changing - 3).all()
-    assert (shift < changing + 3).all()
+    z = np.array([normal(seed, DRAWN_SAMPLE, 0, LINE, 0, 2) for seed in range(60)])
+    own = expected + 6 * z[:, :1] + 5 * z[:, 1:] * octaves
+    np.testing.assert_allclose((found - own).mean(0), changing, rtol=0, atol=0.6)
     np.testing.assert_allclose(found.std(axis=0), deviation, rtol=0.35)
     slopes = (found[:, 2] - found[:, 0]) / (octaves[2] - octaves[0])
     assert slopes.mean() == pytest.approx(-11, abs=1.5)
@@ -272,6 +281,9 @@ def test_what_changes_has_unit_variance_at_every_frame() -> None:
     phases = found.unflatten(0, (-1, CHANGE_HOPS))
     torch.testing.assert_close(phases.var(0), torch.ones(CHANGE_HOPS).double(), rtol=0, atol=0.1)
     torch.testing.assert_close(phases.mean(0), torch.zeros(CHANGE_HOPS).double(), rtol=0, atol=0.08)
+    turn = torch.full((CHANGE_HOPS,), math.cos(math.pi / 2 / CHANGE_HOPS)).double()  # from each to the next
+    next_to = (found[:-1] * found[1:])[: -CHANGE_HOPS + 1].unflatten(0, (-1, CHANGE_HOPS)).mean(0)
+    torch.testing.assert_close(next_to, turn, rtol=0, atol=0.1)
 
 
 def test_drawn_bands_differ_by_seed_and_hold_the_samples_of_the_whole() -> None:

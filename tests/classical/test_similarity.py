@@ -85,6 +85,8 @@ def test_the_refinement_is_a_correlation():
     best, shift = refined(x, known, 5000, 5400, PERIOD - 7, edge=240, hop=46)
     assert shift == PERIOD
     assert best == pytest.approx(1, abs=1e-6)
+    beside = holed(x.shape[1], (5000, 5400), (PERIOD + 5404, PERIOD + 5450))  # farther shifts copy a gap
+    assert refined(x, beside, 5000, 5400, PERIOD - 7, edge=240, hop=46) == (best, shift)
     quiet = x.clone()
     quiet[:, 2 * PERIOD :] *= -0.01
     best, shift = refined(quiet, known, 5000, 5400, PERIOD - 7, edge=240, hop=46)
@@ -232,6 +234,15 @@ def test_what_is_a_tenth_of_a_second_farther_away_counts_by_a_share_of_1_by_e(si
     weight = np.exp(-away / 0.1)
     expected = 6 * math.sqrt(sides / 2 * weight[away > 0.2].sum() / weight.sum())
     assert unlikeness(x, known, start, end, RATE) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("earlier", [1, 7, 20])
+def test_the_surroundings_are_compared_wherever_a_recording_begins(earlier: int):
+    x, known = torch.cat([phrase(), phrase(1), phrase(), phrase(2)])[None], holed(4 * PERIOD, (5000, 5800))
+    x[:, 2 * PERIOD :] += 0.1 * noise(2 * PERIOD, seed=3)
+    expected = unlikeness(x, known, 5000, 5800, RATE)
+    begun = unlikeness(x[:, earlier:], known[earlier:], 5000 - earlier, 5800 - earlier, RATE)
+    assert begun == pytest.approx(expected, rel=1e-9)
 
 
 def test_places_that_are_tried_are_three_hops_apart():
