@@ -75,13 +75,15 @@ def test_only_damaged_bins_count() -> None:
 
 
 def test_bins_far_below_the_loudest_do_not_count() -> None:
-    tone = np.cos(2 * np.pi * 40 / SIZE * np.arange(44_000))[None]
+    tones = ((40, 0), (80, -50), (120, -70))
+    places = 2 * np.pi / SIZE * np.arange(44_000)
+    tone = sum(10 ** (db / 20) * np.cos(bins * places) for bins, db in tones)[None]
     x = [
         (tone + 1e-6 * s).astype(np.float32) for s in np.random.default_rng(3).standard_normal((3, 1, 44_000))
     ]
     found = coverage(x[1:], x[0], RATE, GAP)
     frames = touched(x[0], RATE, GAP)[0, :, 0].sum()
-    assert found.bins == 3 * frames  # the tone's bin and its neighbours under a Hann window
+    assert found.bins == 6 * frames  # the bins of two tones and their neighbours under a Hann window
     with pytest.raises(UsageError, match="touches no bin"):
         coverage([np.zeros((1, 4000), np.float32)] * 2, np.zeros((1, 4000), np.float32), RATE, GAP)
     with pytest.raises(UsageError, match="1 samples span nothing"):

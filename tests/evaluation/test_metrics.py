@@ -196,6 +196,9 @@ def test_the_floor_belongs_to_the_reference() -> None:
     tone = np.sin(2 * np.pi * 512 / 2048 * np.arange(8192))
     low_hz, high_hz = 511.5 * RATE / 2048, 512.5 * RATE / 2048
     assert log_spectral_distance(1e-3 * tone, tone, RATE, low_hz, high_hz) == pytest.approx(60.0)
+    other = np.sin(2 * np.pi * 100 / 2048 * np.arange(8192))  # 100 dB below it, in a band of its own
+    below = 99.5 * RATE / 2048, 100.5 * RATE / 2048
+    assert log_spectral_distance(tone + 1e-5 * other, tone, RATE, *below) == 0
 
 
 def test_lsd_is_a_mean_over_channels_and_frames() -> None:

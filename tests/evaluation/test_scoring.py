@@ -93,7 +93,7 @@ LOW_PASS = Damage("extend", 3000.0)
 
 
 def test_extend_measures_agreement_with_the_damaged_clip_below_the_fall_of_the_low_pass() -> None:
-    clip, observation = tones((500, 1.0), (5000, 1.0)), tones((500, 0.5))
+    clip, observation = tones((500, 1.0), (5000, 1.0)), tones((500, 0.5), (2950, 0.1))
     estimate = tones((500, 0.45), (2900, 3.0), (5000, 2.0))  # 2900 Hz lies above 0.95 of the cut-off
     figures = score(clip, observation, estimate, RATE, LOW_PASS)
     assert figures["agreement_below_db"] == pytest.approx(20.0, abs=1e-3)
@@ -117,6 +117,27 @@ def test_extend_takes_the_spectral_distance_from_the_cutoff_upwards() -> None:
     assert figures["lsd_db"] == pytest.approx(log_spectral_distance(clip, estimate, RATE))
 
 
+BOX = Damage("band", 200.0, gaps=((8000, 16_820), (24_000, 32_820)))
+
+
+def test_a_box_is_judged_inside_its_band_and_agrees_with_the_damaged_clip_beside_it() -> None:
+    """What lies at 6.32 kHz, above the band but where its filters still fall, counts for neither."""
+    clip = tones((1000, 1.0), (4000, 1.0), (6320, 1.0))
+    observation = tones((1000, 0.5), (9000, 1.0))
+    estimate = tones((1000, 0.45), (4000, 2.0), (6320, 7.0), (9000, 0.9))
+    figures = score(clip, observation, estimate, RATE, BOX)
+    assert figures["box_level_error_db"] == pytest.approx(20 * np.log10(2), abs=0.01)
+    assert figures["agreement_beside_db"] == pytest.approx(20.0, abs=0.01)
+
+
+def test_a_box_takes_the_spectral_distance_of_its_band_with_half_a_frame_on_either_side() -> None:
+    clip, estimate = clip_of(40_000), clip_of(40_000, seed=2)
+    figures = score(clip, clip, estimate, RATE, BOX)
+    parts = [slice(start - 1024, stop + 1024) for start, stop in BOX.gaps]
+    expected = [log_spectral_distance(clip[:, p], estimate[:, p], RATE, 2000, 6000) for p in parts]
+    assert figures["box_lsd_db"] == pytest.approx(np.mean(expected))
+
+
 def test_si_sdr_of_the_whole_clip_forgives_a_gain() -> None:
     clip = clip_of(9000)
     noise = clip_of(9000, seed=2)
@@ -132,6 +153,7 @@ def test_each_table_shows_figures_of_its_task() -> None:
     assert shown_figures("inpaint", 50.0) == ("gap_sdr_db",)
     assert shown_figures("inpaint", 100.0) == ("gap_lsd_db", "gap_level_error_db")
     assert shown_figures("declick", 20.0) == ("clicked_sdr_db", "sdr_db")
+    assert shown_figures("band", 200.0) == ("box_lsd_db", "box_level_error_db", "agreement_beside_db")
     assert shown_figures("extend", 3000.0) == ("above_lsd_db", "agreement_below_db", "lsd_db", "si_sdr_db")
 
 
