@@ -76,7 +76,8 @@ def test_crackle_far_below_the_sound_is_found():
 
 def test_nothing_is_found_in_music_noise_silence_and_drums():
     noise = 0.1 * np.random.default_rng(3).standard_normal(2 * RATE)
-    for x in (music(), noise, np.zeros(RATE), drums(), noise[:3000], np.ones(RATE)):
+    rounding = 2.0**-15 * (np.arange(RATE) % 2000 == 77)  # what is left of a fade to silence
+    for x in (music(), noise, np.zeros(RATE), drums(), noise[:3000], np.ones(RATE), rounding):
         assert find_clicks(x[None], RATE) == ()
 
 
