@@ -133,6 +133,7 @@ def test_damages_state_their_severity():
 def test_a_gap_is_at_most_a_quarter():
     clean = noise(0, 1000)
     assert lost_samples(long_gap(clean), observed(long_gap(clean), clean)).sum() == 250
+    assert long_gap(clean).severity == pytest.approx(250 / RATE)
 
 
 def test_the_low_pass_loses_everything_above_3_khz():
