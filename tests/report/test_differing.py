@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from audiomend.evaluation.spread import spread
+from audiomend.evaluation.metrics import frame_size
+from audiomend.evaluation.spread import Spread, spread
 from audiomend.report.differing import INVENTED, KNOWN, Differing, differing, grids, paint
 from audiomend.report.spectrogram import SILENCE_DB, height
 
@@ -42,6 +43,17 @@ def test_a_row_averages_its_bins_and_columns_follow_time() -> None:
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(bins) / bins)
     white = -10 * np.log10(hann.sum() ** 2 / (hann**2).sum() / 4)
     assert level[:20, 53:].mean() == pytest.approx(white, abs=0.4)
+
+
+def test_a_column_shows_the_frame_in_its_middle() -> None:
+    frames, bins = 8, frame_size(RATE) // 2 + 1
+    energy = np.repeat(10.0 ** np.arange(frames)[:, None], bins, axis=1)[None]
+    found = Spread(np.arange(frames), np.linspace(0, RATE / 2, bins), energy, energy / 4)
+    every, _ = grids(found, RATE, frames, ROWS)
+    level, share = grids(found, RATE, 2, ROWS)
+    np.testing.assert_allclose(level, every[:, [2, 6]])
+    np.testing.assert_allclose(np.diff(every), 10)
+    np.testing.assert_allclose(share, 0.25)
 
 
 def test_silence_is_dark_and_nothing_is_invented_in_it() -> None:

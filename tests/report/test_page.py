@@ -204,7 +204,7 @@ def test_all_pictures_of_a_page_share_one_range_of_levels() -> None:
 
 
 def test_the_picture_stands_under_its_axes() -> None:
-    root = parsed(page_with(intervals=[Region(0.25, 0.5, low_hz=1000), Region(0.75, 0.7505)]))
+    root = parsed(page_with(intervals=[Region(0.25, 0.5, 1000, 2000), Region(0.75, 0.7505)]))
     axis = next(e for e in root.iter("svg") if e.get("class") == "axis")
     ticks = {tick.text: float(tick.attrib["y"].rstrip("%")) for tick in axis}
     assert ticks["1 kHz"] == pytest.approx(100 * (1 - spectrogram.height(1000, RATE)), abs=1e-3)
@@ -217,7 +217,8 @@ def test_the_picture_stands_under_its_axes() -> None:
     outlines = [e for e in root.iter("rect") if e.get("class") == "outline"]
     assert len(outlines) == 2  # one a picture: the second stretch is too narrow
     assert outlines[0].get("x") == "25.000%"
-    assert float(outlines[0].attrib["height"].rstrip("%")) == pytest.approx(ticks["1 kHz"], abs=0.002)
+    top, down = (float(outlines[0].attrib[name].rstrip("%")) for name in ("y", "height"))
+    assert (top, top + down) == pytest.approx((ticks["2 kHz"], ticks["1 kHz"]), abs=0.002)
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(0.0149, 0), (0.0151, 2)])
