@@ -805,6 +805,8 @@ def test_the_figures_of_steady_sounds():
     assert figures(chord)[3] == pytest.approx(1, abs=0.03)
     assert abs(figures(white(8))[3]) < 0.02
     assert abs(figures(white(30))[0]) < 0.1
+    hiss = white(4) / 420  # 40 dB below in power: a pair of its frames weighs a hundredth
+    assert figures(np.concatenate([chord, hiss], axis=1))[3] == pytest.approx(100 / 101, abs=0.03)
 
 
 @pytest.mark.parametrize("hz", [1.0, 2.0, 4.0])
@@ -831,6 +833,17 @@ def test_beats_come_back_within_a_second(period_s, beat):
     clicks[0, 4000::period] += 1
     assert (figures(clicks)[4] > 0.8) == beat
     assert beat or figures(clicks)[4] < 0.2
+
+
+def test_a_beat_is_kept_by_what_begins_not_by_what_ends():
+    """Tones that end in time but begin at random, and the same backwards."""
+    time = np.arange(20 * RATE) / RATE
+    sounds = np.zeros(len(time))
+    for end, late in zip(np.arange(1, 41) / 2, rng().uniform(0.05, 0.35, 40), strict=True):
+        sounds += (time >= end - 0.5 + late) & (time < end - 0.02)
+    x = sum(sine(300 * 2 ** (k / 2), 20, amplitude=0.05) for k in range(8)) * (0.1 + 0.9 * sounds)
+    assert figures(x)[4] < 0.2
+    assert figures(x[:, ::-1])[4] > 0.8
 
 
 def test_notes_are_music_and_glides_are_speech():
