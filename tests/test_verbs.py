@@ -112,6 +112,14 @@ def test_the_progress_of_straightening_is_the_share_of_the_file(monkeypatch: pyt
     assert shares[-6:] == pytest.approx([3 / 16, 6 / 16, 9 / 16, 12 / 16, 15 / 16, 1])
 
 
+def test_flat_samples_go_beyond_what_is_known_of_them_in_their_own_direction() -> None:
+    bend = Bend("tanh", 0.5, 0.4)
+    low, high = bend.flat
+    samples = np.array([[-0.4, -0.4, 0.5, 0.5, 0.1]])
+    settled = Bent((bend,)).settle(samples, np.array([[2 * low, low / 2, 2 * high, high / 2, 9.0]]))
+    np.testing.assert_allclose(settled, [[2 * low, low, 2 * high, high, 0.5 * np.arctanh(0.2)]])
+
+
 def test_work_on_a_curve_costs_what_its_flat_samples_cost() -> None:
     source, damage = ArrayReader(np.zeros((1, 16_000)), RATE), Bent((Bend("tanh", 0.4),))
     told = {
