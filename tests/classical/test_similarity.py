@@ -87,6 +87,8 @@ def test_the_refinement_is_a_correlation():
     assert best == pytest.approx(1, abs=1e-6)
     beside = holed(x.shape[1], (5000, 5400), (PERIOD + 5404, PERIOD + 5450))  # farther shifts copy a gap
     assert refined(x, beside, 5000, 5400, PERIOD - 7, edge=240, hop=46) == (best, shift)
+    within = holed(x.shape[1], (5000, 5400), (PERIOD + 5100, PERIOD + 5200))
+    assert refined(x, within, 5000, 5400, PERIOD - 7, edge=240, hop=46)[0] == -2
     quiet = x.clone()
     quiet[:, 2 * PERIOD :] *= -0.01
     best, shift = refined(quiet, known, 5000, 5400, PERIOD - 7, edge=240, hop=46)
@@ -218,6 +220,9 @@ def test_unlikeness_is_the_difference_of_levels_in_db():
         assert unlikeness(x, known, 2000, 2800, RATE) == pytest.approx(expected, rel=0.04, abs=0.05)
     lost = torch.where(known, again, torch.nan)
     assert unlikeness(lost, known, 2000, 2800, RATE) < 0.05
+    there = len(sound) + 3000  # what is not known around the other place is not compared
+    holes = holed(again.shape[-1], (2000, 2800), (there, there + 300))
+    assert unlikeness(again, holes, 2000, 2800, RATE) < 0.05
 
 
 @pytest.mark.parametrize("sides", [1, 2])

@@ -96,7 +96,7 @@ def test_another_gap_within_a_frame_is_missing_too_and_ends_are_silence():
     assert not interpolated(torch.zeros(1200), known, DEFAULT).any()
 
 
-@pytest.mark.parametrize(("start", "end"), [(700, 740), (700, 741), (701, 741), (701, 742), (5000, 5001)])
+@pytest.mark.parametrize(("start", "end"), [(700, 740), (700, 741), (701, 741), (701, 742), (700, 766)])
 def test_frames_lie_where_the_authors_have_them(start: int, end: int):
     """One is centred at ⌈(s + f) / 2⌉ - ⌈a / 2⌉, counting from 1; the first is the first to reach the gap."""
     window, hop = 264, 66
