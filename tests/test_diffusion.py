@@ -224,6 +224,7 @@ def test_evaluations_are_counted_as_they_happen() -> None:
     shares: list[float] = []
     run(job, ArraySink(source.samples), shares.append)
     assert job.evaluations == 2 * 3
+    assert job.seconds == windows_for(job.prior, RATE).hop / RATE  # one window
     assert shares[-1] == 1.0
     assert shares == sorted(shares)
 
