@@ -14,7 +14,8 @@ from audiomend.classical.curve import Bend
 from audiomend.errors import Cancelled, ModelError, UsageError
 from audiomend.restorers.bent import BentJob
 from audiomend.restorers.damage import Bent
-from audiomend.restorers.jobs import Job
+from audiomend.restorers.jobs import Job, Jobs, WalkJob
+from audiomend.restorers.locate import Given, search
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.options import Options
 
@@ -110,6 +111,22 @@ def test_the_progress_of_straightening_is_the_share_of_the_file(monkeypatch: pyt
     shares = []
     audiomend.declip(0.4 * np.tanh(swelling() / 0.4), RATE, progress=shares.append)
     assert shares[-6:] == pytest.approx([3 / 16, 6 / 16, 9 / 16, 12 / 16, 15 / 16, 1])
+
+
+def test_the_share_of_clipped_samples_is_that_of_all_channels() -> None:
+    x = 0.3 * np.random.default_rng(0).standard_normal((2, 8000)).clip(-9, [[1.5], [9]])
+    looking = search("declip", Given(), RATE, 2)
+    for accumulator in looking.accumulators:
+        accumulator.add(x)
+    damage = looking.conclude().damage
+    assert damage is not None
+    assert damage.severity == (x[0] == x[0].max()).sum() / x.size
+
+
+def test_several_jobs_take_as_many_steps_as_the_longest() -> None:
+    each = [cast(WalkJob, SimpleNamespace(steps=steps)) for steps in (0, 16, 8)]
+    damage = Bent((None,))
+    assert Jobs(ArrayReader(np.zeros((1, 9)), RATE), damage, Options(), each, "").steps == 16
 
 
 def test_flat_samples_go_beyond_what_is_known_of_them_in_their_own_direction() -> None:
@@ -403,8 +420,6 @@ def test_the_longest_gap_decides_how_it_is_filled(gap: tuple[int, int], solver: 
 
 
 def test_given_gaps_are_stated_in_seconds_and_the_longest_counts() -> None:
-    from audiomend.restorers.locate import Given, search
-
     found = search("inpaint", Given(gaps=((800, 1000), (2000, 2100))), 8000, 2).conclude()
     assert found.facts == {"gaps_s": [[0.1, 0.125], [0.25, 0.2625]]}
     assert found.summary == "2 gaps, 0.037 s together, as given"
@@ -413,8 +428,6 @@ def test_given_gaps_are_stated_in_seconds_and_the_longest_counts() -> None:
 
 
 def test_the_clean_sound_of_extend_reaches_up_to_nyquist() -> None:
-    from audiomend.restorers.locate import Given, search
-
     found = search("extend", Given(cutoff_hz=3000.0), 16000, 1).conclude()
     assert found.damage is not None
     assert found.damage.bandwidth_hz == 8000
@@ -444,16 +457,12 @@ def test_the_search_sees_every_sample_once(monkeypatch: pytest.MonkeyPatch, fram
     ],
 )
 def test_the_clip_levels_are_told(given: dict, beyond: float, said: str) -> None:
-    from audiomend.restorers.locate import Given, search
-
     looking = search("declip", Given(**given), RATE, 1)
     looking.accumulators[0].add(np.clip(clipped(1) * 2, -0.4, beyond))
     assert looking.conclude().summary.startswith(said)
 
 
 def test_a_channel_that_stays_is_told() -> None:
-    from audiomend.restorers.locate import Given, search
-
     looking = search("declip", Given(clip_level=0.4), RATE, 1)
     looking.accumulators[0].add(np.ones((1, RATE)))
     found = looking.conclude()

@@ -15,6 +15,7 @@ from audiomend.report.listening import EXCERPT_SECONDS
 from audiomend.report.page import Page, render
 from audiomend.restorers.files import Request, mend_file
 from audiomend.restorers.locate import Given
+from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.options import Options
 
 RATE = 1000
@@ -199,3 +200,13 @@ def test_long_findings_are_cut() -> None:
     assert verb._words([1.0, 2, None]) == "1, 2, none"
     assert verb._words(list(range(8))) == "0, 1, 2, 3, 4 and 3 more"
     assert verb._words(0.123456789) == "0.123457"
+
+
+def test_changes_are_sought_at_the_level_of_the_first_file() -> None:
+    """Beyond the excerpt, too."""
+    before = np.random.default_rng(0).uniform(-1, 1, (1, 3000))
+    after = 0.5 * before
+    after[:, 2000:2010] += 0.2
+    readers = ArrayReader(before, 8000), ArrayReader(after, 8000)
+    both = Comparison(*readers, Format("WAV", "FLOAT"), 0.5, 0, 1000, ())
+    assert both.changed(0.1) == [(2000, 2010)]
