@@ -155,7 +155,7 @@ def clipped(clip: Clip, sdr_db: float) -> tuple[Array, float]:
 
 
 def top_finding(x: Array, rate: int, level: float) -> Result:
-    found = tops.find_tops(x, rate)
+    found = tops.find_tops(x, rate, is_voice=find_content(x, rate).speech >= SURE_VOICE)
     levels = [abs(v) for t in found for v in (t.low, t.high) if np.isfinite(v)]
     return tops.finding(found), abs(np.mean(levels) / level - 1) if levels else np.nan
 

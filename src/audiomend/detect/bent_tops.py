@@ -4,7 +4,8 @@ The amplitudes of sound thin out towards the largest. A clipper piles up at its 
 beyond, and a filter, a resampler or a lossy codec spreads the pile by some per cent: a mode of the density of
 amplitudes that only clipping makes. A lone sinusoid lingers at its crest too: its topmost 3 % are
 acos(0.97) / 0.03 = 8.2 dense, and 15 % below the crest 1 / √(1 − 0.85²) = 1.9, which is 4.3 times less.
-A hard-driven curve makes a pile, too; `bends` tells curves.
+A voice does not: of 112 training voices no mode is 1.3 times as dense, nor in rooms, in noise or after Opus,
+2.6 times in 8 bits. A hard-driven curve makes a pile, too; `bends` tells curves.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ MODE, SMOOTH = 3, 9  # bins that a mode and the density below it are averaged ov
 FEWEST = 60  # samples of a mode
 PRIOR = 3.0  # samples that are added below a mode, where there may be none
 TAIL = 2  # bins below a mode that belong to the pile
-DENSER, CERTAIN = 4.5, 9.0  # times the density below: found, and certain
+DENSER, VOICE_DENSER = 4.5, 2.6  # times the density below: found in any sound, and in a voice
+CERTAIN = 2.0  # times that
 MOST_SHARE = 0.97  # of the samples in piles: beyond it a square wave or a constant, of which nothing is known
 
 
@@ -32,7 +34,7 @@ class BentTop:
         low, high: levels of the piles; -inf and inf for a polarity without one.
         share: of the samples, those at or beyond them.
         density: of the denser pile, relative to what lies below it.
-        confidence: 0 to 1; it is clipping from 0.5, where the pile is 4.5 times as dense.
+        confidence: 0 to 1; it is clipping from 0.5, where the pile is 4.5 times as dense, 2.6 in a voice.
     """
 
     low: float
@@ -62,13 +64,13 @@ class BentTopDetector:
             sided = np.minimum(index, bins - 1) + bins * (row[counted] > 0)
             counts += np.bincount(sided, minlength=2 * bins).reshape(2, bins)
 
-    def result(self) -> tuple[BentTop, ...]:
-        """One entry for each channel."""
-        return tuple(self._verdict(counts) for counts in self._counts)
+    def result(self, *, is_voice: bool = False) -> tuple[BentTop, ...]:
+        """One entry for each channel; is_voice: whether this is surely a voice."""
+        return tuple(self._verdict(counts, VOICE_DENSER if is_voice else DENSER) for counts in self._counts)
 
-    def _verdict(self, counts: NDArray[np.float64]) -> BentTop:
+    def _verdict(self, counts: NDArray[np.float64], denser: float) -> BentTop:
         low, high = self._pile(counts[0]), self._pile(counts[1])
-        found = [pile for pile in (low, high) if pile.density >= DENSER]
+        found = [pile for pile in (low, high) if pile.density >= denser]
         if sum(pile.count for pile in found) > MOST_SHARE * self._samples:
             return BentTop(-inf, inf, 0.0, 0.0, 0.0)
         density = max(low.density, high.density)
@@ -77,7 +79,7 @@ class BentTopDetector:
             high.level if high in found else inf,
             sum(pile.count for pile in found) / max(self._samples, 1),
             density,
-            float(np.interp(density, (1, DENSER, CERTAIN), (0, 0.5, 1))),
+            float(np.interp(density, (1, denser, CERTAIN * denser), (0, 0.5, 1))),
         )
 
     def _pile(self, counts: NDArray[np.float64]) -> "_Pile":

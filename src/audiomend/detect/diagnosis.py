@@ -148,13 +148,13 @@ class Examination:
 
     def diagnosis(self) -> Diagnosis:
         """What was found in all that was added."""
-        holes = self._gaps.result()
+        holes, content = self._gaps.result(), self._content.result()
         return Diagnosis(
             rate=self._rate,
             channels=self._channels,
             frames=self._frames,
             peak=self._peak,
-            clipping=self._clipping.result(),
+            clipping=self._clipping.result(is_voice=content.speech >= SURE_VOICE),
             offset=self._offset.result(),
             clicks=clicks.apart_from(holes, self._clicks.result(), self._rate),
             gaps=holes,
@@ -167,7 +167,7 @@ class Examination:
             room=self._room.result(),
             quantisation=self._quantisation.result(),
             faults=self._faults.result(),
-            content=self._content.result(),
+            content=content,
         )
 
 

@@ -48,19 +48,20 @@ class TopsDetector:
         for detector in (self._hard, self._bent, self._soft):
             detector.add(block)
 
-    def result(self) -> tuple[Tops, ...]:
-        """One entry for each channel."""
+    def result(self, *, is_voice: bool = False) -> tuple[Tops, ...]:
+        """One entry for each channel; is_voice: whether this is surely a voice."""
+        both = zip(self._hard.result(), self._bent.result(is_voice=is_voice), strict=True)
         return tuple(
             tops(hard, bent, NOT_SOUGHT if hard.clipped else self._soft.result(channel))
-            for channel, (hard, bent) in enumerate(zip(self._hard.result(), self._bent.result(), strict=True))
+            for channel, (hard, bent) in enumerate(both)
         )
 
 
-def find_tops(x: NDArray[np.floating], sample_rate: float) -> tuple[Tops, ...]:
+def find_tops(x: NDArray[np.floating], sample_rate: float, *, is_voice: bool = False) -> tuple[Tops, ...]:
     """Clipping of any kind in each channel of x, (channels, time), at a rate in Hz."""
     detector = TopsDetector(len(x), sample_rate)
     detector.add(x)
-    return detector.result()
+    return detector.result(is_voice=is_voice)
 
 
 NOT_SOUGHT = SoftClipping(None, 0.0)
