@@ -111,7 +111,7 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     y = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     y[:, 4200:4600] *= 1.2
     y[:, 4000:4200] = y[:, 9000:9100] = 0
-    guess = constant(0.1, Filling(1.0, "janssen", {}, shrunk=True, blended=True), [(4000, 4200)], monkeypatch)
+    guess = constant(0.1, Filling(1.0, "janssen", {}, shrunk=True), [(4000, 4200)], monkeypatch)
 
     def damaged(start: int, stop: int) -> torch.Tensor:
         return torch.nn.functional.pad(y, (max(-start, 0), 0))[:, max(start, 0) : stop + max(-start, 0)]
@@ -203,22 +203,16 @@ def test_several_methods_are_named_once_with_what_each_fills():
 
 
 def test_each_gap_is_filled_in_the_way_that_suits_its_length():
-    found = jobs(0.02, 0.05, 0.1, 0.9)
-    names = [job.method for job in found]
-    assert names == ["janssen and diffusion", "similarity"]
-    check(found, FILLINGS[:2])
-    unlike = jobs(0.02, 0.05, 0.1, 0.9, of=restless())
+    found = jobs(0.02, 0.1, 0.05, 0.9)
+    assert [job.method for job in found] == [*["janssen and diffusion"] * 2, "similarity"]
+    check(found, FILLINGS[:3])
+    unlike = jobs(0.02, 0.1, 0.05, 0.9, of=restless())
     assert [job.method for job in unlike] == [*["janssen and diffusion"] * 2, "diffusion"]
-    check(unlike[:2], [FILLINGS[i] for i in (0, 2)])
-    for length, blended in ((0.01, True), (0.08, True), (0.081, False)):
-        (job,) = jobs(length, of=restless())
-        assert isinstance(job, WalkJob)
-        assert (job.blend is not None) == blended
-    assert [jobs(length, of=restless())[0].method for length in (0.12, 0.121)] == [
-        "janssen and diffusion",
-        "diffusion",
-    ]
-    assert [job.method for job in jobs(0.1, quality="fast")] == ["similarity"]  # which has one quality only
+    check(unlike[:2], FILLINGS[:2])
+    for length, filling in ((0.01, 0), (0.08, 0), (0.081, 1), (0.12, 1)):
+        check(jobs(length), [FILLINGS[filling]])
+    assert jobs(0.121, of=restless())[0].method == "diffusion"
+    assert [job.method for job in jobs(0.2, quality="fast")] == ["similarity"]  # which has one quality only
     (alone,) = jobs(0.05, 0.04)
     assert alone.method == "janssen and diffusion"
     (quick,) = jobs(0.05, quality="fast")
@@ -232,7 +226,8 @@ def check(found: list[Job], fillings: Sequence[Filling]) -> None:
         if isinstance(job, WalkJob):
             assert filling.walk is not None
             assert {key: getattr(job.way, key) for key in filling.walk} == dict(filling.walk)
-            assert (job.blend is not None) == filling.blended
+            assert job.blend is not None
+            assert job.blend.filling == filling
             assert job.way.warm
             assert job.started_from == f"the gaps filled by {filling.method}"
         else:
@@ -267,11 +262,11 @@ def test_several_ways_in_one_file_change_all_gaps_and_nothing_else(monkeypatch: 
 
 def test_how_unlike_decides_between_a_similar_stretch_and_a_walk(monkeypatch: pytest.MonkeyPatch):
     for length, unlike, method in (
-        (0.1, 7.5, "similarity"),
-        (0.1, 7.6, "janssen and diffusion"),
+        (0.13, 7.5, "similarity"),
+        (0.13, 7.6, "diffusion"),
         (0.3, 7.5, "similarity"),
         (0.3, 7.6, "diffusion"),
-        (0.08, 0.0, "janssen and diffusion"),
+        (0.12, 0.0, "janssen and diffusion"),
     ):
         monkeypatch.setattr("audiomend.restorers.filling.unlikeness", lambda *_, unlike=unlike: unlike)
         assert [job.method for job in jobs(length)] == [method]

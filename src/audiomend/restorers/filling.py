@@ -34,25 +34,24 @@ class Filling:
     Attributes:
         longest_s: of these gaps, in seconds.
         method: that makes the guess, of METHODS["inpaint"]; diffusion walks without one.
-        walk: fields of `Way` for the walk that starts from the guess; None leaves the guess as it is.
+        walk: fields of `Way` for the walk that starts from the guess and is mixed with it, see `share`; None
+            leaves the guess as it is.
         unlike_db: most that the surroundings of these gaps may differ from the most similar stretch.
         shrunk: whether the walk starts from the guess times √w. w is the agreement of what the sound before
             and after the gap, continued, make of it: the guess of a model that is not sure is too loud.
-        blended: whether the result is a mean of guess and walk, see `share`.
     """
 
     longest_s: float
     method: str
     walk: Mapping[str, object] | None
     shrunk: bool = False
-    blended: bool = False
     unlike_db: float = inf
 
 
 FILLINGS = (
-    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True, blended=True),
-    Filling(inf, "similarity", None, unlike_db=7.5),
+    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True),
     Filling(0.12, "janssen", {"start": 0.3, **_DRAW}),
+    Filling(inf, "similarity", None, unlike_db=7.5),
     Filling(inf, "diffusion", {}),
 )
 """What measured best on training recordings (docs/choices.md); a gap is filled in the first way that fits."""
@@ -179,8 +178,8 @@ class Guess:
 def share(guess: Tensor, before: Tensor, after: Tensor) -> Tensor:
     """(..., time) each, what a model puts into a gap and what is beside it, to (...): its share in the mean.
 
-    Its power over that of the louder side, at most MOST: a model fades where the two sides do not lead to each
-    other, and is as loud as they are where it is sure (docs/choices.md).
+    Its power over that of the louder side, at most MOST: a model fades where the two sides do not lead to
+    each other, and is as loud as they are where it is sure (docs/choices.md).
     """
     sides = torch.maximum(_power(before), _power(after))
     return (_power(guess) / sides.clamp(min=torch.finfo(sides.dtype).tiny)).clamp(max=MOST)
