@@ -4,7 +4,7 @@ Run: python benchmarks/gap_shares.py --data DIR [--clips 24] [--lengths-ms 20 50
 
 DIR holds train/ with recordings and with the notes and samples of pianos. 4 s of one channel, of as many
 rendered pianos as recordings of music and of speech, get about a gap a second. Printed for each material and
-length: means over the gaps of SDR and log-spectral distance, of the fill, the walk from it, and means of both.
+length: means over the gaps of SDR and log-spectral distance, of the fill, the walk from it, means of both.
 """
 
 from collections.abc import Iterator
