@@ -3,26 +3,26 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from math import ceil, inf, log
+from math import ceil, inf
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from audiomend.audio.reader import SoundReader
-from audiomend.classical.blend import density
 from audiomend.classical.continuation import agreement
 from audiomend.classical.similarity import Similarity, unlikeness
 from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Gaps, near
-from audiomend.restorers.methods import METHODS, Excerpt, frame_at
+from audiomend.restorers.methods import METHODS, Excerpt
 from audiomend.restorers.regions import Interval
 from audiomend.samplers.base import Signal
 from audiomend.tuning import give_back
 
 AGREEMENT_ORDER = 512
 AROUND_S = 0.2  # before and after a gap, from which it is judged
-SPARSE, DENSE = (0.008, 0.8), (0.1, 0.1)  # density of spectra and the share of the guess there
+BESIDE_S = 0.05  # before and after a gap, whose level says how much of the guess is taken,
+MOST = 0.9  # at most
 _ESTIMATE: Mapping[str, object] = {"solver": "momentum", "conditioned": False}
 _DRAW: Mapping[str, object] = {"solver": "2m", "conditioned": True}
 
@@ -34,25 +34,24 @@ class Filling:
     Attributes:
         longest_s: of these gaps, in seconds.
         method: that makes the guess, of METHODS["inpaint"]; diffusion walks without one.
-        walk: fields of `Way` for the walk that starts from the guess; None leaves the guess as it is.
+        walk: fields of `Way` for the walk that starts from the guess and is mixed with it, see `share`; None
+            leaves the guess as it is.
         unlike_db: most that the surroundings of these gaps may differ from the most similar stretch.
         shrunk: whether the walk starts from the guess times √w. w is the agreement of what the sound before
             and after the gap, continued, make of it: the guess of a model that is not sure is too loud.
-        blended: whether the result is a mean of guess and walk, see `share`.
     """
 
     longest_s: float
     method: str
     walk: Mapping[str, object] | None
     shrunk: bool = False
-    blended: bool = False
     unlike_db: float = inf
 
 
 FILLINGS = (
-    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True, blended=True),
-    Filling(inf, "similarity", None, unlike_db=7.5),
+    Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True),
     Filling(0.12, "janssen", {"start": 0.3, **_DRAW}),
+    Filling(inf, "similarity", None, unlike_db=7.5),
     Filling(inf, "diffusion", {}),
 )
 """What measured best on training recordings (docs/choices.md); a gap is filled in the first way that fits."""
@@ -170,16 +169,21 @@ class Guess:
         for mask in known.unique(dim=0):  # channels that miss the same samples together
             rows, within = (known == mask).all(dim=1), (around, around + end - first)
             sure[rows, 0] = agreement(x[rows, near_gap], mask[near_gap], *within, AGREEMENT_ORDER)
-        sound = filled[:, margin : margin + end - first]
-        return _Fill(sound, sure, share(filled[:, near_gap], self.rate)[:, None])
+        beside, stop = ceil(BESIDE_S * self.rate), margin + end - first
+        sound = filled[:, margin:stop]
+        part = share(sound, filled[:, margin - beside : margin], filled[:, stop : stop + beside])
+        return _Fill(sound, sure, part[:, None])
 
 
-def share(x: Tensor, rate: int) -> Tensor:
-    """(..., time), the surroundings of a gap, filled, to (...): the share of a model's guess beside a walk.
+def share(guess: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """(..., time) each, what a model puts into a gap and what is beside it, to (...): its share in the mean.
 
-    Partials go on as the model says, noise and voices do not: the denser the spectra, the less of it, by
-    the logarithm (docs/choices.md).
+    Its power over that of the louder side, at most MOST: a model fades where the two sides do not lead to
+    each other, and is as loud as they are where it is sure (docs/choices.md).
     """
-    (sparse, most), (dense, least) = SPARSE, DENSE
-    place = torch.log(dense / density(x, frame_at(rate))) / log(dense / sparse)
-    return least + (most - least) * place.clamp(0, 1)
+    sides = torch.maximum(_power(before), _power(after))
+    return (_power(guess) / sides.clamp(min=torch.finfo(sides.dtype).tiny)).clamp(max=MOST)
+
+
+def _power(x: Tensor) -> Tensor:
+    return x.square().mean(dim=-1)

@@ -128,8 +128,7 @@ def _filled(
         alone = replace(options, method=filling.method, quality=quality)
         return cast(ClassicalJob, prepare(source, some, gain, alone))
     walk = prepare_walk(source, some, gain, replace(options, walk=filling.walk))
-    name = f"{filling.method} and diffusion"
-    return replace(walk, method=name, blend=guess if filling.blended else None)
+    return replace(walk, method=f"{filling.method} and diffusion", blend=guess)
 
 
 def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Options) -> WalkJob:
