@@ -40,12 +40,6 @@ class Part:
         return (self.stop - self.start + aside) * sum(self.rows)
 
 
-def _both(one: Part, other: Part) -> Part:
-    """From the start of one to the stop of the other."""
-    rows = tuple(a or b for a, b in zip(one.rows, other.rows, strict=True))
-    return Part(one.start, other.stop, rows)
-
-
 def parts(source: SoundReader, damage: Damage, method: Method) -> list[Part]:
     """Where there is work to do, found by reading the file once.
 
@@ -56,38 +50,54 @@ def parts(source: SoundReader, damage: Damage, method: Method) -> list[Part]:
     """
     grid = method.grid(source.rate)
     longest = max(1, round(method.longest_s * source.rate / grid))
-    late = round(LATE * longest)
     aside = 2 * _margin(source, method) + method.beyond * grid
     found: list[Part] = []
-    rows = np.zeros(source.channels, np.bool_)  # of the part under way
-    first, due, is_free = 0, 0, True
-
-    def cut_after(cell: int) -> int:
-        return ((cell + late) // longest + 1) * longest
-
-    def end(cell: int) -> None:
-        if not rows.any():
-            return
-        part = Part(first * grid, min(cell * grid, source.frames), tuple(rows.tolist()))
-        if found and part.stop <= cut_after(found[-1].start // grid) * grid:
+    for part in _stretches(source, damage, grid, longest):
+        if found and part.stop <= grid * _due(found[-1].start // grid, longest):
             both = _both(found[-1], part)
             if both.work(aside) <= found[-1].work(aside) + part.work(aside):
                 found[-1] = both
-                return
+                continue
         found.append(part)
+    return found
 
+
+def _stretches(source: SoundReader, damage: Damage, grid: int, longest: int) -> Iterator[Part]:
+    """Runs of cells of `grid` samples that hold damage, cut after some `longest` of them."""
+    rows = np.zeros(source.channels, np.bool_)  # of the run under way
+    first, due, is_free = 0, 0, True
     cells = ceil(source.frames / grid)
+
+    def part(cell: int) -> Part:
+        return Part(first * grid, min(cell * grid, source.frames), tuple(rows.tolist()))
+
     for cell in range(cells):
         start, stop = cell * grid, min((cell + 1) * grid, source.frames)
         lost = damage.lost(start, source.read(start, stop))
         here = np.asarray(lost.any(axis=1))
-        is_long = cell >= due + late or (cell >= due and is_free)
+        is_long = cell >= due + _late(longest) or (cell >= due and is_free)
         if is_long or not (here.any() and rows.any()):
-            end(cell)
-            rows, first, due = here, cell, cut_after(cell)
+            if rows.any():
+                yield part(cell)
+            rows, first, due = here, cell, _due(cell, longest)
         rows, is_free = rows | here, not lost[:, -1].any()
-    end(cells)
-    return found
+    if rows.any():
+        yield part(cells)
+
+
+def _due(first: int, longest: int) -> int:
+    """The cell before which a part that begins with cell `first` is to be cut."""
+    return ((first + _late(longest)) // longest + 1) * longest
+
+
+def _late(longest: int) -> int:
+    return round(LATE * longest)
+
+
+def _both(one: Part, other: Part) -> Part:
+    """From the start of one to the stop of the other."""
+    rows = tuple(a or b for a, b in zip(one.rows, other.rows, strict=True))
+    return Part(one.start, other.stop, rows)
 
 
 @torch.inference_mode()
