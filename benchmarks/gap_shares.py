@@ -57,10 +57,8 @@ def measured(x: Array, rate: int, length_ms: float) -> Iterator[list[float]]:
     fill, walk = audiomend.inpaint(y, rate, gaps=told, method="janssen"), walked(y, rate, told)
     beside = round(filling.BESIDE_S * rate)
     for start, stop in gaps:
-        inside, sides = (
-            np.s_[:, start:stop],
-            (y[:, max(start - beside, 0) : start], y[:, stop : stop + beside]),
-        )
+        inside = np.s_[:, start:stop]
+        sides = y[:, max(start - beside, 0) : start], y[:, stop : stop + beside]
         part = filling.share(*(torch.from_numpy(z) for z in (fill[inside], *sides)))
         ways = (1.0, 0.0, *FIXED, float(part))
         mixed = [share * fill[inside] + (1 - share) * walk[inside] for share in ways]

@@ -21,8 +21,8 @@ from audiomend.tuning import give_back
 
 AGREEMENT_ORDER = 512
 AROUND_S = 0.2  # before and after a gap, from which it is judged
-BESIDE_S = 0.05  # before and after a gap, whose level says how much of the guess is taken,
-MOST = 0.9  # at most
+BESIDE_S = 0.05  # before and after a gap, whose power that of a guess is compared with
+MOST = 0.9  # share of a guess beside a walk
 _ESTIMATE: Mapping[str, object] = {"solver": "momentum", "conditioned": False}
 _DRAW: Mapping[str, object] = {"solver": "2m", "conditioned": True}
 
@@ -176,10 +176,17 @@ class Guess:
 
 
 def share(guess: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """(..., time) each, what a model puts into a gap and what is beside it, to (...): its share in the mean.
+    """The share of a model's guess in its mean with a walk: its power over that of the louder side.
 
-    Its power over that of the louder side, at most MOST: a model fades where the two sides do not lead to
-    each other, and is as loud as they are where it is sure (docs/choices.md).
+    A model fades where the two sides do not lead to each other, and is as loud as they are where it is sure
+    (docs/choices.md).
+
+    Args:
+        guess: (..., time) of a gap.
+        before, after: (..., time) of what is beside it, of any length and the same level.
+
+    Returns:
+        (...), 0 to MOST.
     """
     sides = torch.maximum(_power(before), _power(after))
     return (_power(guess) / sides.clamp(min=torch.finfo(sides.dtype).tiny)).clamp(max=MOST)
