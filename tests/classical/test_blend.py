@@ -36,7 +36,7 @@ def tones(time: int = 600) -> torch.Tensor:
 
 SETTINGS = {  # weights of hard thresholds in frames of 32 and 128, of shrinkage in these and of the finish
     "fast": (FAST, (0.22, 0.08, 0.18, 0, 0.52), 100, 60),
-    "balanced": (BALANCED, (0.22, 0.08, 0.18, 0, 0.52), 300, 90),
+    "balanced": (BALANCED, (0.22, 0.08, 0.18, 0, 0.52), 200, 90),
     "best": (BEST, (0.22, 0.08, 0.18, 0, 0.52), 600, 180),
     "heavy fast": (HEAVY_FAST, (0.1, 0.2, 0, 0.27, 0.43), 200, 60),
     "heavy": (HEAVY, (0.1, 0.2, 0, 0.27, 0.43), 400, 90),
@@ -53,7 +53,7 @@ def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     assert settings.start == replace(SOFT, steps=1200 if name in ("heavy", "heavy best") else 600)
     thresholds = 1500 if "best" in name else 500
     assert settings.sweep == replace(social_sparsity.DEFAULT, thresholds=thresholds, start=None)
-    assert settings.long == (() if "fast" in name else (1, 2) if name == "heavy" else (0.5, 1, 2))
+    assert settings.long == (() if "fast" in name else (0.5, 1, 2) if "best" in name else (0.5, 2))
     few = replace(settings, window=128, rate=800.0, steps=steps // 10, finish_steps=finish_steps // 10)
     step, tolerance = (1, 1.0) if "heavy" in name else (4, 0.2)
     assert settings.spade == replace(spade.DEFAULT, redundancy=1, step=step, tolerance=tolerance)
