@@ -69,9 +69,7 @@ class Blend:
 
 FAST = Blend(((4, 0.22), (1, 0.08)), ((4, 0.18),), 0.52, steps=100, finish_steps=60, short=(4,))
 BALANCED = replace(FAST, steps=200, finish_steps=90, long=(0.5, 2), short=(4, 2))
-BEST = replace(
-    BALANCED, steps=600, finish_steps=180, sweep=replace(SWEEP, thresholds=1500), long=(0.5, 1, 2)
-)
+BEST = replace(BALANCED, steps=600, finish_steps=180, sweep=replace(SWEEP, thresholds=1500), long=(0.5, 1, 2))
 HEAVY_FAST = Blend(  # where most is clipped
     ((4, 0.1), (1, 0.2)), ((1, 0.27),), 0.43, steps=200, finish_steps=60, spade=QUICK_HEAVY, short=(4,)
 )
