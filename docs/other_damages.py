@@ -3,7 +3,8 @@
 Run: python docs/other_damages.py RECORDING [--steps 69] [--model NAME]
 
 Prints how far three seconds of the recording come back from the magnitudes of their short-time spectrum, and
-from five per cent of their samples, as in CQT-Diff (Moliner et al. 2023). Silence would get 0 dB.
+from five per cent of their samples: two tasks of CQT-Diff (Moliner et al. 2023), with its guidance for gaps,
+not with the strengths it gives these tasks. Silence would get 0 dB.
 """
 
 import argparse

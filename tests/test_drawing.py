@@ -110,6 +110,12 @@ def test_the_spread_is_that_of_the_posterior(verb: str, what: str, steps: int) -
     torch.testing.assert_close(found @ rows.T, (truth @ rows.T).expand(SAMPLES, -1), rtol=0, atol=1e-9)
 
 
+def test_no_quality_draws_with_fewer_evaluations_than_spread_well() -> None:
+    evaluations = [way("inpaint", quality, None, draw=True).steps for quality in ("fast", "balanced", "best")]
+    assert evaluations == [16, 16, 32]
+    assert way("inpaint", "fast", None).steps == way("inpaint", None, 8, draw=True).steps == 8
+
+
 def test_twenty_samples_show_it_too() -> None:
     """The same walk without an observation: over 50 sets of 20 the deviation is the prior's, 1."""
     chosen = way("inpaint", None, 16, draw=True)

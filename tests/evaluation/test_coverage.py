@@ -1,5 +1,7 @@
 """A truth like the samples lies within K of them in (K - 1) / (K + 1) of the bins."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from audiomend.errors import UsageError
 from audiomend.evaluation.coverage import Coverage, coverage, nominal, total, touched
 from audiomend.evaluation.damages import Damage
 from audiomend.evaluation.metrics import frame_size
-from audiomend.report.coverage import held
+from audiomend.report.coverage import MEASURED, held
 
 RATE = 8000
 SIZE = frame_size(RATE)
@@ -95,6 +97,17 @@ def test_totals_weigh_clips_by_their_bins_and_levels_by_nothing() -> None:
     assert (whole.bins, whole.louder, whole.softer) == (400, 5, 25)
     assert whole.inside == pytest.approx(1 - 30 / 400)
     assert whole.ratio == pytest.approx(np.sqrt((100 * 4 + 300 * 1) / 400))
+
+
+def test_the_page_has_the_figures_of_the_table() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "results.md").read_text().split("| error / expected |\n")[1]
+    verbs = {"gaps of 100 ms": "inpaint", "band above 3 kHz": "extend", "clipped to 5 dB": "declip"}
+    for line in table.split("\n\n")[0].splitlines():
+        damage, what, _, inside, _, _, ratio = (cell.strip() for cell in line.strip("|").split("|"))
+        if what == "all":
+            figures = float(inside.rstrip("%")) / 100, float(ratio)
+            assert MEASURED["prior", verbs.pop(damage)] == figures
+    assert not verbs
 
 
 def test_the_page_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from audiomend.words import percent
 # benchmarks/coverage.py on the test recordings, row "all"; the table stands in docs/results.md.
 MEASURED: dict[tuple[str, str], tuple[float, float]] = {
     ("prior", "inpaint"): (0.85, 1.84),
-    ("prior", "extend"): (0.95, 0.96),
-    ("prior", "declip"): (0.47, 1.20),
+    ("prior", "extend"): (0.92, 0.87),
+    ("prior", "declip"): (0.71, 1.06),
 }
 NOMINAL = 0.9
 TOLERANCE = 0.05

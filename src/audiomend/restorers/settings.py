@@ -15,6 +15,7 @@ USUAL_QUALITY = "balanced"
 LIGHT_SHARE, HEAVY_SHARE = 0.2, 0.45  # of clipped samples: input SDRs of about 8 and 4 dB
 LIGHT_MOMENTUM, HEAVY_MOMENTUM = (0.6, 2.0), (0.85, 3.0)  # m, stride up to the one share, from the other on
 LONG_GAP_S = 0.08
+FEWEST_DRAW = 16  # evaluations of a draw at any quality: 8 spread a known posterior by a fifth too much
 
 _WAYS = {
     "declip": Way(
@@ -89,7 +90,8 @@ def way(
         usual = replace(usual, **_RECONSTRUCTING.get(verb, {}))
     wanted: dict[str, Any] = {} if preset is None else {**find(preset).for_verb(verb)}
     if steps is not None or quality is not None or preset is None:
-        wanted["steps"] = steps or QUALITY_STEPS[quality or USUAL_QUALITY]
+        fewest = FEWEST_DRAW if draw else 1
+        wanted["steps"] = steps or max(QUALITY_STEPS[quality or USUAL_QUALITY], fewest)
     wanted |= changes or {}
     if odd := set(wanted) - set(vars(usual)):
         raise UsageError(f"A walk has no {', '.join(sorted(odd))}; it has {', '.join(vars(usual))}.")
