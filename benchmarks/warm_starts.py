@@ -4,7 +4,7 @@ Run: python benchmarks/warm_starts.py --data DIR [--clips 6] [--sdr-db 1 3 5 7 1
 
 DIR holds train/ with recordings; 2 s of one channel, from the middle of each, are clipped to an input SDR.
 Printed, in dB on the clipped samples, means over the clips: each classical method, the walk of the prior from
-the damaged signal, and what 8 evaluations make of each estimate from noise levels on, in units of the prior's.
+the damaged signal, and what 8 evaluations make of each estimate from noise levels on, over the prior's.
 """
 
 from collections.abc import Iterator
