@@ -1,6 +1,6 @@
 """Draw docs/images/before_after.png: a real recording, clipped and mended, with its measured figures.
 
-Run: python docs/before_after.py RECORDING [--sdr-db 7] [--quality best]
+Run: python docs/before_after.py RECORDING [--sdr-db 7] [--quality balanced]
 
 The picture in the README shows test/music/02_piano_wtc_bwv850.flac (Kimiko Ishizaka, CC0).
 """
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument(
         "--sdr-db", type=float, default=7.0, help="signal-to-distortion ratio of the clipping, dB"
     )
-    parser.add_argument("--quality", default="best", help="fast, balanced or best")
+    parser.add_argument("--quality", default="balanced", help="fast, balanced or best")
     arguments = parser.parse_args()
 
     audiomend.tune_process()
