@@ -39,6 +39,15 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
+@pytest.mark.parametrize("network", ["cqtdiff", "cqtdiff_plus", "sashimi"])
+def test_the_written_layouts_have_the_names_of_the_goldens(network: str, layouts: dict) -> None:
+    """But for what the goldens do not draw: kernels of resamplers, and the fixed parts of S4's systems."""
+    golden = np.load(Path(__file__).parents[1] / "golden" / f"{network}_network.npz")
+    computed = ("kernel", "kernel.B", "kernel.P", ".inv_w_real", ".w_imag", "kernel.L")
+    written = [name for name in layouts[network] if not name.endswith(computed)]
+    assert sorted(written) == sorted(golden["names"].tolist())
+
+
 @pytest.mark.parametrize(("layout", "weights"), SETS)
 def test_every_tensor_arrives_under_its_name(
     layout: str, weights: str, saved: Callable, tmp_path: Path

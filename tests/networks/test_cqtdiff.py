@@ -71,6 +71,14 @@ def test_output_in_float32(drawn: ModuleType) -> None:
     assert drawn.deviation("narrow_output", network(x, level)) < 1e-6  # the published code in float32: 3.2e-6
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["reduced", "paper"])
+def test_published_widths(drawn: ModuleType, name: str) -> None:
+    found = dict(drawn.deviations(name))
+    assert list(found) == [golden for golden in drawn.PUBLISHED_FLOAT32 if golden.startswith(name)]
+    assert max(found.values()) < drawn.LIMIT == 1e-5
+
+
 def test_bfloat16_stays_near_float32(drawn: ModuleType) -> None:
     network = filled(drawn, ODD, 17, "odd", torch.bfloat16).requires_grad_(False)
     y = network(drawn.normal(18, 1, 6000), torch.from_numpy(GOLDEN["odd_level"]))

@@ -12,7 +12,7 @@ class Source:
 
     Attributes:
         name: as `audiomend models fetch` takes it.
-        address: of the file, as its publisher's own scripts have it.
+        address: of the file, as its publisher's own scripts have it, for CQT-Diff+ as others' do.
         layout: how it is imported, of `published.LAYOUTS`.
         licence: what is known of the weights'.
         sha256: of the file; None where its publisher states none: then the first fetched file is trusted.
