@@ -1,12 +1,13 @@
-"""Sounds with two and three damages, through `restore`: is each of them mended, and nothing else spoilt?
+"""Sounds with one to three damages, through `restore`: is each of them mended, and nothing else spoilt?
 
 Run: python benchmarks/double_damage.py --data DIR [--set test] [--clips 4]
 
 DIR holds train/ and test/ with recordings. 3 s from the middle of each are damaged in the order in which it
-happens: a dull microphone, clipping or a curve, clicks of the record, gaps. Each damage is judged where it is
-and no later one lies upon it: clipping, curves, clicks and gaps by the SDR there, in dB, below the cut-off if
-there is one; a low-pass by the log-spectral distance above it. The whole is judged in octaves and seconds:
-"worse" counts those whose SDR fell by more than 0.5 dB, beyond 40 dB none, of all that were not emptied.
+happens: a dull microphone, clipping or a curve, falls of level, clicks of the record, gaps. Each damage is
+judged where it is and no later one lies upon it: clipping, curves, falls, clicks and gaps by the SDR there,
+in dB, below the cut-off if there is one; a low-pass by the log-spectral distance above it. The whole is
+judged in octaves and seconds: "worse" counts those whose SDR fell by more than 0.5 dB, beyond 40 dB none, of
+all that were not emptied.
 """
 
 import time
@@ -20,14 +21,17 @@ from recordings import clips, options, row
 import audiomend
 from audiomend.evaluation.metrics import evaluate, sdr
 from audiomend.operators.click import Clicks
+from audiomend.operators.dropout import Dropout
 from audiomend.operators.hard_clip import HardClip, threshold_for_sdr
 from audiomend.operators.low_pass import LowPass
+from audiomend.operators.mask import Mask
 from audiomend.operators.soft_clip import SoftClip, level_for_sdr
 
 CLIP_S = 3
 CLIP_DB, BEND_DB, CUTOFF_SHARE = 10.0, 15.0, 0.2  # of the sample rate
 CLICKS_PER_S, CLICK_DB = 5.0, 15.0
-GAPS_S, GAP_S = (0.8, 1.9), 0.02
+GAPS_S, GAP_S = (0.8, 1.9), 0.02  # of falls of level, too
+FALL_DB, FADE_S = 30.0, 0.002  # as `degrade dropout` does
 CASES = (
     ("clip", "gap"),
     ("clip", "click"),
@@ -40,6 +44,8 @@ CASES = (
     ("low-pass", "bend"),
     ("clip", "click", "gap"),
     ("low-pass", "clip", "gap"),
+    ("dropout",),
+    ("dropout", "click"),
 )
 BELOW = 0.9  # of a cut-off
 ALLOWED_DB, ENOUGH_DB = 0.5, 40.0
@@ -60,9 +66,12 @@ def damaged(x: Array, rate: int, name: str) -> Array:
         peak = float(signal.square().mean().sqrt()) * 10 ** (CLICK_DB / 20)
         y = Clicks.random(0, len(x), rate, CLICKS_PER_S, peak, 0).forward(signal)
     else:
-        y = signal.clone()
-        for start in GAPS_S:
-            y[:, round(start * rate) : round((start + GAP_S) * rate)] = 0
+        places = [(round(start * rate), round((start + GAP_S) * rate)) for start in GAPS_S]
+        if name == "dropout":
+            lost = Dropout.at(places, FALL_DB, round(FADE_S * rate), 0, len(x))
+        else:
+            lost = Mask.from_gaps(places, 0, len(x))
+        y = lost.forward(signal)
     return y[0].numpy()
 
 

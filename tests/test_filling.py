@@ -200,6 +200,27 @@ def test_several_methods_are_named_once_with_what_each_fills():
     y = holed(restless(), *gaps)
     job = prepare(ArrayReader(y[None], RATE), Gaps((gaps,), 0.9), 1.0, Options())
     assert job.method == "janssen and diffusion for 3 gaps of 0.02 to 0.1 s, diffusion for 1 gap of 0.9 s"
+    mean = "the share of janssen in the mean of both is its power over that of the louder side, 0.9 at most"
+    model = "janssen with order 256, 1024 samples on either side, 2 iterations"
+    assert job.settings == (
+        f"janssen and diffusion at 0.250, 0.770 s: {model}; diffusion from it, at the level of what both"
+        f" sides agree on, with noise of 2 times the sound's level, momentum, projection; {mean}."
+        f" janssen and diffusion at 1.320 s: {model}; diffusion from it, with noise of 0.3 times the sound's"
+        f" level, 2m, projection; {mean}. diffusion at 1.920 s: 2m, projection"
+    )
+
+
+def test_the_settings_of_a_guess_are_those_of_its_quality():
+    (quick,), (usual,) = jobs(0.05, quality="fast"), jobs(0.05)
+    assert "2 iterations; diffusion from it" in usual.settings
+    assert quick.settings == usual.settings.replace("2 iterations", "1 iteration")
+
+
+def test_of_many_gaps_the_first_are_told():
+    gaps = (*((2000 * k, 2000 * k + 80) for k in range(1, 13)), (30_000, 30_800))
+    job = prepare(ArrayReader(holed(sound(8.0), *gaps)[None], RATE), Gaps((gaps,), 0.1), 1.0, Options())
+    assert job.settings.startswith("janssen and diffusion at 0.250, 0.500,")
+    assert ", 2.250, 2.500 s and 2 more: janssen with" in job.settings
 
 
 def test_each_gap_is_filled_in_the_way_that_suits_its_length():
@@ -313,7 +334,7 @@ def test_jobs_begin_in_turn_and_pieces_come_in_order():
         return ClassicalJob(source, damage, 1.0, Options(), "stub", method, parts(source, damage, method))
 
     jobs = [job((100, 150), (5000, 5010)), job((3000, 3050), (8000, 8020))]
-    both = Jobs(source, jobs[0].damage, Options(), jobs, "several")
+    both = Jobs(source, jobs[0].damage, Options(), jobs, "several", "")
     done: list[int] = []
     found = []
     for start, samples in both.pieces(done.append, None):

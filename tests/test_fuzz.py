@@ -1,4 +1,4 @@
-"""The scripts of fuzz/: what comes of so many inputs of seed 0. Each prints its count, and takes another."""
+"""The scripts of fuzz/: what comes of so many inputs or kills of seed 0. Each prints its count."""
 
 import re
 import subprocess
@@ -26,6 +26,15 @@ def test_no_input_ends_in_anything_but_what_it_may(script: str, tmp_path: Path) 
     told = [int(count.replace(",", "")) for count in re.findall(r"^ +([\d,]+) ", done.stdout, re.MULTILINE)]
     assert sum(told) == COUNTS[script]
     assert len([count for count in told if count >= 10]) >= OUTCOMES[script]
+
+
+@pytest.mark.nightly  # some 10 minutes
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_batch_that_is_killed_leaves_nothing_damaged_and_ends_the_same() -> None:
+    done = run("kills", "--count", "60")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.startswith("60 kills of seed 0, 15 batches: 0 failures\n")
 
 
 BAD = """

@@ -71,15 +71,22 @@ def test_an_hour_is_restored_in_600_mib(benchmark_file: Callable[[str], ModuleTy
     assert soundfile.info(output).frames == soundfile.info(source).frames
 
 
-@pytest.mark.nightly  # some 10 minutes
-@pytest.mark.timeout(7200)
+@pytest.mark.nightly  # up to an hour each
+@pytest.mark.timeout(14_400)
 @pytest.mark.parametrize(
     "command",
     [
         "restore",
         "declip --method diffusion",
+        "declip --method a-spade",
+        "declip --method s-spade",
+        "declip --method ss-ew",
         "declip --method ss-pew",
+        "declip --method ar",
+        "inpaint --method a-spain",
         "inpaint --method similarity",
+        "extend --method diffusion --cutoff-hz 8000",
+        "extend --method replication --cutoff-hz 8000",
         "declick",
     ],
 )

@@ -126,7 +126,7 @@ def test_the_share_of_clipped_samples_is_that_of_all_channels() -> None:
 def test_several_jobs_take_as_many_steps_as_the_longest() -> None:
     each = [cast(WalkJob, SimpleNamespace(steps=steps)) for steps in (0, 16, 8)]
     damage = Bent((None,))
-    assert Jobs(ArrayReader(np.zeros((1, 9)), RATE), damage, Options(), each, "").steps == 16
+    assert Jobs(ArrayReader(np.zeros((1, 9)), RATE), damage, Options(), each, "", "").steps == 16
 
 
 def test_flat_samples_go_beyond_what_is_known_of_them_in_their_own_direction() -> None:

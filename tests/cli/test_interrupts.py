@@ -293,3 +293,29 @@ def test_without_a_signal_all_is_as_before() -> None:
     with interrupts.on_request() as asked:
         assert not asked()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+WORKING = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from audiomend.cli.interrupts import arm_worker
+
+pool = ProcessPoolExecutor(2, get_context("spawn"), arm_worker)
+pool.submit(os.getpid).result()
+pool.submit(time.sleep, 60)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_processes_end_with_the_one_that_they_work_for() -> None:
+    """Though it was killed outright: what they would print to is closed then."""
+    command = [sys.executable, "-c", WORKING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    assert process.returncode == -signal.SIGKILL

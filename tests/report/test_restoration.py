@@ -10,6 +10,7 @@ import soundfile
 from audiomend.cli import restore as cli
 from audiomend.detect.finding import Finding
 from audiomend.report.inspection import absent
+from audiomend.report.page import render
 from audiomend.report.restoration import page_of
 from audiomend.restorers.options import Options
 from audiomend.restorers.plan import FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
@@ -66,6 +67,31 @@ def test_the_page_shows_where_and_what_is_left(done: tuple[RestoreRequest, Resto
     stage = page.facts["Stage 1: gaps"]
     assert f"{done[1].changed} samples, a change {-done[1].residue_db:.1f} dB below the sound" in stage
     assert cli.warnings(*done) == ["found, but left: band (bandwidth: ends at 400 Hz)"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        ({}, []),
+        ({"skip": ("gaps",)}, [(0.5, 0.53), (1.5, 1.53)]),
+        ({"regions": ("1-3",)}, [(0.5, 0.53)]),
+        ({"only": ("offset",)}, [(0.5, 0.53), (1.5, 1.53)]),  # though all samples change
+    ],
+)
+def test_places_that_are_found_and_stay_are_shown(
+    asked: dict[str, tuple[str, ...]], left: list[tuple[float, float]], tmp_path: Path
+) -> None:
+    source, rate = tmp_path / "in.wav", 8000
+    x = 0.3 * np.sin(2 * np.pi * 220 * np.arange(3 * rate) / rate)
+    x += 0.01 * np.random.default_rng(0).standard_normal(len(x)) + 0.05
+    x[4000:4240] = x[12_000:12_240] = 0
+    soundfile.write(source, x, rate, "PCM_24")
+    request = RestoreRequest(str(source), str(tmp_path / "out.wav"), **asked)
+    page = page_of(request, restore_file(request))
+    assert [(region.start, region.end) for region in page.left] == left
+    _, *sections = render(page).split("<h3>Found, not mended: ")
+    assert len(sections) == bool(left)
+    assert all(f"<li>{first:.3f} s to {last:.3f} s</li>" in sections[0] for first, last in left)
 
 
 def test_what_the_recording_does_not_tell_is_no_damage_that_is_absent() -> None:

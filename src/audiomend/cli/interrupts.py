@@ -35,10 +35,20 @@ def arm() -> None:
 
 
 def arm_worker() -> None:
-    """`arm` for a process that works for another one: it ends where it is, and says nothing."""
+    """`arm` for a process that works for another one: it ends where it is, or with that one, in silence."""
     global _message
     _message = ""
     _arm(lambda *_: leave())
+    threading.Thread(target=_follow, daemon=True).start()
+
+
+def _follow() -> None:
+    """End with the process that this one works for: killed outright, it has told nobody."""
+    import multiprocessing
+
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        leave()
 
 
 def _arm(handler: Callable[..., None]) -> None:

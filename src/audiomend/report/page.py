@@ -36,6 +36,7 @@ class Page:
         facts: name to value, in order: what was found and done, settings, seed, model, times, SHA-256.
         intervals: the stretches that are marked, in seconds of the file.
         marked: what they are, one word.
+        left: stretches with damage that was found and stays, in seconds of the file.
         warnings: one sentence each.
         start: where in the file the sounds begin, in seconds, if they are an excerpt already.
         duration: of the file in seconds, if the sounds are an excerpt already.
@@ -48,6 +49,7 @@ class Page:
     facts: Mapping[str, str] = field(default_factory=dict)
     intervals: Sequence[Region] = ()
     marked: str = "Changed"
+    left: Sequence[Region] = ()
     warnings: Sequence[str] = ()
     samples: Differing | None = None
     start: float = 0.0
@@ -146,6 +148,7 @@ def _body(shown: _Shown, top_db: float) -> str:
             players(page.title, shown.excerpt, shown.pictures, top_db, page.intervals, page.samples)
         )
         blocks.append(timeline(page.intervals, shown.excerpt, page.marked))
+        blocks.append(timeline(page.left, shown.excerpt, "Found, not mended"))
     blocks.append(f'<dl class="facts">{facts}</dl>' if facts else "")
     return "\n".join(block for block in blocks if block)
 

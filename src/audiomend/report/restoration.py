@@ -3,10 +3,14 @@
 from pathlib import Path
 
 from audiomend import __version__
+from audiomend.detect.finding import Place
 from audiomend.report.comparison import compared
 from audiomend.report.inspection import absent
 from audiomend.report.page import Page, Region
+from audiomend.restorers.damage import near
 from audiomend.restorers.methods import invents
+from audiomend.restorers.plan import DAMAGES
+from audiomend.restorers.regions import merge
 from audiomend.restorers.restoration import Restored, RestoreRequest
 from audiomend.restorers.stages import Done
 from audiomend.words import beside, decibels, percent
@@ -33,6 +37,7 @@ def page_of(request: RestoreRequest, restored: Restored) -> Page:
         sounds=sounds,
         facts=_facts(request, restored),
         intervals=[Region(first / rate, end / rate) for first, end in restored.intervals],
+        left=[Region(place.start / rate, place.stop / rate) for place in _places_left(restored)],
         warnings=[*restored.survey.warnings, *restored.assembly.warnings, *_left(restored)],
         start=start / rate,
         duration=frames / rate,
@@ -88,6 +93,21 @@ def _stage(done: Done) -> str:
         f"{done.method} ({done.settings}): {done.changed:,} samples, a change {beside(done.level_db)} the"
         f" sound, in {done.seconds:.1f} s. Why: {done.stage.reason}"
     )
+
+
+def _places_left(restored: Restored) -> list[Place]:
+    """Where damage was found and no stage that could mend it changed a sample.
+
+    Clicks may go with the peaks; if a curve was undone, which changes all, none is told to be left.
+    """
+    left = list[Place]()
+    for finding in restored.diagnosis.findings:
+        if finding.is_found and finding.places:
+            able = {stage for stage, damages in DAMAGES.items() if finding.damage in damages}
+            able |= {"declip"} if finding.damage == "clicks" else set()
+            mended = merge(run for one in restored.done if one.stage.stage in able for run in one.intervals)
+            left += [place for place in finding.places if not near(mended, place.start, place.stop)]
+    return sorted(left, key=lambda place: place.start)
 
 
 def _left(restored: Restored) -> list[str]:

@@ -14,7 +14,7 @@ from audiomend.words import percent as in_words
 from audiomend.words import plural
 
 POINTS = 600  # of the waveform
-LISTED = 100  # changed stretches written out
+LISTED = 100  # marked stretches written out
 SHORT_S = 0.01  # times below it are written in ms
 SHORTEST_S = 1e-6  # no time is written finer
 
@@ -54,7 +54,7 @@ def _summary(count: int, intervals: Sequence[Region], duration: float) -> str:
 
 
 def describe(stretch: Region) -> str:
-    """A changed stretch in words: its times, and its band where it has one."""
+    """A marked stretch in words: its times, and its band where it has one."""
     step = min(0.001, max(stretch.end - stretch.start, SHORTEST_S))
     times = f"{clock(stretch.start, step)} to {clock(stretch.end, step)}"
     if math.isinf(stretch.high_hz):

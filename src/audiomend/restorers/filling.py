@@ -116,6 +116,21 @@ class Guess:
     quality: str | None = None
     _kept: dict[Interval, _Fill] = field(default_factory=dict[Interval, _Fill])
 
+    def words(self, walk: str, start: float) -> str:
+        """How the gaps are filled, for people.
+
+        walk: that which starts from the guess, in words.
+        start: its first noise level, over that of the sound.
+        """
+        name = self.filling.method
+        method = METHODS["inpaint"][name].at(self.quality).words(self.rate, self.gaps.severity)
+        scaled = ", at the level of what both sides agree on" if self.filling.shrunk else ""
+        return (
+            f"{name} with {method}; diffusion from it{scaled}, with noise of {start:g} times the sound's"
+            f" level, {walk}; the share of {name} in the mean of both is its power over that of the louder"
+            f" side, {MOST:g} at most"
+        )
+
     def warm(self, damaged: Signal, start: int, stop: int) -> Tensor:
         """(channels, stop - start): the damaged signal with the guess, for a walk to start from."""
 

@@ -30,6 +30,8 @@ from audiomend.restorers.walking import LONGEST_S, LONGEST_WITH_GRAPH_S, SAMPLER
 from audiomend.restorers.way import DIFFERENTIATED
 from audiomend.words import plural
 
+LISTED = 10  # gaps whose times are told
+
 Progress = Callable[[float], object]
 """Called with the share that is done, 0 to 1; returning False cancels."""
 
@@ -99,13 +101,23 @@ def prepare_gaps(source: SoundReader, damage: Gaps, gain: float, options: Option
     for job, (_, chosen) in zip(jobs, ways, strict=True):
         lengths[job.method] += [(end - first) / source.rate for first, end in chosen]
     method = ", ".join(f"{name} for {_gaps_of(found)}" for name, found in lengths.items())
-    return Jobs(source, whole, options, jobs, method)
+    settings = ". ".join(
+        f"{job.method} at {_starts_of(chosen, source.rate)}: {job.settings}"
+        for job, (_, chosen) in zip(jobs, ways, strict=True)
+    )
+    return Jobs(source, whole, options, jobs, method, settings)
 
 
 def _gaps_of(lengths_s: Sequence[float]) -> str:
     """So many gaps, from the shortest to the longest."""
     ends = dict.fromkeys(f"{length:.2g}" for length in (min(lengths_s), max(lengths_s)))
     return f"{plural(len(lengths_s), 'gap')} of {' to '.join(ends)} s"
+
+
+def _starts_of(gaps: Sequence[Interval], rate: int) -> str:
+    """Where gaps begin: the first of them, and how many more there are."""
+    starts = ", ".join(f"{first / rate:.3f}" for first, _ in gaps[:LISTED])
+    return f"{starts} s" + (f" and {len(gaps) - LISTED:,} more" if len(gaps) > LISTED else "")
 
 
 def _filled(

@@ -127,7 +127,8 @@ class WalkJob:
     @property
     def settings(self) -> str:
         by = self.way.sampler if self.way.sampler in WITHOUT_SOLVER else self.way.solver
-        return f"{by}, {self.way.guidance}"
+        walk = f"{by}, {self.way.guidance}"
+        return walk if self.blend is None else self.blend.words(walk, self.way.start)
 
     @property
     def model(self) -> str:
@@ -236,6 +237,7 @@ class Jobs:
         source, damage, options: what is mended, all of it.
         each: the jobs.
         method: what does what, in words.
+        settings: those of each, and where.
     """
 
     source: SoundReader
@@ -243,10 +245,7 @@ class Jobs:
     options: Options
     each: Sequence[WalkJob | ClassicalJob]
     method: str
-
-    @property
-    def settings(self) -> str:
-        return "; ".join(dict.fromkeys(job.settings for job in self.each))
+    settings: str
 
     @property
     def model(self) -> str:
