@@ -8,7 +8,6 @@ import pytest
 
 import audiomend
 from audiomend.models.prior import WienerPrior
-from audiomend.restorers import frame
 from audiomend.restorers.methods import METHODS
 
 RATES = (8000, 22_050, 44_100, 48_000, 96_000)
@@ -20,7 +19,7 @@ QUICK = {"model": "wiener", "steps": 2}
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows of 0.37 s, so that a second of sound has several."""
     prior = replace(WienerPrior(), length=16_384)
-    monkeypatch.setattr(frame, "load", lambda *_: prior)
+    monkeypatch.setattr("audiomend.restorers.options.load_model", lambda *_: prior)
 
 
 def bursts(rate: int) -> np.ndarray:

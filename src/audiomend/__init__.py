@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from audiomend.errors import AudiomendError, Cancelled
 
 if TYPE_CHECKING:
-    from audiomend.models.prior import load as load_model
+    from audiomend.models.prior import load_model
     from audiomend.restorers.arrays import declick, declip, extend, inpaint, mend_blocks, restore
     from audiomend.restorers.generation import generate
     from audiomend.restorers.inspection import inspect
@@ -46,7 +46,7 @@ _LAZY = {
     "invert": ("audiomend.restorers.inverse", "invert"),
     "mend_blocks": ("audiomend.restorers.arrays", "mend_blocks"),
     "restore": ("audiomend.restorers.arrays", "restore"),
-    "load_model": ("audiomend.models.prior", "load"),
+    "load_model": ("audiomend.models.prior", "load_model"),
     "tune_process": ("audiomend.tuning", "tune_process"),
 }
 

@@ -24,8 +24,7 @@ from audiomend.evaluation.damages import SEVERITIES
 from audiomend.models.precision import PRECISIONS
 from audiomend.restorers.files import Request
 from audiomend.restorers.methods import names
-from audiomend.restorers.options import Options
-from audiomend.restorers.settings import QUALITY_STEPS
+from audiomend.restorers.options import QUALITY_STEPS, Options
 
 HEAVY = ("torch", "numpy", "scipy", "soundfile", "soxr", "PIL", "safetensors")
 HELP_CPU_S = 0.5
