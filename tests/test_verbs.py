@@ -12,6 +12,7 @@ import soundfile
 import torch
 
 import audiomend
+from audiomend import Given, Options
 from audiomend.audio import file
 from audiomend.classical.curve import Bend
 from audiomend.denoisers.base import Denoiser
@@ -24,9 +25,8 @@ from audiomend.restorers.damage import Bent
 from audiomend.restorers.files import Request, mend_file
 from audiomend.restorers.generation import generate_file
 from audiomend.restorers.jobs import Job, Jobs, WalkJob
-from audiomend.restorers.locate import Given, search
+from audiomend.restorers.locate import search
 from audiomend.restorers.memory import ArrayReader
-from audiomend.restorers.options import Options
 
 RATE = 8000
 FAST = {"model": "wiener", "steps": 3}
@@ -327,9 +327,6 @@ def test_progress_reaches_one_and_can_cancel() -> None:
 def test_blocks_of_any_size_give_the_same() -> None:
     x = clipped(2)
     whole = audiomend.declip(x, RATE, clip_level=0.4, model="wiener", quality="fast")
-    from audiomend.restorers.locate import Given
-    from audiomend.restorers.options import Options
-
     for size in (RATE, 700):
         blocks = (x[:, at : at + size] for at in range(0, RATE, size))
         options = Options(model="wiener", quality="fast")

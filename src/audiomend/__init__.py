@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from audiomend.restorers.generation import generate
     from audiomend.restorers.inspection import inspect
     from audiomend.restorers.inverse import invert
+    from audiomend.restorers.locate import Given
+    from audiomend.restorers.options import Options
     from audiomend.tuning import tune_process
 
 __version__ = "0.1.0"
@@ -23,6 +25,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AudiomendError",
     "Cancelled",
+    "Given",
+    "Options",
     "declick",
     "declip",
     "extend",
@@ -37,6 +41,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Given": ("audiomend.restorers.locate", "Given"),
+    "Options": ("audiomend.restorers.options", "Options"),
     "declick": ("audiomend.restorers.arrays", "declick"),
     "declip": ("audiomend.restorers.arrays", "declip"),
     "extend": ("audiomend.restorers.arrays", "extend"),
