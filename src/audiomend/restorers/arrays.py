@@ -72,8 +72,9 @@ def declip(
             need none, and none of the arguments that are about it.
         model: a shipped model's name, a model's folder, or what `audiomend.load_model` gave, which many calls
             can use; None takes the default.
-        quality: fast, balanced or best: 8, 16 or 32 network evaluations; None is balanced, or the preset's
-            own number.
+        quality: fast, balanced or best: 8, 16 or 32 network evaluations, or less or more work where no
+            network takes part (`extend`, and gaps filled with a similar stretch, have one quality then); None
+            is balanced, or the preset's own number.
         steps: number of evaluations, instead of a quality.
         preset: a published way to mend; `audiomend presets` lists them.
         guidance, solver, sampler: names that docs/how-it-works.md lists, instead of the preset's or the usual
@@ -325,7 +326,8 @@ def mend_blocks(
         verb: declip, declick, inpaint or extend.
         blocks: (channels, n) floats each, any n.
         sample_rate: in Hz.
-        options, given: as for files; None for the defaults.
+        options, given: `audiomend.Options`, how it is done, and `audiomend.Given`, what is known of the
+            damage, gaps in samples; None for the defaults.
         progress: as for `declip`.
 
     Yields:
