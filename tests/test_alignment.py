@@ -8,7 +8,6 @@ import pytest
 
 import audiomend
 from audiomend.models.prior import WienerPrior
-from audiomend.restorers import frame
 from audiomend.restorers.methods import METHODS
 
 RATES = (8000, 22_050, 44_100, 48_000, 96_000)
@@ -20,7 +19,7 @@ QUICK = {"model": "wiener", "steps": 2}
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows of 0.37 s, so that a second of sound has several."""
     prior = replace(WienerPrior(), length=16_384)
-    monkeypatch.setattr(frame, "load", lambda *_: prior)
+    monkeypatch.setattr("audiomend.restorers.options.load_model", lambda *_: prior)
 
 
 def bursts(rate: int) -> np.ndarray:
@@ -99,6 +98,9 @@ def test_undamaged_sound_is_left_as_it_is_by_every_verb(rate: int) -> None:
     x = bursts(rate)
     for verb in (audiomend.declip, audiomend.inpaint, audiomend.extend):
         np.testing.assert_array_equal(verb(x, rate, **QUICK), x)
+        np.testing.assert_array_equal(verb(x, rate), x)
+    np.testing.assert_array_equal(audiomend.declick(x, rate), x)
+    np.testing.assert_array_equal(audiomend.restore(x, rate)[0], x)
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -115,11 +117,15 @@ def test_mending_shifts_nothing_inside_the_damage(rate: int) -> None:
     assert lag(np.where(lost, x, 0), np.where(lost, y, 0)) == 0
 
 
-@pytest.mark.parametrize("method", METHODS["declip"])
-def test_declipping_shifts_nothing_inside_the_damage(method: str) -> None:
+def at_two_rates(verb: str) -> list[tuple[str, int]]:
+    """(method, rate): all methods of a verb, and its own choice at the usual rate too."""
+    return [*((method, 8000) for method in (*METHODS[verb], "auto")), ("auto", 44_100)]
+
+
+@pytest.mark.parametrize(("method", "rate"), at_two_rates("declip"))
+def test_declipping_shifts_nothing_inside_the_damage(method: str, rate: int) -> None:
     """The lag of what is beyond the level, by itself, and the phase of the whole."""
-    rate = 8000
-    x = dull(bursts(rate), rate)
+    x = dull(bursts(rate), rate)[:1]
     level = 1.2 * x.std()
     y = audiomend.declip(x.clip(-level, level), rate, clip_level=level, method=method)
     lost = np.abs(x) >= level
@@ -129,16 +135,47 @@ def test_declipping_shifts_nothing_inside_the_damage(method: str) -> None:
     assert abs(delay(np.fft.rfft(x), np.fft.rfft(y), rate)) < 0.05
 
 
-@pytest.mark.parametrize("method", METHODS["inpaint"])
-def test_filling_shifts_nothing_inside_the_damage(method: str) -> None:
+@pytest.mark.parametrize(("method", "rate"), at_two_rates("inpaint"))
+def test_filling_shifts_nothing_inside_the_damage(method: str, rate: int) -> None:
     """Runs of 3 ms of tones, which every method goes on with; a similar stretch is found a period away."""
-    rate = 8000
     x = np.sin(2 * np.pi * np.array([[300], [500]]) * np.arange(rate) / rate)
-    lost = np.arange(rate) % 400 < 24
-    lost[:400] = lost[-400:] = False
-    gaps = [(first / rate, (first + 24) / rate) for first in range(400, rate - 400, 400)]
+    every, run = rate // 8, round(0.003 * rate)
+    firsts = range(every, rate - every, every)
+    gaps = [(first / rate, (first + run) / rate) for first in firsts]
+    lost = np.isin(np.arange(rate), [range(first, first + run) for first in firsts])
     y = audiomend.inpaint(np.where(lost, 0, x), rate, gaps=gaps, method=method)
     np.testing.assert_array_equal(y[:, ~lost], x[:, ~lost])
     wanted, found = np.where(lost, x, 0), np.where(lost, y, 0)
     assert lag(wanted, found) == 0
     assert abs(delay(np.fft.rfft(wanted), np.fft.rfft(found), rate)) < 0.05
+
+
+@pytest.mark.parametrize("rate", [22_050, 44_100])
+def test_declicking_shifts_nothing_inside_the_damage(rate: int) -> None:
+    """A click of half a millisecond in each tenth of a second, mended with 2 ms around it."""
+    x = dull(bursts(rate), rate)
+    place = np.arange(rate) % (rate // 10) - rate // 20
+    clicks = (place >= 0) & (place < round(0.0005 * rate))
+    damaged = x + 0.8 * clicks
+    y = audiomend.declick(damaged, rate)
+    changed = y != damaged
+    assert changed[:, clicks].mean() > 0.5
+    assert np.abs(place[changed.any(axis=0)]).max() < 0.002 * rate
+    assert lag(np.where(changed, x, 0), np.where(changed, y, 0)) == 0
+    assert abs(delay(np.fft.rfft(x), np.fft.rfft(y), rate)) < 0.05
+
+
+@pytest.mark.parametrize("rate", [8000, 44_100])
+def test_restoring_shifts_nothing_inside_the_damage(rate: int) -> None:
+    """A clipped channel with a gap: two stages, one on what the other left."""
+    x = bursts(rate)[:1]
+    level, gap = 1.5 * x.std(), slice(rate // 2, rate // 2 + rate // 100)
+    damaged = x.clip(-level, level)
+    damaged[:, gap] = 0
+    y, told = audiomend.restore(damaged, rate)
+    assert [one.stage.stage for one in told.done if one.changed] == ["declip", "gaps"]
+    lost = np.abs(x) >= level
+    lost[:, gap] = True
+    np.testing.assert_array_equal(y[~lost], x[~lost])
+    assert lag(np.where(lost, x, 0), np.where(lost, y, 0)) == 0
+    assert abs(delay(np.fft.rfft(x), np.fft.rfft(y), rate)) < 0.05

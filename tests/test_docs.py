@@ -1,18 +1,57 @@
-"""The code of docs/add-a-degradation.md does what the page says."""
+"""The Python of the README and the docs does what is said beside it."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
+import soundfile
 import torch
 from torch import Tensor
 
+import audiomend
 from audiomend.restorers.frame import prepare, run
 from audiomend.restorers.memory import ArrayReader, ArraySink
 from audiomend.restorers.options import Options
 
-PAGE = Path(__file__).parents[1] / "docs" / "add-a-degradation.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "add-a-degradation.md"
+RATE = 8000
+
+
+def python_of(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """A second and a half of a clipped tone in noise, in old.wav of the working folder."""
+    x = 0.6 * np.sin(2 * np.pi * 440 * np.arange(round(1.5 * RATE)) / RATE)
+    x += 0.01 * np.random.default_rng(0).standard_normal(len(x))
+    x = x.clip(-0.4, 0.4).astype(np.float32)
+    soundfile.write(tmp_path / "old.wav", x, RATE, "FLOAT")
+    monkeypatch.chdir(tmp_path)
+    return x
+
+
+def test_the_readme_mends(old: np.ndarray) -> None:
+    (code,) = python_of(ROOT / "README.md")
+    assert "load_model()" in code
+    names = {}
+    exec(code.replace("load_model()", 'load_model("wiener")'), names)
+    written = soundfile.read("mended.wav")[0]
+    assert (written != old).mean() == pytest.approx((np.abs(old) > 0.39).mean(), abs=0.02)
+    assert "declip" in [one.stage.stage for one in names["report"].done]
+    changed = (names["mended"] != old).nonzero()[0]
+    np.testing.assert_array_equal(changed, np.arange(round(1.2 * RATE), round(1.45 * RATE)))
+
+
+def test_blocks_go_in_and_come_out(old: np.ndarray) -> None:
+    (code,) = python_of(ROOT / "docs" / "how-it-works.md")
+    exec(code, {})
+    whole = audiomend.declip(old.astype(np.float64), RATE, clip_level=0.4, quality="fast")
+    np.testing.assert_array_equal(soundfile.read("mended.wav")[0], whole.astype(np.float32))
 
 
 class Quantised:
@@ -32,7 +71,7 @@ def test_a_damage_of_ones_own_is_mended() -> None:
     rate, level = 8000, 0.2
     clean = level * np.sin(2 * np.pi * 220 * np.arange(4000) / rate)[None]
     damaged = 0.05 * np.round(clean / 0.05)
-    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[-1]
+    code = python_of(PAGE)[-1]
     assert 'quality="fast"' in code
     names = {
         "np": np,

@@ -32,7 +32,7 @@ MASK = Mask.random(FRAMES, 0.3, torch.Generator().manual_seed(0))
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model is a small one that has learned nothing."""
-    monkeypatch.setattr(inverse, "load", lambda *_: PRIOR)
+    monkeypatch.setattr("audiomend.restorers.options.load_model", lambda *_: PRIOR)
 
 
 def tone(channels: int = 1) -> Tensor:

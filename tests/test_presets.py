@@ -61,7 +61,7 @@ GOLDEN = Path(__file__).parent / "golden"
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every model is a small one that has learned nothing."""
-    monkeypatch.setattr(frame, "load", lambda *_: PRIOR)
+    monkeypatch.setattr("audiomend.restorers.options.load_model", lambda *_: PRIOR)
 
 
 def tone(seconds: float = 0.25) -> np.ndarray:
@@ -537,7 +537,7 @@ def test_samplers_that_measure_get_the_operator_of_the_whole_stretch(
 
 
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame, "load", lambda *_: PRIOR)
+    monkeypatch.setattr("audiomend.restorers.options.load_model", lambda *_: PRIOR)
     monkeypatch.setattr(frame, "LONGEST_S", 0.4)
     hop_s = windows_for(PRIOR, RATE).hop / RATE
     with pytest.raises(UsageError, match=r"The sampler daps holds .* too long for it, 0 s are allowed"):

@@ -1,23 +1,32 @@
 """The verbs for arrays: same shape, dtype and library; nothing but the damage changes."""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 import audiomend
+from audiomend import Given, Options
 from audiomend.audio import file
 from audiomend.classical.curve import Bend
+from audiomend.denoisers.base import Denoiser
 from audiomend.errors import Cancelled, ModelError, UsageError
+from audiomend.models.precision import choose, choose_device
+from audiomend.models.prior import Prior, WienerPrior
+from audiomend.operators.mask import Mask
 from audiomend.restorers.bent import BentJob
 from audiomend.restorers.damage import Bent
+from audiomend.restorers.files import Request, mend_file
+from audiomend.restorers.generation import generate_file
 from audiomend.restorers.jobs import Job, Jobs, WalkJob
-from audiomend.restorers.locate import Given, search
+from audiomend.restorers.locate import search
 from audiomend.restorers.memory import ArrayReader
-from audiomend.restorers.options import Options
 
 RATE = 8000
 FAST = {"model": "wiener", "steps": 3}
@@ -318,9 +327,6 @@ def test_progress_reaches_one_and_can_cancel() -> None:
 def test_blocks_of_any_size_give_the_same() -> None:
     x = clipped(2)
     whole = audiomend.declip(x, RATE, clip_level=0.4, model="wiener", quality="fast")
-    from audiomend.restorers.locate import Given
-    from audiomend.restorers.options import Options
-
     for size in (RATE, 700):
         blocks = (x[:, at : at + size] for at in range(0, RATE, size))
         options = Options(model="wiener", quality="fast")
@@ -349,6 +355,40 @@ def test_blocks_of_any_size_give_the_same() -> None:
 def test_bad_arguments_are_named(arguments: dict, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         audiomend.declip(clipped(), **{"sample_rate": RATE, **FAST, **arguments})
+
+
+DEFAULTS = {
+    "declip": audiomend.declip,
+    "ar": partial(audiomend.declip, method="ar"),
+    "inpaint": audiomend.inpaint,
+    "janssen": partial(audiomend.inpaint, method="janssen"),
+    "extend": partial(audiomend.extend, cutoff_hz=1500),
+    "restore": audiomend.restore,
+    "blocks": lambda audio, rate, **chosen: next(
+        audiomend.mend_blocks("declick", [audio], rate, Options(**chosen))
+    ),
+}
+"""The verbs by their own choice and by a classical method, which asks no network."""
+
+
+@pytest.mark.parametrize("audio", [holed(), np.zeros(100)], ids=["damaged", "silent"])
+@pytest.mark.parametrize("verb", DEFAULTS)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"quality": "ultra"}, "quality ultra is unknown; it is one of fast, balanced, best"),
+        ({"precision": "fp8"}, "precision fp8 is unknown; it is one of auto, float32, bfloat16"),
+        ({"device": "tpu"}, "device tpu is unknown; it is one of auto, cuda, mps, cpu"),
+        ({"device": "cuda"}, "device cuda is not on this machine; there is cpu"),
+    ],
+)
+def test_options_are_checked_before_the_way_is_chosen(
+    verb: str, audio: np.ndarray, arguments: dict, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for backend in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(backend, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=said):
+        DEFAULTS[verb](audio, RATE, **arguments)
 
 
 def test_a_seed_beyond_64_bits_is_refused_before_there_is_anything_to_mend() -> None:
@@ -383,6 +423,67 @@ def test_gaps_outside_and_cutoffs_above_nyquist_are_refused() -> None:
 def test_an_unknown_model_gets_a_suggestion() -> None:
     with pytest.raises(ModelError, match="Did you mean wiener"):
         audiomend.declip(clipped(), RATE, model="winer")
+
+
+class Watched(WienerPrior):
+    """A loaded model that tells how often it was asked for its denoiser."""
+
+    asked: ClassVar[list[object]] = []
+
+    def denoiser(self, *told: object) -> Denoiser:
+        self.asked.append(told)
+        return super().denoiser()
+
+
+MODELLED: dict[str, Callable[[Prior], object]] = {
+    "declip": lambda model: audiomend.declip(clipped(), RATE, model=model, steps=2),
+    "inpaint": lambda model: audiomend.inpaint(holed(), RATE, model=model, steps=2),
+    "extend": lambda model: audiomend.extend(holed(), RATE, cutoff_hz=1500, model=model, steps=2),
+    "restore": lambda model: audiomend.restore(clipped(), RATE, only=["declip"], model=model, quality="fast"),
+    "blocks": lambda model: next(
+        audiomend.mend_blocks("declip", [clipped(1)], RATE, Options(model=model, steps=2))
+    ),
+    "generate": lambda model: audiomend.generate(0.1, model=model, steps=2),
+    "invert": lambda model: audiomend.invert(
+        torch.ones(1, 99), Mask(torch.arange(99) > 9), 99, RATE, guidance="replace", steps=2, model=model
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", MODELLED)
+def test_a_loaded_model_is_used_and_none_is_loaded(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Watched(length=8192)
+    monkeypatch.setattr(Watched, "asked", [])
+    monkeypatch.setattr("audiomend.models.prior.load", lambda *_: pytest.fail("a model was loaded"))
+    MODELLED[verb](model)
+    assert model.asked
+
+
+def test_a_loaded_model_mends_as_the_name_of_it_does_and_is_named(tmp_path: Path) -> None:
+    model = audiomend.load_model("wiener")
+    by_name, loaded = (audiomend.declip(clipped(), RATE, steps=2, model=one) for one in ("wiener", model))
+    np.testing.assert_array_equal(by_name, loaded)
+    source = str(tmp_path / "in.wav")
+    soundfile.write(source, clipped(), RATE)
+    options = Options(model=model, steps=2)
+    outcome = mend_file(Request("declip", source, str(tmp_path / "out.wav"), options))
+    assert (outcome.model, generate_file(str(tmp_path / "new.wav"), 0.1, options).model) == ("wiener",) * 2
+
+
+def test_a_model_is_loaded_as_the_verbs_load_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiomend.models.prior.load", lambda *asked: asked)
+    usual = choose_device("auto")
+    assert audiomend.load_model("some") == ("some", choose("auto", usual), usual)
+    assert Options(model="some").prior() == audiomend.load_model("some")
+    assert audiomend.load_model("some", "bfloat16", "cpu") == ("some", "bfloat16", "cpu")
+    with pytest.raises(UsageError, match="precision fp8 is unknown"):
+        audiomend.load_model(precision="fp8")
+
+
+@pytest.mark.parametrize("asked", [{"precision": "float32"}, {"device": "cpu"}])
+def test_a_loaded_model_has_its_precision_and_device(asked: dict) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(asked))} is nothing for a model that is loaded"):
+        audiomend.declip(clipped(), RATE, model=WienerPrior(), **asked)
 
 
 def test_every_public_name_exists() -> None:

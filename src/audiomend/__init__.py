@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from audiomend.errors import AudiomendError, Cancelled
 
 if TYPE_CHECKING:
-    from audiomend.models.prior import load as load_model
+    from audiomend.models.prior import load_model
     from audiomend.restorers.arrays import declick, declip, extend, inpaint, mend_blocks, restore
     from audiomend.restorers.generation import generate
     from audiomend.restorers.inspection import inspect
     from audiomend.restorers.inverse import invert
+    from audiomend.restorers.locate import Given
+    from audiomend.restorers.options import Options
     from audiomend.tuning import tune_process
 
 __version__ = "0.1.0"
@@ -23,6 +25,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AudiomendError",
     "Cancelled",
+    "Given",
+    "Options",
     "declick",
     "declip",
     "extend",
@@ -37,6 +41,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Given": ("audiomend.restorers.locate", "Given"),
+    "Options": ("audiomend.restorers.options", "Options"),
     "declick": ("audiomend.restorers.arrays", "declick"),
     "declip": ("audiomend.restorers.arrays", "declip"),
     "extend": ("audiomend.restorers.arrays", "extend"),
@@ -46,7 +52,7 @@ _LAZY = {
     "invert": ("audiomend.restorers.inverse", "invert"),
     "mend_blocks": ("audiomend.restorers.arrays", "mend_blocks"),
     "restore": ("audiomend.restorers.arrays", "restore"),
-    "load_model": ("audiomend.models.prior", "load"),
+    "load_model": ("audiomend.models.prior", "load_model"),
     "tune_process": ("audiomend.tuning", "tune_process"),
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from audiomend.models.card import CARD
 
@@ -169,6 +170,28 @@ def test_a_command_that_cannot_be_used(line: str, code: int, words: str, cli: Ca
     if arguments[0] in ("declip", "inpaint", "extend") and "--model" not in arguments:
         arguments += ["--model", "wiener"]
     check_refusal(cli, folder, arguments, code, words)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "declip in.wav out.wav",
+        "declip in.wav out.wav --method diffusion",
+        "declip in.wav -o mended",
+        "inpaint in.wav out.wav --method janssen",
+        "extend in.wav out.wav --cutoff-hz 2000",
+        "restore in.wav out.wav",
+        "restore in.wav -o mended",
+        "generate out.wav",
+    ],
+)
+def test_a_device_that_is_not_there(
+    line: str, cli: Callable, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for backend in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(backend, "is_available", lambda: False)
+    words = "The device cuda is not on this machine; there is cpu"
+    check_refusal(cli, folder, [*line.split(), "--device", "cuda"], 2, words)
 
 
 @pytest.mark.parametrize("verb", ["inpaint", "extend", "degrade lowpass", "degrade gap --gap 0.1-0.2"])

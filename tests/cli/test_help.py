@@ -23,9 +23,8 @@ from audiomend.evaluation.benchmark import benchmark
 from audiomend.evaluation.damages import SEVERITIES
 from audiomend.models.precision import PRECISIONS
 from audiomend.restorers.files import Request
-from audiomend.restorers.methods import names
-from audiomend.restorers.options import Options
-from audiomend.restorers.settings import QUALITY_STEPS
+from audiomend.restorers.methods import AUTO, METHODS, names
+from audiomend.restorers.options import QUALITY_STEPS, Options
 
 HEAVY = ("torch", "numpy", "scipy", "soundfile", "soxr", "PIL", "safetensors")
 HELP_CPU_S = 0.5
@@ -174,6 +173,16 @@ def test_choices_are_those_of_the_library() -> None:
     assert choices(hints["clip_mode"]) == CLIP_MODES
     task = inspect.signature(typer.main.get_command(app).commands["benchmark"].callback).parameters["task"]
     assert choices(task.annotation) == tuple(SEVERITIES)
+
+
+@pytest.mark.parametrize("verb", ["declip", "extend", "inpaint"])
+def test_what_the_help_says_of_quality_without_a_network(verb: str) -> None:
+    """Less or more work of declip; extend and gaps filled with a similar stretch have one quality."""
+    method = METHODS[verb][{**AUTO, "inpaint": "similarity"}[verb]]
+    one = all(method.at(quality) is method for quality in QUALITY_STEPS)
+    assert one == (verb != "declip")
+    described = next(p for p in typer.main.get_command(app).commands[verb].params if p.name == "quality").help
+    assert "extend has one quality then, and so have gaps filled with a similar stretch" in described
 
 
 def test_defaults_are_those_of_the_library() -> None:

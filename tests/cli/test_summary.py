@@ -12,8 +12,7 @@ from audiomend.cli import console, summary
 from audiomend.restorers.damage import Gaps
 from audiomend.restorers.files import Outcome, Plan, Request
 from audiomend.restorers.locate import Found
-from audiomend.restorers.options import Options
-from audiomend.restorers.settings import QUALITY_STEPS
+from audiomend.restorers.options import QUALITY_STEPS, Options
 
 REQUEST = Request("declip", "in.wav", "out.wav", Options(seed=9, quality="fast"), residue="r.wav")
 PLAN = Plan(

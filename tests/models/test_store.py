@@ -14,7 +14,7 @@ import torch
 from audiomend.errors import ModelError, UsageError
 from audiomend.models import precision, store
 from audiomend.models.card import CARD, WEIGHTS, read_card, write_card
-from audiomend.models.precision import choose, choose_device
+from audiomend.models.precision import check, choose, choose_device
 from audiomend.models.untrained import CARD as UNTRAINED
 
 
@@ -186,11 +186,11 @@ def test_auto_takes_the_fastest_device_that_is_there(
     assert choose_device("cpu") == "cpu"
     if not cuda:
         with pytest.raises(UsageError, match=r"cuda is not on this machine; there is .*cpu"):
-            choose_device("cuda")
+            check("auto", "cuda")
 
 
 def test_what_is_unknown_is_refused() -> None:
     with pytest.raises(UsageError, match="precision int8 is unknown; it is one of auto, float32, bfloat16"):
-        choose("int8", "cpu")
+        check("int8", "cpu")
     with pytest.raises(UsageError, match="device tpu is unknown; it is one of auto, cuda, mps, cpu"):
-        choose_device("tpu")
+        check("auto", "tpu")

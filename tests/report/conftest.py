@@ -105,7 +105,7 @@ class Browser:
         return errors + [str(e["params"]) for e in self.events if e["method"] == "Runtime.exceptionThrown"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:

@@ -168,6 +168,23 @@ def test_the_page_tells_figures_and_that_they_prove_nothing(verbs: Verbs, tmp_pa
         assert fact in page
 
 
+def test_a_browser_plays_the_page(browser, verbs: Verbs, tmp_path: Path) -> None:
+    """Each section in turn, all of its sounds whole and in step, with nothing from outside."""
+    browser.open(demo(tmp_path)[0])
+    for index in range(3):
+        player = f"players[{index}]"
+        browser.run(f"{player}.button.click()")
+        browser.wait(f"{player}.position() > 0.05")
+        assert browser.run("players.map((one) => one.playing)") == [place == index for place in range(3)]
+        assert browser.run(f"{player}.buffers.map((one) => one.duration)") == pytest.approx([4] * 4, abs=1e-3)
+        loudest = f"{player}.buffers.map((one) => Math.max(...one.getChannelData(0).slice(0, 9999)))"
+        assert min(browser.run(loudest)) > 0.01
+        browser.press("3")
+        gain = f"{player}.voices.map((one) => Math.round(one.gain.gain.value)).join()"
+        browser.wait(f"{gain} === '0,0,1,0'")
+    assert browser.requests() == browser.complaints() == []
+
+
 def test_an_earlier_demo_is_replaced(verbs: Verbs, tmp_path: Path) -> None:
     before = demo(tmp_path, seed=1)[1].read_bytes()
     written = demo(tmp_path, seed=2)

@@ -131,7 +131,8 @@ class Settings:
     quality: Annotated[
         Literal["fast", "balanced", "best"] | None,
         typer.Option(
-            help="8, 16 or 32 network evaluations a window; less or more work where no network takes part.",
+            help="8, 16 or 32 network evaluations a window. Where no network takes part, less or more work; "
+            "extend has one quality then, and so have gaps filled with a similar stretch.",
             show_default="balanced, or the preset's own number",
             rich_help_panel=HOW,
         ),

@@ -73,7 +73,7 @@ def _steps(request: "Request", outcome: "Outcome") -> str:
 
 
 def _asked(request: "Request") -> int | None:
-    from audiomend.restorers.settings import QUALITY_STEPS
+    from audiomend.restorers.options import QUALITY_STEPS
 
     options = request.options
     return options.steps or (QUALITY_STEPS[options.quality] if options.quality else None)

@@ -1,21 +1,38 @@
 """Which number format the network runs in: by what the processor has, never by a timing."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 
-from audiomend.errors import UsageError
+from audiomend.errors import UsageError, unknown
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+_PRESENT: Mapping[str, Callable[[], bool]] = {
+    "cuda": lambda: torch.cuda.is_available(),
+    "mps": lambda: torch.backends.mps.is_available(),
+    "cpu": lambda: True,
+}
+DEVICES = ("auto", *_PRESENT)
 _MATRIX_FLAGS = ("amx_bf16", "avx512_bf16")
 
 
-def choose(precision: str, device: str) -> str:
-    """float32 or bfloat16 for a request of auto, float32 or bfloat16.
+def check(precision: str, device: str) -> None:
+    """Refuse what no network could run in or on, whether one will take part or not.
 
     Raises:
-        UsageError: an unknown request.
+        UsageError: an unknown precision, an unknown device, or one that this machine lacks.
     """
     if precision not in PRECISIONS:
-        raise UsageError(f"The precision {precision} is unknown; it is one of {', '.join(PRECISIONS)}.")
+        raise unknown("precision", precision, PRECISIONS)
+    if device not in DEVICES:
+        raise unknown("device", device, DEVICES)
+    if device != "auto" and not _PRESENT[device]():
+        here = ", ".join(name for name in DEVICES[1:] if _PRESENT[name]())
+        raise UsageError(f"The device {device} is not on this machine; there is {here}.")
+
+
+def choose(precision: str, device: str) -> str:
+    """float32 or bfloat16 for a request of auto, float32 or bfloat16."""
     if precision != "auto":
         return precision
     if device.startswith("cuda"):
@@ -24,24 +41,8 @@ def choose(precision: str, device: str) -> str:
 
 
 def choose_device(device: str) -> str:
-    """cpu, cuda or mps for a request of auto, cpu, cuda or mps.
-
-    Raises:
-        UsageError: an unknown device, or one that this machine lacks.
-    """
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if device == "auto":
-        return next(name for name, here in present.items() if here)
-    if device not in present:
-        raise UsageError(f"The device {device} is unknown; it is one of auto, {', '.join(present)}.")
-    if not present[device]:
-        here = ", ".join(name for name, yes in present.items() if yes)
-        raise UsageError(f"The device {device} is not on this machine; there is {here}.")
-    return device
+    """cpu, cuda or mps for a request of auto, cpu, cuda or mps: auto takes the first that is here."""
+    return next(name for name, here in _PRESENT.items() if here()) if device == "auto" else device
 
 
 def _has_bf16_units() -> bool:

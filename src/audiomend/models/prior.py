@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from audiomend.denoisers.wiener import wiener
 from audiomend.errors import ModelError, UsageError
 from audiomend.models import untrained
 from audiomend.models.card import Card, read_card
+from audiomend.models.precision import check, choose, choose_device
 from audiomend.models.store import SHIPPED, checked_weights, find
 from audiomend.networks import cqtdiff, cqtdiff_plus, sashimi
 from audiomend.networks.patch_unet import Architecture, PatchUnet, Seen
@@ -28,6 +29,7 @@ from audiomend.networks.patch_unet import Architecture, PatchUnet, Seen
 _DDPM_BETAS = np.linspace(1e-4, 0.02, 200)  # of SaShiMi-Diff (Goel et al. 2022)
 
 
+@runtime_checkable
 class Prior(Protocol):
     """What is known of clean sound at one rate and level."""
 
@@ -146,6 +148,23 @@ def _seen(condition: Condition, sigma_data: float, nyquist: float) -> Seen:
         cutoff=cutoff,
         present=torch.ones_like(cutoff),
     )
+
+
+def load_model(name: str | Path | None = None, precision: str = "auto", device: str = "auto") -> Prior:
+    """A model that every verb takes as `model`, in the number format and on the device that verbs choose.
+
+    Args:
+        name: a shipped model, a model's folder, or None for the default one.
+        precision: auto, float32 or bfloat16, of the network.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        UsageError: an unknown precision, or a device that this machine lacks.
+        ModelError: as `load`.
+    """
+    check(precision, device)
+    there = choose_device(device)
+    return load(name, choose(precision, there), there)
 
 
 @lru_cache(maxsize=4)

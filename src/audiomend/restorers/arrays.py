@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from audiomend.audio.blocks import Spill
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader
 from audiomend.errors import UsageError
+from audiomend.models.prior import Prior
 from audiomend.restorers.bands import Band
 from audiomend.restorers.drawing import draws, part
 from audiomend.restorers.frame import Progress, prepare, run
@@ -38,7 +40,7 @@ def declip(
     *,
     clip_level: float | None = None,
     method: str = "auto",
-    model: str | None = None,
+    model: str | Path | Prior | None = None,
     quality: str | None = None,
     steps: int | None = None,
     preset: str | None = None,
@@ -68,9 +70,11 @@ def declip(
             polarity.
         method: auto takes what measured best; diffusion is the prior; a-spade, s-spade, ss-ew, ss-pew and ar
             need none, and none of the arguments that are about it.
-        model: a shipped model's name or a model's folder; None takes the default.
-        quality: fast, balanced or best: 8, 16 or 32 network evaluations; None is balanced, or the preset's
-            own number.
+        model: a shipped model's name, a model's folder, or what `audiomend.load_model` gave, which many calls
+            can use; None takes the default.
+        quality: fast, balanced or best: 8, 16 or 32 network evaluations, or less or more work where no
+            network takes part (`extend`, and gaps filled with a similar stretch, have one quality then); None
+            is balanced, or the preset's own number.
         steps: number of evaluations, instead of a quality.
         preset: a published way to mend; `audiomend presets` lists them.
         guidance, solver, sampler: names that docs/how-it-works.md lists, instead of the preset's or the usual
@@ -82,7 +86,7 @@ def declip(
         regions: (start, stop) in seconds; nothing outside them changes. Empty means everywhere.
         progress: called with the share done, 0 to 1; returning False cancels.
         precision: auto, float32 or bfloat16, of the network.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda or mps; a model that is loaded has both, so then they stay auto.
         threads: of torch, during the call; None leaves them.
         walk: for comparisons, other values for fields of `audiomend.restorers.way.Way`, such as
             {"solver": "unipc", "warm": False}.
@@ -139,7 +143,7 @@ def inpaint(
     gaps: Sequence[Seconds] = (),
     band: Sequence[Band] = (),
     method: str = "auto",
-    model: str | None = None,
+    model: str | Path | Prior | None = None,
     quality: str | None = None,
     steps: int | None = None,
     preset: str | None = None,
@@ -197,7 +201,7 @@ def extend(
     *,
     cutoff_hz: float | None = None,
     method: str = "auto",
-    model: str | None = None,
+    model: str | Path | Prior | None = None,
     quality: str | None = None,
     steps: int | None = None,
     preset: str | None = None,
@@ -249,7 +253,7 @@ def restore(
     plan: MendingPlan | None = None,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
-    model: str | None = None,
+    model: str | Path | Prior | None = None,
     quality: str | None = None,
     seed: int = 0,
     strength: float = 1.0,
@@ -322,7 +326,8 @@ def mend_blocks(
         verb: declip, declick, inpaint or extend.
         blocks: (channels, n) floats each, any n.
         sample_rate: in Hz.
-        options, given: as for files; None for the defaults.
+        options, given: `audiomend.Options`, how it is done, and `audiomend.Given`, what is known of the
+            damage, gaps in samples; None for the defaults.
         progress: as for `declip`.
 
     Yields:

@@ -11,8 +11,6 @@ import torch
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader, blocks
 from audiomend.errors import Cancelled, OptionError, UsageError, unknown
-from audiomend.models.precision import choose, choose_device
-from audiomend.models.prior import load
 from audiomend.restorers.bent import BentJob, Straightened
 from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Bent, Damage, Gaps, Within
@@ -145,8 +143,7 @@ def _filled(
 
 def prepare_walk(source: SoundReader, damage: Damage, gain: float, options: Options) -> WalkJob:
     """`prepare` for the method diffusion."""
-    device = choose_device(options.device)
-    prior = load(options.model, choose(options.precision, device), device)
+    prior = options.prior()
     chosen = way(
         damage.verb,
         options.quality,

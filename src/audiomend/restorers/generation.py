@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,8 +13,7 @@ from audiomend.audio.file import sha256
 from audiomend.audio.formats import Format, from_float
 from audiomend.audio.output import SoundWriter, check_new, destination, for_size
 from audiomend.errors import Cancelled, OptionError
-from audiomend.models.precision import choose, choose_device
-from audiomend.models.prior import Prior, load
+from audiomend.models.prior import Prior
 from audiomend.models.store import card_of
 from audiomend.restorers.diffusion import PROCESS, windows_for
 from audiomend.restorers.frame import Progress, threads
@@ -32,7 +32,7 @@ def generate(
     seconds: float = 10.0,
     *,
     seed: int = 0,
-    model: str | None = None,
+    model: str | Path | Prior | None = None,
     quality: str = "balanced",
     steps: int | None = None,
     progress: Progress | None = None,
@@ -56,18 +56,12 @@ def generate(
         model=model, quality=quality, steps=steps, seed=seed, precision=precision, device=device
     )
     with _threads(threads):
-        prior = loaded(options)
+        prior = options.prior()
         pieces = list(generated(prior, frames_of(seconds, prior.card.rate), options, progress))
     return np.concatenate(pieces), prior.card.rate
 
 
 _threads = threads  # the argument of `generate` has its name
-
-
-def loaded(options: Options) -> Prior:
-    """The model of some options. Raises as `models.prior.load`."""
-    there = choose_device(options.device)
-    return load(options.model, choose(options.precision, there), there)
 
 
 def frames_of(seconds: float, rate: int) -> int:
@@ -82,11 +76,7 @@ def frames_of(seconds: float, rate: int) -> int:
 
 
 def way_of(options: Options) -> Way:
-    """The probability-flow equation from noise alone, by UniPC.
-
-    Raises:
-        UsageError: unknown quality, or fewer than one step.
-    """
+    """The probability-flow equation from noise alone, by UniPC."""
     drawing = way("inpaint", options.quality, options.steps, {"solver": "unipc"})
     return replace(drawing, start=START, warm=False, conditioned=False, guidance="none")
 
@@ -148,11 +138,12 @@ def generate_file(
         Cancelled: by `progress`.
     """
     chosen = way_of(options)
-    rate = card_of(options.model).rate
+    model = options.model
+    rate = (model.card if isinstance(model, Prior) else card_of(model)).rate  # before the work of loading
     target = check_new(output, rate, 1, force=force)
     frames = frames_of(seconds, rate)
     number_format = for_size(target.format, target.name, frames)
-    prior = loaded(options)
+    prior = options.prior()
     peak, clamped = 0.0, 0
     with destination(target) as place:
         with SoundWriter(place.file, target.name, number_format, rate, 1, {}) as writer:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,11 +12,11 @@ from audiomend.denoisers.windowed import windowed
 from audiomend.errors import UsageError
 from audiomend.guidance.gradient import euclidean
 from audiomend.guidance.reconstruction import spectral
-from audiomend.models.precision import choose, choose_device
-from audiomend.models.prior import Prior, load
+from audiomend.models.prior import Prior
 from audiomend.operators import Forward
 from audiomend.restorers.diffusion import FILL_SAMPLE, PROCESS, at_file, fill, windows_for
 from audiomend.restorers.guiding import GUIDANCE, REPLACING, Measured, check
+from audiomend.restorers.options import Options
 from audiomend.restorers.settings import way
 from audiomend.restorers.way import WITHOUT_SOLVER
 from audiomend.samplers.base import seeded
@@ -33,7 +34,7 @@ def invert(
     guidance: str | None = None,
     solver: str | None = None,
     steps: int | None = None,
-    model: str | None = None,
+    model: str | Path | Prior | None = None,
     seed: int = 0,
     precision: str = "auto",
     device: str = "auto",
@@ -60,9 +61,17 @@ def invert(
         UsageError: an unknown name, a guidance that does not fit the operator, or a sampler that is no walk.
         ModelError: an unknown or damaged model.
     """
-    named = {"guidance": guidance, "solver": solver}
-    changes = {**{key: name for key, name in named.items() if name is not None}, **(walk or {})}
-    chosen = replace(way("inpaint", None, steps, changes, preset=preset), conditioned=False)
+    options = Options(
+        model=model,
+        steps=steps,
+        guidance=guidance,
+        solver=solver,
+        seed=seed,
+        precision=precision,
+        device=device,
+        walk=walk or {},
+    )
+    chosen = replace(way("inpaint", None, steps, options.changes, preset=preset), conditioned=False)
     if chosen.sampler in WITHOUT_SOLVER:
         raise UsageError(f"The sampler {chosen.sampler} takes no solver, and invert walks by one.")
     if chosen.guidance in REPLACING and observation.shape[1:] != (frames,):
@@ -71,8 +80,7 @@ def invert(
             f" {tuple(observation.shape)}."
         )
     check(chosen.guidance, operator)
-    there = choose_device(device)
-    prior = load(model, choose(precision, there), there)
+    prior = options.prior()
     channels, sigma_data = len(observation), prior.card.sigma_data
     norm = spectral if observation.ndim > 2 else euclidean
     with torch.no_grad():

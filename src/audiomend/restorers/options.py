@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from audiomend.errors import OptionError
+from audiomend.errors import OptionError, unknown
+from audiomend.models.precision import check
+from audiomend.models.prior import Prior, load_model
 from audiomend.restorers.regions import Interval
+
+QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
 
 
 @dataclass(frozen=True)
@@ -13,7 +18,7 @@ class Options:
 
     Attributes:
         method: a name of `methods.names` for the verb.
-        model: a shipped model's name, a model's folder, or None for the default.
+        model: a shipped model's name, a model's folder, what `load_model` gave, or None for the default.
         quality: fast, balanced or best: 8, 16 or 32 network evaluations; None is balanced, or the preset's
             own number.
         steps: evaluations, instead of a quality.
@@ -23,14 +28,17 @@ class Options:
         seed: of all noise.
         strength: 0 leaves the damage, 1 mends it; between, a share of the change is made.
         regions: sample intervals outside which nothing changes; empty means everywhere.
-        precision: auto, float32 or bfloat16.
+        precision: auto, float32 or bfloat16, of a model that is yet to be loaded, like the next.
         device: auto, cpu, cuda or mps.
         walk: other values for fields of `Way`, for comparisons.
         draw: walk to a sample of the posterior, instead of the most accurate signal.
+
+    Raises:
+        UsageError: a value that no way to mend could have, whether the way taken has a use for it or not.
     """
 
     method: str = "auto"
-    model: str | None = None
+    model: str | Path | Prior | None = None
     quality: str | None = None
     steps: int | None = None
     preset: str | None = None
@@ -50,6 +58,24 @@ class Options:
             raise OptionError("strength", f"is {self.strength:g}; it must lie between 0 and 1.")
         if not 0 <= self.seed < 2**64:
             raise OptionError("seed", f"is {self.seed}; it must be a whole number from 0 to 2^64 - 1.")
+        if self.quality is not None and self.quality not in QUALITY_STEPS:
+            raise unknown("quality", self.quality, QUALITY_STEPS)
+        if self.steps is not None and self.steps < 1:
+            raise OptionError("steps", f"is {self.steps}; it must be 1 or more.")
+        check(self.precision, self.device)
+        for name in ("precision", "device"):
+            if isinstance(self.model, Prior) and getattr(self, name) != "auto":
+                raise OptionError(name, "is nothing for a model that is loaded already; load_model takes it.")
+
+    def prior(self) -> Prior:
+        """The model; one that was named is loaded once.
+
+        Raises:
+            ModelError: as `load_model`.
+        """
+        if isinstance(self.model, Prior):
+            return self.model
+        return load_model(self.model, self.precision, self.device)
 
     @property
     def changes(self) -> dict[str, object]:

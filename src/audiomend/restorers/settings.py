@@ -6,11 +6,11 @@ from typing import Any
 
 from audiomend.errors import OptionError, UsageError, unknown
 from audiomend.restorers.guiding import GUIDANCE, RECONSTRUCTION
+from audiomend.restorers.options import QUALITY_STEPS
 from audiomend.restorers.presets import find
 from audiomend.restorers.walking import SAMPLERS
 from audiomend.restorers.way import ADAPTIVE, MEASURING, SOLVERS, Way
 
-QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
 USUAL_QUALITY = "balanced"
 LIGHT_SHARE, HEAVY_SHARE = 0.2, 0.45  # of clipped samples: input SDRs of about 8 and 4 dB
 LIGHT_MOMENTUM, HEAVY_MOMENTUM = (0.6, 2.0), (0.85, 3.0)  # m, stride up to the one share, from the other on
@@ -66,7 +66,8 @@ def way(
 ) -> Way:
     """The way for a damage: the usual one or a preset's, at a quality or a number of evaluations.
 
-    quality: None takes the evaluations of the preset, without one those of USUAL_QUALITY.
+    quality: of QUALITY_STEPS; None takes the evaluations of the preset, without one those of USUAL_QUALITY.
+    steps: 1 or more, instead of a quality.
     changes: other values for fields of `Way`.
     severity: of the damage, see `Damage.severity`: heavy clipping takes more momentum, and a long gap a draw
         in place of an estimate, which would leave it nearly empty.
@@ -74,12 +75,8 @@ def way(
     draw: a sample of the posterior instead of the most accurate signal.
 
     Raises:
-        UsageError: unknown quality, preset, solver, guidance, sampler or field, or fewer than one step.
+        UsageError: unknown preset, solver, guidance, sampler or field.
     """
-    if quality is not None and quality not in QUALITY_STEPS:
-        raise unknown("quality", quality, QUALITY_STEPS)
-    if steps is not None and steps < 1:
-        raise OptionError("steps", f"is {steps}; it must be 1 or more.")
     usual = _LONG_GAP if verb == "inpaint" and severity > LONG_GAP_S else _WAYS[verb]
     if verb == "declip":
         m, stride = momentum_for(severity)
