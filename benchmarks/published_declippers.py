@@ -25,20 +25,21 @@ from audiomend.evaluation.metrics import sdr  # noqa: E402
 from audiomend.operators.hard_clip import HardClip, threshold_for_sdr  # noqa: E402
 
 CLIP_S = 2
-PUBLISHED: dict[str, Callable[[torch.Tensor, HardClip], torch.Tensor]] = {
-    "a-spade": lambda y, clip: spade.a_spade(y, clip, spade.PUBLISHED)[0],
-    "s-spade": lambda y, clip: spade.s_spade(y, clip, spade.PUBLISHED)[0],
-    "ss-ew": lambda y, clip: social_sparsity.ss_ew(y, clip, social_sparsity.PUBLISHED)[0],
-    "ss-pew": lambda y, clip: social_sparsity.ss_pew(y, clip, social_sparsity.PUBLISHED)[0],
-    "ar": lambda y, clip: ar_declip.declipped(y, clip.low, clip.high, ar_declip.PUBLISHED),
+PUBLISHED: dict[str, Callable[[torch.Tensor, HardClip], tuple[torch.Tensor, torch.Tensor | None]]] = {
+    "a-spade": lambda y, clip: spade.a_spade(y, clip, spade.PUBLISHED),
+    "s-spade": lambda y, clip: spade.s_spade(y, clip, spade.PUBLISHED),
+    "ss-ew": lambda y, clip: social_sparsity.ss_ew(y, clip, social_sparsity.PUBLISHED),
+    "ss-pew": lambda y, clip: social_sparsity.ss_pew(y, clip, social_sparsity.PUBLISHED),
+    "ar": lambda y, clip: (ar_declip.declipped(y, clip.low, clip.high, ar_declip.PUBLISHED), None),
 }
+"""The restored signal, and how many iterations it took where that is not fixed."""
 METHODS = (*PUBLISHED, "blend")
 Array = np.ndarray
 
 
 def mended(method: str, form: str, observed: Array, level: float, rate: int) -> Array:
     if form == "published":
-        return PUBLISHED[method](torch.from_numpy(observed), HardClip(-level, level)).numpy()
+        return PUBLISHED[method](torch.from_numpy(observed), HardClip(-level, level))[0].numpy()
     return audiomend.declip(observed, rate, method=method, threads=1)
 
 
