@@ -1,17 +1,17 @@
 """The published settings of the declippers against what published code restored.
 
-Run: python benchmarks/golden_declippers.py --golden DIR [--methods ar ...] [--clips piano ...] [--sdr-db 5 ...]
+Run: python benchmarks/golden_declippers.py --golden DIR [--methods ar ...] [--clips piano ...] [--sdr-db 5]
 
 DIR holds declip.npz: `CLIP/clean16`, of each clip 2 s at 44.1 kHz; `CLIP/SDR/theta`, the level that it was
 clipped to; and, of each method, `CLIP/SDR/METHOD/iters` and, of most, `.../clipped16` over `.../scale`, the
-restored samples where the clip lies beyond the level, in time order. Printed: the largest difference in steps of
-that storage (half a step is its rounding), the ratio of the signal to the difference in dB, what either gains on
-the clipped samples in dB, whether every frame (of social sparsity, every threshold) took as many iterations,
-and CPU seconds of one thread.
+restored samples where the clip lies beyond the level, in time order. Printed: the largest difference in
+steps of that storage (half a step is its rounding), the ratio of the signal to the difference in dB, what
+either gains on the clipped samples in dB, whether every frame (of social sparsity, every threshold) took as
+many iterations, and CPU seconds of one thread.
 
-Exit code 1 where one differs: by more than 0.525 steps (3.2e-5 of a peak up to 2); SPADE in an iteration; SS-PEW,
-in which 10,000 steps and a switch at the level make more of rounding, by less than 60 dB or more than 0.05 dB of
-gain.
+Exit code 1 where one differs: by more than 0.525 steps (3.2e-5 of a peak up to 2); SPADE in an iteration;
+SS-PEW, in which 10,000 steps and a switch at the level make more of rounding, by less than 60 dB or more than
+0.05 dB of gain.
 """
 
 import argparse
