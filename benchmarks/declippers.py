@@ -30,7 +30,8 @@ from audiomend.operators.hard_clip import HardClip, threshold_for_sdr  # noqa: E
 from audiomend.restorers.methods import METHODS, Excerpt  # noqa: E402
 
 CLIP = Path(__file__).parents[1] / "tests" / "golden" / "declip_piano.npz"
-SIZE = 2 * plain.WINDOW
+WINDOW, HOP = 8192, 2048
+SIZE = 2 * WINDOW
 FFTS_GFLOP = 2 * 2.5 * SIZE * np.log2(SIZE) / 1e9  # of a step of one frame, two real FFTs
 OCTAVE_MS = {"A-SPADE": 4.18, "S-SPADE": 3.95, "SS-EW": 2.3, "SS-PEW": 2.3}
 """Of a step of one frame: the survey's code under Octave 7.3 on another core of an AMD EPYC."""
@@ -51,40 +52,39 @@ class Pair:
 
 def pairs(y: np.ndarray, level: float) -> list[Pair]:
     x, clip = torch.from_numpy(y), HardClip(-level, level)
-    frames = -(-len(y) // plain.HOP) + 3
+    frames = -(-len(y) // HOP) + 3
     leap = replace(spade.PUBLISHED, step=164, tolerance=0.0)  # 100 iterations to all bins
     few = replace(social_sparsity.PUBLISHED, thresholds=2, steps=40, tolerance=0.0)
     short = replace(ar_declip.PUBLISHED, iterations=2)
-    thresholds = few.schedule().numpy()
-    wide = -(-len(y) // SIZE) * SIZE // plain.HOP
+    wide = -(-len(y) // SIZE) * SIZE // HOP
     return [
         Pair(
             "A-SPADE",
-            lambda: plain.spade(y, level, leap.most_iterations, leap.step, True),
+            lambda: plain.spade(y, -level, level, leap, True)[0],
             lambda: spade.a_spade(x, clip, leap)[0].numpy(),
             leap.most_iterations * frames,
         ),
         Pair(
             "S-SPADE",
-            lambda: plain.spade(y, level, leap.most_iterations, leap.step, False),
+            lambda: plain.spade(y, -level, level, leap, False)[0],
             lambda: spade.s_spade(x, clip, leap)[0].numpy(),
             leap.most_iterations * frames,
         ),
         Pair(
             "SS-EW",
-            lambda: plain.social_sparsity(y, level, thresholds, few.steps, 1, 1),
+            lambda: plain.social_sparsity(y, -level, level, few, (1, 1))[0],
             lambda: social_sparsity.ss_ew(x, clip, few)[0].numpy(),
             80 * wide,
         ),
         Pair(
             "SS-PEW",
-            lambda: plain.social_sparsity(y, level, thresholds, few.steps, 7, 3),
+            lambda: plain.social_sparsity(y, -level, level, few, few.around)[0],
             lambda: social_sparsity.ss_pew(x, clip, few)[0].numpy(),
             80 * wide,
         ),
         Pair(
             "AR",
-            lambda: plain.autoregressive(y, level, short.order, short.iterations),
+            lambda: plain.autoregressive(y, -level, level, short),
             lambda: ar_declip.declipped(x, -level, level, short).numpy(),
             0,
         ),
@@ -99,7 +99,7 @@ def timed(form: Form) -> tuple[float, np.ndarray]:
 
 def fft_seconds(steps: int) -> float:
     """CPU seconds of the two FFTs of so many steps, sixteen frames at a time."""
-    x = torch.randn(16, plain.WINDOW, dtype=torch.float64)
+    x = torch.randn(16, WINDOW, dtype=torch.float64)
     spade.synthesis(spade.analysis(x))
     seconds, _ = timed(lambda: [spade.synthesis(spade.analysis(x)) for _ in range(20)] and np.zeros(0))
     return seconds / (20 * 16) * steps

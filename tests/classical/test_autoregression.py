@@ -1,8 +1,10 @@
 """Autoregressive restorers: exact on predictable signals, equal to published code, silent elsewhere."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -245,26 +247,17 @@ def test_what_falls_short_of_the_level_is_reflected_between_two_iterations(
     assert torch.equal(consistent, y)
 
 
-@pytest.mark.parametrize("gradients", [0, 3])
-def test_reflections_come_before_the_extrapolation_and_not_last(gradients: int):
-    whole = (sinusoids(768) + 0.1 * noise(768)).clamp(-0.3, 0.4)
-    first = 256 + int((whole[256:512] == 0.4).nonzero()[0])
-    frame = whole[first - 256 : first + 256]  # clipped in its middle
-    top, bottom, x, last = frame == 0.4, frame == -0.3, frame, frame
-    for i in range(1, 5):
-        where = x[None], (top | bottom)[None], lpc(x[None], 16)
-        new = (approached(*where, gradients) if gradients else least_residual(*where))[0]
-        if i < 4:
-            assert (new[top] < 0.4).any()
-            assert (new[bottom] > -0.3).any()
-            new = torch.where(top & (new < 0.4), 0.8 - new, new)
-            new = torch.where(bottom & (new > -0.3), -0.6 - new, new)
-        if i > 1:
-            new = new + (4 - i) / 3 * (new - last)
-        x = last = new
-    settings = ArDeclip(16, 512, 4, 0, gradients, True, False)
-    mended = declipped(torch.nn.functional.pad(frame, (256, 256)), -0.3, 0.4, settings)
-    torch.testing.assert_close(mended[512], x[256], rtol=0, atol=1e-9)
+@pytest.mark.parametrize("reflected", [False, True])
+def test_all_frames_at_once_are_the_plain_form(
+    reflected: bool, benchmark_file: Callable[[str], ModuleType]
+) -> None:
+    y = (sinusoids(1000) + 0.1 * noise(1000)).clamp(-0.3, 0.4)
+    settings = replace(PUBLISHED, order=16, frame=256, iterations=4, reflected=reflected)
+    mended = declipped(y, -0.3, 0.4, settings)
+    expected = torch.from_numpy(benchmark_file("plain_declip").autoregressive(y.numpy(), -0.3, 0.4, settings))
+    torch.testing.assert_close(mended, expected, rtol=0, atol=1e-10)
+    for other in (replace(settings, reflected=not reflected), replace(settings, iterations=5)):
+        assert (declipped(y, -0.3, 0.4, other) - expected).norm() > 1e-3
 
 
 @pytest.mark.parametrize("reflected", [False, True])
