@@ -1,8 +1,8 @@
 """Plain NumPy forms of the published declippers, as one would write them from the papers.
 
-Frame by frame where the paper speaks of frames, two-sided spectra, a sort where it says "the k largest", two
-syntheses and more a step. All in float64, of one channel, clipped to low and high, with the settings of the
-fast forms, which tests hold against these.
+Frame by frame where the paper speaks of frames, two-sided spectra, a sort where it says "the k largest", as
+many syntheses a step as the formulas have. All in float64, of one channel, clipped to low and high, with the
+settings of the fast forms, which tests hold against these.
 """
 
 import math
@@ -136,7 +136,7 @@ def social_sparsity(
         settings.redundancy,
     )
     g = z = frame.analysis(np.zeros_like(y) if start is None else start)
-    before, counts, age, few = y, list[int](), 0, settings.overlaps * settings.redundancy
+    signal, counts, age, few = y, list[int](), 0, settings.overlaps * settings.redundancy
     ratio = settings.last / settings.first
     for i in range(settings.thresholds):
         threshold = settings.first * ratio ** (i / max(settings.thresholds - 1, 1)) * np.sqrt(8 / few)
@@ -147,11 +147,12 @@ def social_sparsity(
             residual = np.where((y <= low) & (np.abs(x) > -low), 0, residual)
             last, g = g, shrunk(z + frame.analysis(residual), threshold, around)
             z = g + min(age / (age + 6), settings.most_momentum) * (g - last)
+            before = frame.synthesis(last)[: len(y)] if counts or count else y
             signal = frame.synthesis(g)[: len(y)]
-            change, before = np.linalg.norm(signal - before), signal
+            change = np.linalg.norm(signal - before)
             count, age = count + 1, age + 1
         counts.append(count)
-    return before, counts
+    return signal, counts
 
 
 def autoregressive(y: Array, low: float, high: float, settings: ArDeclip) -> Array:
