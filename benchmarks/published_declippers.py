@@ -6,7 +6,7 @@ DIR holds test/ (or train/) with recordings. From the middle of each 2 s of one 
 brought to 1 as in the survey (Záviška et al. 2021), are clipped to an input SDR. Printed: SDR
 on the clipped samples, mean over the clips, and CPU seconds of one thread for a second of sound; "published"
 runs the method as published for 44.1 kHz, in float64, whatever the rate, "default" is `declip --method`. The
-blend is the default of `declip`.
+blend is the default of `declip`; GLP is no method of `declip`.
 """
 
 import time
@@ -25,20 +25,23 @@ from audiomend.evaluation.metrics import sdr  # noqa: E402
 from audiomend.operators.hard_clip import HardClip, threshold_for_sdr  # noqa: E402
 
 CLIP_S = 2
-PUBLISHED: dict[str, Callable[[torch.Tensor, HardClip], torch.Tensor]] = {
-    "a-spade": lambda y, clip: spade.a_spade(y, clip, spade.PUBLISHED)[0],
-    "s-spade": lambda y, clip: spade.s_spade(y, clip, spade.PUBLISHED)[0],
-    "ss-ew": lambda y, clip: social_sparsity.ss_ew(y, clip, social_sparsity.PUBLISHED)[0],
-    "ss-pew": lambda y, clip: social_sparsity.ss_pew(y, clip, social_sparsity.PUBLISHED)[0],
-    "ar": lambda y, clip: ar_declip.declipped(y, clip.low, clip.high, ar_declip.PUBLISHED),
+PUBLISHED: dict[str, Callable[[torch.Tensor, HardClip], tuple[torch.Tensor, torch.Tensor | None]]] = {
+    "a-spade": lambda y, clip: spade.a_spade(y, clip, spade.PUBLISHED),
+    "s-spade": lambda y, clip: spade.s_spade(y, clip, spade.PUBLISHED),
+    "ss-ew": lambda y, clip: social_sparsity.ss_ew(y, clip, social_sparsity.PUBLISHED),
+    "ss-pew": lambda y, clip: social_sparsity.ss_pew(y, clip, social_sparsity.PUBLISHED),
+    "ar": lambda y, clip: (ar_declip.declipped(y, clip.low, clip.high, ar_declip.PUBLISHED), None),
+    "glp": lambda y, clip: (ar_declip.declipped(y, clip.low, clip.high, ar_declip.GLP), None),
 }
+"""The restored signal, and how many iterations it took where that is not fixed."""
 METHODS = (*PUBLISHED, "blend")
+FORMS = {"glp": ("published",), "blend": ("default",)}  # others have both
 Array = np.ndarray
 
 
 def mended(method: str, form: str, observed: Array, level: float, rate: int) -> Array:
     if form == "published":
-        return PUBLISHED[method](torch.from_numpy(observed), HardClip(-level, level)).numpy()
+        return PUBLISHED[method](torch.from_numpy(observed), HardClip(-level, level))[0].numpy()
     return audiomend.declip(observed, rate, method=method, threads=1)
 
 
@@ -54,7 +57,7 @@ def main() -> None:
     heads = [f"{head} at {db:g} dB" for db in arguments.sdr_db for head in ("SDR, dB", "CPU s")]
     print(row(["method", "settings", *heads]), row(["---", "---", *["---:"] * len(heads)]), sep="\n")
     for method in arguments.methods:
-        for form in ("published", "default") if method in PUBLISHED else ("default",):
+        for form in FORMS.get(method, ("published", "default")):
             cells: list[str] = []
             for sdr_db in arguments.sdr_db:
                 figures, begun = [], time.process_time()

@@ -1,14 +1,16 @@
 """Autoregressive restorers: exact on predictable signals, equal to published code, silent elsewhere."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
-from audiomend.classical.ar_declip import DEFAULT, PUBLISHED, SHORTER, ArDeclip, declipped
+from audiomend.classical.ar_declip import DEFAULT, GLP, PUBLISHED, SHORTER, ArDeclip, declipped
 from audiomend.classical.autoregression import approached, burg, least_residual, lpc
 from audiomend.classical.janssen import Janssen, interpolated
 from audiomend.classical.thresholding import SOFT, USUAL, thresholded
@@ -196,8 +198,9 @@ def test_clipping_equals_that_of_the_published_code():
 
 
 def test_the_default_is_as_good_and_its_settings_are_those_that_were_chosen():
-    assert ArDeclip(512, 8192, 2, 75, 50, True) == DEFAULT
-    assert ArDeclip(512, 8192, 5, 0, 0, False) == PUBLISHED
+    assert ArDeclip(512, 8192, 2, 75, 50, False, True) == DEFAULT
+    assert ArDeclip(512, 8192, 5, 0, 0, False, False) == PUBLISHED
+    assert ArDeclip(512, 8192, 5, 0, 0, True, False) == GLP
     assert SHORTER == 4
     golden = np.load(GOLDEN)
     theta = float(golden["theta"])
@@ -226,11 +229,43 @@ def test_the_start_is_a_threshold_that_falls_in_each_frame(gradients: int):
     torch.testing.assert_close(mended[512], expected[256], rtol=0, atol=1e-6)
 
 
-def test_known_samples_stay_and_clipped_ones_are_consistent():
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("reflected", "expected"),
+    # Of order 1, a = -r(1) / r(0), and the middle of 1, x, 1 becomes -2a / (1 + a²). From 0, 1, 2, 1 on: a is
+    # -2/3 and x 12/13. Reflected at 2 that is 40/13, and a -520/969; else a is -156/241.
+    [(True, 2 * 520 * 969 / (520**2 + 969**2)), (False, 2 * 156 * 241 / (156**2 + 241**2))],
+)
+def test_what_falls_short_of_the_level_is_reflected_between_two_iterations(
+    sign: int, reflected: bool, expected: float
+):
+    settings = ArDeclip(1, 4, iterations=2, start=0, gradients=0, reflected=reflected, consistent=False)
+    y = sign * torch.tensor([0.0, 1, 2, 1], dtype=torch.float64)
+    levels = (-math.inf, 2.0) if sign > 0 else (-2.0, math.inf)
+    assert float(declipped(y, *levels, settings)[2]) == pytest.approx(sign * expected, rel=1e-12)
+    consistent = declipped(y, *levels, replace(settings, consistent=True))
+    assert torch.equal(consistent, y)
+
+
+@pytest.mark.parametrize("reflected", [False, True])
+def test_all_frames_at_once_are_the_plain_form(
+    reflected: bool, benchmark_file: Callable[[str], ModuleType]
+) -> None:
+    y = (sinusoids(1000) + 0.1 * noise(1000)).clamp(-0.3, 0.4)
+    settings = replace(PUBLISHED, order=16, frame=256, iterations=4, reflected=reflected)
+    mended = declipped(y, -0.3, 0.4, settings)
+    expected = torch.from_numpy(benchmark_file("plain_declip").autoregressive(y.numpy(), -0.3, 0.4, settings))
+    torch.testing.assert_close(mended, expected, rtol=0, atol=1e-10)
+    for other in (replace(settings, reflected=not reflected), replace(settings, iterations=5)):
+        assert (declipped(y, -0.3, 0.4, other) - expected).norm() > 1e-3
+
+
+@pytest.mark.parametrize("reflected", [False, True])
+def test_known_samples_stay_and_clipped_ones_are_consistent(reflected: bool):
     x = torch.stack([sinusoids(3000), 1.3 * sinusoids(3000)])
     low, high = torch.tensor([[-0.5], [-0.4]]), torch.tensor([[0.4], [0.6]])
     y = x.clamp(low, high).float()
-    settings = ArDeclip(order=32, frame=512)
+    settings = ArDeclip(order=32, frame=512, reflected=reflected)
     restored = declipped(y, low, high, settings)
     above, below = y >= high, y <= low
     assert torch.equal(restored[~(above | below)], y[~(above | below)])

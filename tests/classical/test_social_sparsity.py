@@ -1,8 +1,10 @@
 """Social sparsity: its transform, its shrinkage, and the descent against a plain form of the algorithm."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -25,7 +27,6 @@ from audiomend.classical.social_sparsity import (
 from audiomend.classical.thresholding import SOFT, thresholded
 from audiomend.classical.tiles import TILE_BYTES
 from audiomend.operators.hard_clip import HardClip
-from audiomend.transforms.stft import circular_frames, circular_overlap_add
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL = SocialSparsity(window=64, thresholds=4, steps=12, tolerance=0.02)
@@ -43,70 +44,9 @@ def tones(time: int, seed: int = 0) -> Tensor:
     return (places * 0.31 + seed).sin() + 0.5 * (places * 0.83).sin() + 0.02 * noise(time, seed=seed)
 
 
-def taper(window: int, overlaps: int) -> Tensor:
-    hann = torch.hann_window(window, dtype=torch.float64)
-    return hann.sqrt() if overlaps == 2 else hann / math.sqrt(1.5)
-
-
-def analysis(x: Tensor, window: int, redundancy: int = 2, overlaps: int = 4) -> Tensor:
-    """(time,) to (frames, bins)."""
-    frames = circular_frames(x, window, window // overlaps) * taper(window, overlaps)
-    return torch.fft.rfft(frames, n=redundancy * window) / math.sqrt(redundancy * window)
-
-
-def synthesis(z: Tensor, redundancy: int = 2, overlaps: int = 4) -> Tensor:
-    channels = 2 * (z.shape[-1] - 1)
-    window = channels // redundancy
-    frames = torch.fft.irfft(z, n=channels)[..., :window] * math.sqrt(channels)
-    return circular_overlap_add(frames * taper(window, overlaps), window // overlaps)
-
-
-def mirrored(size: int, reach: int) -> Tensor:
-    """(size, reach) the neighbours of each place; beyond an edge they are mirrored, itself included."""
-    places = torch.arange(size)[:, None] + torch.arange(reach) - reach // 2
-    places = torch.where(places < 0, -1 - places, places)
-    return torch.where(places < size, places, 2 * size - 1 - places)
-
-
-def shrunk(z: Tensor, threshold: float, around: tuple[int, int]) -> Tensor:
-    power = z.abs().square()[mirrored(len(z), around[0])].mean(1)
-    power = power[:, mirrored(z.shape[1], around[1])].mean(-1)
-    return z * (1 - threshold**2 / power).clamp(min=0)
-
-
-def plain(
-    y: Tensor,
-    low: float,
-    high: float,
-    around: tuple[int, int],
-    settings: SocialSparsity,
-    start: Tensor,
-) -> tuple[Tensor, list[int]]:
-    """One row, with two syntheses an iteration, as printed."""
-    time, more = len(y), -len(y) % (2 * settings.window)
-    frame = settings.redundancy, settings.overlaps
-    g = z = analysis(torch.nn.functional.pad(start, (0, more)), settings.window, *frame)
-    previous, counts, age = y, [], 0
-    for i in range(settings.thresholds):
-        age = 0 if settings.anew else age
-        threshold = 10 ** (-1 - 3 * i / (settings.thresholds - 1)) * math.sqrt(8 / math.prod(frame))
-        count = 0
-        while count < settings.steps:
-            x = synthesis(z, *frame)[:time]
-            residual = y - x
-            residual[(y >= high) & (x.abs() > high)] = 0
-            residual[(y <= low) & (x.abs() > -low)] = 0
-            gained = analysis(torch.nn.functional.pad(residual, (0, more)), settings.window, *frame)
-            last, g = g, shrunk(z + gained, threshold, around)
-            z = g + min(age / (age + 6), settings.most_momentum) * (g - last)
-            age += 1
-            change = (synthesis(g, *frame)[:time] - previous).norm()
-            previous = synthesis(g, *frame)[:time]
-            count += 1
-            if change < settings.tolerance:
-                break
-        counts.append(count)
-    return previous, counts
+@pytest.fixture
+def plain(benchmark_file: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_file("plain_declip")
 
 
 def first_step(
@@ -118,23 +58,22 @@ def first_step(
 
 
 @FRAMES
-def test_the_transform_is_tight(redundancy: int, overlaps: Literal[2, 4]) -> None:
-    x = noise(512)
+def test_the_transform_is_tight(redundancy: int, overlaps: Literal[2, 4], plain: ModuleType) -> None:
+    x, frame = noise(512), plain.Frame(512, 64, overlaps, redundancy)
     torch.testing.assert_close(first_step(x, ALONE, 1e-9, redundancy, overlaps), x)
-    z = analysis(x, 64, redundancy, overlaps)
-    torch.testing.assert_close(synthesis(z, redundancy, overlaps), x)
+    np.testing.assert_allclose(frame.synthesis(frame.analysis(x.numpy())), x, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("tile_bytes", [TILE_BYTES, 8000, 1])
 @pytest.mark.parametrize("around", [ALONE, AROUND, (3, 5), (5, 1), (1, 3)])
 def test_a_step_shrinks_by_what_is_around_whatever_the_tiles(
-    around: tuple[int, int], tile_bytes: int, monkeypatch: pytest.MonkeyPatch
+    around: tuple[int, int], tile_bytes: int, monkeypatch: pytest.MonkeyPatch, plain: ModuleType
 ) -> None:
     monkeypatch.setattr(tiles, "TILE_BYTES", tile_bytes)
-    x = noise(512)
-    expected = shrunk(analysis(x, 64), 0.35, around)
-    assert 0.05 < (expected == 0).double().mean() < 0.9
-    torch.testing.assert_close(first_step(x, around, 0.35), synthesis(expected))
+    x, frame = noise(512), plain.Frame(512, 64)
+    expected = plain.shrunk(frame.analysis(x.numpy()), 0.35, around)
+    assert 0.05 < (expected == 0).mean() < 0.9
+    torch.testing.assert_close(first_step(x, around, 0.35), torch.from_numpy(frame.synthesis(expected)))
     assert not first_step(torch.zeros(512), around, 0.1).any()
 
 
@@ -165,18 +104,20 @@ def test_a_clipped_sample_is_fine_beyond_its_level_whatever_its_sign() -> None:
 
 @FRAMES
 @pytest.mark.parametrize(("form", "around"), [(ss_ew, ALONE), (ss_pew, (3, 5))])
-def test_the_descent_is_the_plain_form(form, around: tuple[int, int], redundancy: int, overlaps: int) -> None:
+def test_the_descent_is_the_plain_form(
+    form, around: tuple[int, int], redundancy: int, overlaps: int, plain: ModuleType
+) -> None:
     y = tones(300).clamp(-0.9, 0.7)
     settings = replace(SMALL, redundancy=redundancy, overlaps=overlaps, around=(3, 5))
     signal, steps = form(y, HardClip(-0.9, 0.7), settings)
-    expected, counts = plain(y, -0.9, 0.7, around, settings, torch.zeros_like(y))
+    expected, counts = plain.social_sparsity(y.numpy(), -0.9, 0.7, settings, around)
     assert steps.tolist() == counts
     assert len(set(counts)) > 2
-    torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(signal, torch.from_numpy(expected), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(("form", "around"), [(ss_ew, ALONE), (ss_pew, AROUND)])
-def test_the_descent_goes_on_from_its_start(form, around: tuple[int, int]) -> None:
+def test_the_descent_goes_on_from_its_start(form, around: tuple[int, int], plain: ModuleType) -> None:
     y, clip = tones(300).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
     settings = replace(SMALL, thresholds=30, steps=1, tolerance=0.0, anew=False, most_momentum=0.7)
     settings, kind = (
@@ -186,11 +127,11 @@ def test_the_descent_goes_on_from_its_start(form, around: tuple[int, int]) -> No
     start = thresholded(y, clip, kind)
     signal, steps = form(y, clip, settings)
     assert steps.tolist() == [1] * 30
-    expected, _ = plain(y, -0.9, 0.7, around, settings, start)
-    torch.testing.assert_close(signal, expected, rtol=0, atol=1e-10)
+    expected, _ = plain.social_sparsity(y.numpy(), -0.9, 0.7, settings, around, start.numpy())
+    torch.testing.assert_close(signal, torch.from_numpy(expected), rtol=0, atol=1e-10)
     until = replace(settings, thresholds=2, steps=5, tolerance=3.0)  # the first change is that of y
     _, steps = form(y, clip, until)
-    assert steps.tolist() == plain(y, -0.9, 0.7, around, until, start)[1]
+    assert steps.tolist() == plain.social_sparsity(y.numpy(), -0.9, 0.7, until, around, start.numpy())[1]
     assert steps[0] == 2
 
 
@@ -270,6 +211,20 @@ def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
     assert PUBLISHED.schedule().tolist() == pytest.approx(thresholds)
     wider = replace(PUBLISHED, redundancy=1).schedule()  # half as many coefficients for as much energy
     torch.testing.assert_close(wider, PUBLISHED.schedule() * math.sqrt(2))
+
+
+@pytest.mark.parametrize(("form", "key", "thresholds"), [(ss_ew, "ew", 2), (ss_pew, "pew", 1)])
+def test_the_first_thresholds_take_as_many_steps_as_by_the_published_code(
+    form, key: str, thresholds: int
+) -> None:
+    golden = np.load(GOLDEN / "declip_piano.npz")
+    level = float(golden["level"])
+    y = (torch.from_numpy(golden["clean"]).double() / 32768).clamp(-level, level)
+    last = float(PUBLISHED.schedule()[thresholds - 1])
+    _, steps = form(y, HardClip(-level, level), replace(PUBLISHED, thresholds=thresholds, last=last))
+    expected = golden[f"{key}_iterations"].tolist()[:thresholds]
+    assert expected[-1] < PUBLISHED.steps
+    assert steps.tolist() == expected
 
 
 @pytest.mark.nightly

@@ -3,7 +3,8 @@
 Mokrý and Rajmic, "Regularized autoregressive modeling and its application to audio signal reconstruction"
 (2024), inpainting with unregularised coefficients: rectangular frames, the clipped signal as the start, and
 extrapolation from one iteration to the next. From a better start, two iterations are enough, and an
-approximate solution of their equations.
+approximate solution of their equations. Generalized linear prediction (GLP), of which they give an account
+after Atlas and Clark, US patent 8,126,578, is the same with samples reflected at the clip level in between.
 """
 
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ class ArDeclip:
         iterations: at least 1.
         start: steps of the thresholding in each frame that gives the start; 0 begins at the clipped signal.
         gradients: steps of conjugate gradients in each iteration; 0 solves the equations exactly.
+        reflected: after each iteration but the last, samples that fall short of the clip level go as far
+            beyond it (GLP).
         consistent: end with the nearest consistent signal, which is never farther from the true one.
     """
 
@@ -34,6 +37,7 @@ class ArDeclip:
     iterations: int = 2
     start: int = 75
     gradients: int = 50
+    reflected: bool = False
     consistent: bool = True
 
     def __post_init__(self) -> None:
@@ -47,6 +51,7 @@ class ArDeclip:
 
 DEFAULT = ArDeclip()
 PUBLISHED = ArDeclip(iterations=5, start=0, gradients=0, consistent=False)
+GLP = replace(PUBLISHED, reflected=True)  # patented; nothing else takes it
 SHORTER = 4  # times, the frames that the start is made in
 
 
@@ -70,8 +75,7 @@ def declipped(y: Tensor, low: float | Tensor, high: float | Tensor, settings: Ar
 
     damaged = (signs != 0).any(dim=-1)
     restored = frames.clone()
-    start = _started(frames[damaged], signs[damaged], settings)
-    restored[damaged] = _restored(start, signs[damaged] != 0, settings)
+    restored[damaged] = _restored(frames[damaged], signs[damaged], settings)
     out = _overlap_add(restored, y.shape[-1]).view(y.shape)
     if settings.consistent:
         out = torch.where(above, torch.maximum(out, y), torch.where(below, torch.minimum(out, y), out))
@@ -90,15 +94,17 @@ def _started(y: Tensor, sign: Tensor, settings: ArDeclip) -> Tensor:
     return torch.stack([bounded(y, lower, upper, kind) for kind in kinds]).mean(0).double()
 
 
-def _restored(x: Tensor, missing: Tensor, settings: ArDeclip) -> Tensor:
-    """(rows, frame) with the missing samples restored."""
-    last = settings.iterations
+def _restored(y: Tensor, sign: Tensor, settings: ArDeclip) -> Tensor:
+    """(rows, frame) with the samples restored where the sign, that of the level they passed, is not 0."""
+    x, missing, last = _started(y, sign, settings), sign != 0, settings.iterations
     for i in range(1, last + 1):
         a = lpc(x, settings.order)
         if settings.gradients > 0:
             new = approached(x, missing, a, settings.gradients)
         else:
             new = least_residual(x, missing, a)
+        if settings.reflected and i < last:
+            new = y + sign * (new - y).abs()
         if 1 < i < last:
             new = new + (last - i) / (last - 1) * (new - x)
         x = new

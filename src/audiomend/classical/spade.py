@@ -89,12 +89,7 @@ def a_spade(observation: Tensor, clip: HardClip, settings: Spade = DEFAULT) -> t
 
 def s_spade(observation: Tensor, clip: HardClip, settings: Spade = DEFAULT) -> tuple[Tensor, Tensor]:
     """S-SPADE (Záviška et al. 2019, algorithm 3); arguments and outcome as those of `a_spade`."""
-
-    def sparse(x: Tensor, k: int) -> Tensor:
-        bins = hard_threshold(analysis(x, settings.redundancy), k)
-        return synthesis(bins, settings.redundancy)
-
-    return _restored(observation, clip, settings, Form(_same, _same, sparse, _norm))
+    return _restored(observation, clip, settings, s_form(settings.redundancy))
 
 
 def a_form(redundancy: int) -> Form:
@@ -107,6 +102,15 @@ def a_form(redundancy: int) -> Form:
         return synthesis(z, redundancy)
 
     return Form(lift, drop, hard_threshold, spectral_norm)
+
+
+def s_form(redundancy: int) -> Form:
+    """Points are compared as signals."""
+
+    def sparse(x: Tensor, k: int) -> Tensor:
+        return synthesis(hard_threshold(analysis(x, redundancy), k), redundancy)
+
+    return Form(_same, _same, sparse, _norm)
 
 
 def analysis(frames: Tensor, redundancy: int = 2) -> Tensor:

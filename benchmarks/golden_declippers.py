@@ -1,0 +1,122 @@
+"""The published settings of the declippers against what published code restored.
+
+Run: python benchmarks/golden_declippers.py --golden DIR [--methods ar ...] [--clips piano ...] [--sdr-db 5]
+
+DIR holds declip.npz: `CLIP/clean16`, of each clip 2 s at 44.1 kHz; `CLIP/SDR/theta`, the level that it was
+clipped to; and, of each method, `CLIP/SDR/METHOD/iters` and, of most, `.../clipped16` over `.../scale`, the
+restored samples where the clip lies beyond the level, in time order. Printed: the largest difference in
+steps of that storage (half a step is its rounding), the ratio of the signal to the difference in dB, what
+either gains on the clipped samples in dB, whether every frame (of social sparsity, every threshold) took as
+many iterations, and CPU seconds of one thread.
+
+Exit code 1 where one differs: by more than 0.525 steps (3.2e-5 of a peak up to 2); SPADE in an iteration;
+SS-PEW, in which 10,000 steps and a switch at the level make more of rounding, by less than 60 dB or more than
+0.05 dB of gain.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import audiomend
+
+audiomend.tune_process()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from published_declippers import PUBLISHED  # noqa: E402
+from recordings import row  # noqa: E402
+
+from audiomend.evaluation.metrics import sdr  # noqa: E402
+from audiomend.operators.hard_clip import HardClip  # noqa: E402
+
+KEYS = {"ar": "jrect", "s-spade": "sspade_new", "a-spade": "aspade", "ss-ew": "EW", "ss-pew": "PEW"}
+MOST_STEPS = 3.2e-5 * 16384  # of storage; peaks up to 2 are stored in steps of 1 / 16384
+LEAST_DB, MOST_GAIN_DB = 60.0, 0.05
+CLIPS, LEVELS = ("piano", "speech", "bells", "rhythm"), (1, 5, 10, 15)
+Array = np.ndarray
+HEADS = "steps", "agreement, dB", "gain, dB", "published", "iterations", "CPU s"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Steps and dB of the difference and both gains, NaN without stored samples; CPU seconds."""
+
+    steps: float
+    agreement_db: float
+    gain_db: float
+    published_db: float
+    counts: bool | None  # None: the method has a fixed number
+    seconds: float
+
+    def differs(self, method: str) -> bool:
+        if method == "ss-pew":
+            return self.agreement_db < LEAST_DB or abs(self.gain_db - self.published_db) > MOST_GAIN_DB
+        return self.steps > MOST_STEPS or (method.endswith("spade") and self.counts is False)
+
+    def cells(self) -> list[str]:
+        figures = [
+            f"{self.steps:.3f}",
+            f"{self.agreement_db:.1f}",
+            f"{self.gain_db:.3f}",
+            f"{self.published_db:.3f}",
+        ]
+        counts = {None: "–", True: "equal", False: "differ"}[self.counts]
+        return [*("–" if figure == "nan" else figure for figure in figures), counts, f"{self.seconds:.0f}"]
+
+
+def compared(golden: dict[str, Array], method: str, clip: str, sdr_db: int) -> Outcome:
+    stem = f"{clip}/{sdr_db}"
+    clean, level = golden[f"{clip}/clean16"] / 32768, float(golden[f"{stem}/theta"])
+    lost, observed = np.abs(clean) > level, clean.clip(-level, level)
+    begun = time.process_time()
+    signal, counts = PUBLISHED[method](torch.from_numpy(observed), HardClip(-level, level))
+    seconds = time.process_time() - begun
+    restored, before = signal.numpy()[lost], sdr(clean[lost], observed[lost])
+    steps = agreement_db = published_db = np.nan
+    if f"{stem}/{KEYS[method]}/clipped16" in golden:
+        scale = float(golden[f"{stem}/{KEYS[method]}/scale"])
+        expected = golden[f"{stem}/{KEYS[method]}/clipped16"] / scale
+        steps = float(np.abs(restored - expected).max() * scale)
+        agreement_db, published_db = sdr(expected, restored), sdr(clean[lost], expected) - before
+    equal = None if counts is None else np.array_equal(counts.numpy(), golden[f"{stem}/{KEYS[method]}/iters"])
+    return Outcome(steps, agreement_db, sdr(clean[lost], restored) - before, published_db, equal, seconds)
+
+
+def stored(golden: dict[str, Array], arguments: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
+    """Method, clip and input SDR of what can be compared: samples, or SPADE's iterations."""
+    for method in arguments.methods:
+        for clip in arguments.clips:
+            for sdr_db in arguments.sdr_db:
+                key = f"{clip}/{sdr_db}/{KEYS[method]}"
+                if f"{key}/clipped16" in golden or (method.endswith("spade") and f"{key}/iters" in golden):
+                    yield method, clip, sdr_db
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--golden", type=Path, required=True)
+    parser.add_argument("--methods", nargs="*", choices=KEYS, default=list(KEYS))
+    parser.add_argument("--clips", nargs="*", choices=CLIPS, default=CLIPS)
+    parser.add_argument("--sdr-db", nargs="*", type=int, choices=LEVELS, default=LEVELS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    golden = dict(np.load(arguments.golden / "declip.npz"))
+    print(
+        row(["method", "clip", "SDR, dB", *HEADS]),
+        row(["---"] * 2 + ["---:"] * 5 + ["---", "---:"]),
+        sep="\n",
+    )
+    differ = False
+    for method, clip, sdr_db in stored(golden, arguments):
+        outcome = compared(golden, method, clip, sdr_db)
+        print(row([method, clip, sdr_db, *outcome.cells()]), flush=True)
+        differ |= outcome.differs(method)
+    sys.exit(int(differ))
+
+
+if __name__ == "__main__":
+    main()
