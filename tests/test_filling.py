@@ -195,11 +195,11 @@ def jobs(
 
 
 def test_several_methods_are_named_once_with_what_each_fills():
-    places = ((2000, 160), (6160, 400), (10560, 800), (15360, 7200))
+    places = ((2000, 160), (6160, 400), (10560, 800), (15360, 2400))
     gaps = tuple((start, start + length) for start, length in places)
     y = holed(restless(), *gaps)
-    job = prepare(ArrayReader(y[None], RATE), Gaps((gaps,), 0.9), 1.0, Options())
-    assert job.method == "janssen and diffusion for 3 gaps of 0.02 to 0.1 s, diffusion for 1 gap of 0.9 s"
+    job = prepare(ArrayReader(y[None], RATE), Gaps((gaps,), 0.3), 1.0, Options())
+    assert job.method == "janssen and diffusion for 3 gaps of 0.02 to 0.1 s, diffusion for 1 gap of 0.3 s"
     mean = "the share of janssen in the mean of both is its power over that of the louder side, 0.9 at most"
     model = "janssen with order 256, 1024 samples on either side, 2 iterations"
     assert job.settings == (
@@ -227,9 +227,11 @@ def test_each_gap_is_filled_in_the_way_that_suits_its_length():
     found = jobs(0.02, 0.1, 0.05, 0.9)
     assert [job.method for job in found] == [*["janssen and diffusion"] * 2, "similarity"]
     check(found, FILLINGS[:3])
-    unlike = jobs(0.02, 0.1, 0.05, 0.9, of=restless())
+    unlike = jobs(0.02, 0.1, 0.05, 0.3, of=restless())
     assert [job.method for job in unlike] == [*["janssen and diffusion"] * 2, "diffusion"]
     check(unlike[:2], FILLINGS[:2])
+    assert [job.method for job in jobs(0.31, 0.9, of=restless())] == ["similarity"]
+    assert jobs(0.9, of=restless()[:8000])[0].method == "diffusion"  # of a second: nothing to compare with
     for length, filling in ((0.01, 0), (0.08, 0), (0.081, 1), (0.12, 1)):
         check(jobs(length), [FILLINGS[filling]])
     assert jobs(0.121, of=restless())[0].method == "diffusion"

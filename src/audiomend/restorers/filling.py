@@ -23,6 +23,7 @@ AGREEMENT_ORDER = 512
 AROUND_S = 0.2  # before and after a gap, from which it is judged
 BESIDE_S = 0.05  # before and after a gap, whose power that of a guess is compared with
 MOST = 0.9  # share of a guess beside a walk
+ANY_DB = 100.0  # whatever there is to compare with
 _ESTIMATE: Mapping[str, object] = {"solver": "momentum", "conditioned": False}
 _DRAW: Mapping[str, object] = {"solver": "2m", "conditioned": True}
 
@@ -51,7 +52,9 @@ class Filling:
 FILLINGS = (
     Filling(0.08, "janssen", {"start": 2.0, **_ESTIMATE}, shrunk=True),
     Filling(0.12, "janssen", {"start": 0.3, **_DRAW}),
-    Filling(inf, "similarity", None, unlike_db=7.5),
+    Filling(0.3, "similarity", None, unlike_db=7.5),
+    Filling(0.3, "diffusion", {}),
+    Filling(inf, "similarity", None, unlike_db=ANY_DB),
     Filling(inf, "diffusion", {}),
 )
 """What measured best on training recordings (docs/choices.md); a gap is filled in the first way that fits."""
