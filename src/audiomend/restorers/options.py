@@ -19,8 +19,8 @@ class Options:
     Attributes:
         method: a name of `methods.names` for the verb.
         model: a shipped model's name, a model's folder, what `load_model` gave, or None for the default.
-        quality: fast, balanced or best: 8, 16 or 32 network evaluations; None is balanced, or the preset's
-            own number.
+        quality: fast, balanced or best: 8, 16 or 32 network evaluations, for a draw 16 at least; None is
+            balanced, or the preset's own number.
         steps: evaluations, instead of a quality.
         preset: a published way to walk, of `presets.PRESETS`.
         guidance, solver, sampler: names of `guiding.GUIDANCE`, `way.SOLVERS` and `walking.SAMPLERS`, instead

@@ -72,7 +72,8 @@ def way(
     severity: of the damage, see `Damage.severity`: heavy clipping takes more momentum, and a long gap a draw
         in place of an estimate, which would leave it nearly empty.
     preset: name of `presets.PRESETS`.
-    draw: a sample of the posterior instead of the most accurate signal.
+    draw: a sample of the posterior instead of the most accurate signal, by FEWEST_DRAW evaluations or more
+        unless `steps` says how many.
 
     Raises:
         UsageError: unknown preset, solver, guidance, sampler or field.
