@@ -3,8 +3,7 @@
 Run: python docs/other_damages.py RECORDING [--steps 69] [--model NAME]
 
 Prints how far three seconds of the recording come back from the magnitudes of their short-time spectrum, and
-from five per cent of their samples: two tasks of CQT-Diff (Moliner et al. 2023), with its guidance for gaps,
-not with the strengths it gives these tasks. Silence would get 0 dB.
+from five per cent of their samples: two tasks of CQT-Diff (Moliner et al. 2023). Silence would get 0 dB.
 """
 
 import argparse
@@ -36,8 +35,9 @@ def from_magnitudes(x: Tensor, rate: int, steps: int | None, model: str | None) 
 def from_random_samples(x: Tensor, rate: int, steps: int | None, model: str | None) -> tuple[Tensor, float]:
     """(channels, frames) -> the signal from a share of its samples, and its SDR in dB."""
     operator = Mask.random(x.shape[-1], KEPT, torch.Generator().manual_seed(0))
+    task = {"preset": "cqtdiff", "task": "random-samples"}
     found = audiomend.invert(
-        operator.forward(x), operator, x.shape[-1], rate, preset="cqtdiff-dc-rg", steps=steps, model=model
+        operator.forward(x), operator, x.shape[-1], rate, **task, steps=steps, model=model
     )
     return found, ratio_db(x, found)
 

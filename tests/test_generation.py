@@ -14,6 +14,7 @@ from audiomend.models.prior import WienerPrior
 from audiomend.restorers import generation
 from audiomend.restorers.generation import frames_of, generate_file, generated, way_of
 from audiomend.restorers.options import Options
+from audiomend.schedules import karras
 
 RATE = WienerPrior().card.rate
 QUICK = Options(model="wiener", steps=2)
@@ -57,6 +58,18 @@ def test_the_walk_starts_far_above_the_sound_and_knows_nothing() -> None:
     assert (chosen.start, chosen.steps, chosen.solver) == (100.0, 32, "unipc")
     assert (chosen.warm, chosen.conditioned, chosen.guidance) == (False, False, "none")
     assert way_of(Options()).steps == 16
+
+
+def test_a_preset_walks_as_published_without_its_guidance() -> None:
+    chosen = way_of(Options(preset="cqtdiff"))
+    assert chosen.levels(0.057) == pytest.approx(karras(70, 1e-4, 1.0, 13.0))
+    assert (chosen.solver, chosen.churn, chosen.evaluations) == ("heun-cqtdiff", 10.0, 139)
+    assert (chosen.warm, chosen.conditioned, chosen.guidance) == (False, False, "none")
+    assert way_of(Options(preset="dps", steps=7)).guidance == "none"
+    sound, _ = audiomend.generate(0.1, model="wiener", preset="cqtdiff", steps=5)
+    assert np.abs(sound).max() > 0
+    with pytest.raises(UsageError, match="The sampler daps takes no solver, and generate walks by one"):
+        audiomend.generate(0.1, model="wiener", preset="daps")
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("inf"), float("nan"), 1e-6])

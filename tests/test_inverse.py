@@ -78,6 +78,19 @@ def test_matrices_are_measured_by_their_spectral_norm(monkeypatch: pytest.Monkey
     assert (seen[0].way.xi, seen[0].way.conditioned) == (0.35, False)
 
 
+def test_a_preset_has_its_own_settings_for_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Measured] = []
+
+    def noted(m: Measured) -> Denoiser:
+        seen.append(m)
+        return m.denoise
+
+    monkeypatch.setitem(guiding.GUIDANCE, "rg", Guidance(noted, gradient=True))
+    for task in ("random-samples", "biquad"):
+        audiomend.invert(MASK.forward(tone()), MASK, FRAMES, RATE, preset="cqtdiff", task=task, steps=1)
+    assert [(m.way.xi, m.way.limit) for m in seen] == [(0.25, torch.inf), (0.35, 1.0)]
+
+
 @pytest.mark.parametrize("name", ["rg", "rg-dc", "rg-printed", "dps"])
 def test_every_guidance_by_the_gradient_of_a_norm_takes_the_norm_it_is_given(name: str) -> None:
     seen: list[torch.Size] = []
@@ -130,6 +143,8 @@ def test_beyond_the_signal_lies_silence_with_its_noise() -> None:
         ({"guidance": "proximal"}, "for linear damages; for this one there are projection, replace, rg"),
         ({"guidance": "pigdm-free"}, "for damages with a pseudo-inverse"),
         ({"solver": "unipcc"}, "Did you mean unipc"),
+        ({"preset": "cqtdiff", "task": "biqad"}, "Did you mean biquad"),
+        ({"task": "biquad"}, "Unknown task biquad"),
     ],
 )
 def test_what_does_not_fit_is_said(chosen: dict[str, str], said: str) -> None:

@@ -166,6 +166,27 @@ def test_strengths_are_the_published_ones(preset: str) -> None:
         assert chosen.power == (-0.25 if "drho" in preset else 0.0)
 
 
+SCRIPTS = {  # strength, limit of the gradient, churn, steps (CQT-Diff's released scripts)
+    "extend": (0.2, 1.0, 5, 35),
+    "high-pass": (0.25, 1.0, 10, 35),
+    "chebyshev": (0.2, 1.0, 5, 35),
+    "biquad": (0.35, 1.0, 5, 35),
+    "resample": (0.25, 1.0, 5, 35),
+    "decimate": (0.25, 1.0, 5, 35),
+    "random-samples": (0.25, np.inf, 5, 35),
+    "generate": (0.2, np.inf, 10, 70),
+}
+
+
+@pytest.mark.parametrize("task", SCRIPTS)
+def test_every_released_script_has_its_settings(task: str) -> None:
+    chosen = way("inpaint", None, None, preset="cqtdiff", task=task)
+    levels = chosen.levels(0.057)
+    assert (chosen.xi, chosen.limit, chosen.churn, len(levels) - 1) == SCRIPTS[task]
+    assert (chosen.guidance, chosen.solver, chosen.evaluations) == ("rg", "heun-cqtdiff", 2 * len(levels) - 3)
+    assert set(SCRIPTS) == set(PRESETS["cqtdiff"].tasks) - {"inpaint"}
+
+
 @pytest.mark.parametrize(
     ("preset", "expected", "steps", "evaluations"),
     [

@@ -167,6 +167,11 @@ def test_generate_writes_sound_and_says_what(cli: Callable, tmp_path: Path) -> N
     assert cli("generate", tmp_path / "a.wav", *options[:4], "--seconds", 0).code == 2
     assert cli("generate", "-", *options, "--json").code == 2
     assert cli("generate", tmp_path / "a.wav", "--model", "none-such").code == 1
+    published = cli("generate", tmp_path / "p.wav", *options, "--preset", "cqtdiff", "--json").json[
+        "settings"
+    ]
+    assert (published["preset"], published["steps"]) == ("cqtdiff", 1)  # of Heun's two a step
+    (tmp_path / "p.wav").unlink()
     piped = cli("generate", "-", *options, "--seed", 3)
     assert piped.out[:4] == b"RIFF"
     assert names(tmp_path) == ["dream.flac"]

@@ -149,7 +149,7 @@ def test_si_sdr_of_the_whole_clip_forgives_a_gain() -> None:
 
 
 def test_each_table_shows_figures_of_its_task() -> None:
-    assert shown_figures("declip", 3.0) == ("clipped_sdr_db", "si_sdr_db")
+    assert shown_figures("declip", 3.0) == ("clipped_sdr_db", "si_sdr_db", "lsd_db")
     assert shown_figures("inpaint", 50.0) == ("gap_sdr_db",)
     assert shown_figures("inpaint", 100.0) == ("gap_lsd_db", "gap_level_error_db")
     assert shown_figures("declick", 20.0) == ("clicked_sdr_db", "sdr_db")

@@ -61,7 +61,7 @@ def test_output_and_gradient(
     columns: int, inputs: int, tiles: int, keep: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_AT_ONCE", tiles * ROWS * OUTPUTS * 8)
-    monkeypatch.setattr(module, "_FEWER", 1)
+    monkeypatch.setattr(module, "_SHARED", tiles * ROWS * OUTPUTS)
     given = arguments(columns, inputs)
     expected, found = plainly(*given), dilated_block(*given, torch.float64, keep)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)

@@ -25,6 +25,7 @@ EXAMPLE = "Example:  audiomend generate dream.wav --seconds 20 --seed 7"
     "model",
     "quality",
     "steps",
+    "preset",
     "seed",
     "force",
     "json",
@@ -65,6 +66,7 @@ def generate(
             model=settings.model,
             quality=settings.quality,
             steps=settings.steps,
+            preset=settings.preset,
             seed=settings.seed,
             precision=settings.precision,
             device=settings.device,
@@ -99,6 +101,7 @@ def _as_json(output: str, options: "Options", made: "Generated") -> dict[str, An
         "settings": {
             "model": made.model,
             "steps": made.steps,
+            "preset": options.preset,
             "seed": options.seed,
             "precision": made.precision,
             "device": options.device,

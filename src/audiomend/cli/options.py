@@ -151,7 +151,7 @@ class Settings:
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Mend as a paper does: a name from `audiomend presets`. The options below change its parts.",
+            help="Walk as a paper does: a name from `audiomend presets`. The options below change its parts.",
             show_default="what measured best",
             rich_help_panel=HOW,
         ),

@@ -28,7 +28,7 @@ def presets(json: JsonResult = False) -> None:
                 "paper": preset.paper,
                 "equation": preset.equation,
                 "note": preset.note,
-                "settings": {verb: preset.for_verb(verb) for verb in VERBS},
+                "settings": {verb: preset.for_task(verb) for verb in VERBS},
                 "fewest_steps": {verb: preset.fewest_steps(verb) for verb in VERBS},
                 "cost": _costs(name),
             }
@@ -48,7 +48,7 @@ def _costs(name: str) -> dict[str, dict[str, Any]]:
     """Of each verb."""
     from audiomend.restorers.presets import PRESETS
 
-    values = {verb: PRESETS[name].for_verb(verb) for verb in VERBS}
+    values = {verb: PRESETS[name].for_task(verb) for verb in VERBS}
     first, *others = VERBS
     costs = {first: _cost(name, first)}
     for verb in others:

@@ -55,7 +55,7 @@ SHORT_GAP_MS = 50.0  # up to here a gap can be filled with the very waveform, so
 def shown_figures(task: Task, severity: float) -> tuple[str, ...]:
     """The figures that tables show at this severity, the most telling first."""
     if task == "declip":
-        return ("clipped_sdr_db", "si_sdr_db")
+        return ("clipped_sdr_db", "si_sdr_db", "lsd_db")
     if task == "declick":
         return ("clicked_sdr_db", "sdr_db")
     if task == "inpaint":

@@ -73,13 +73,12 @@ class CqtDiff(nn.Module):
         self.freq_encoding = _RowEmbedding(self.transform.rows)
         self.init_conv = _FirstConv(_SPECTRUM + 2 * _FREQUENCIES, a.widths[0])
 
-        # The narrowest blocks take the most memory for the least work: a gradient in float32 runs them again,
-        # for less than 3 GiB in all, but for the last one, whose turn comes while all others are in memory.
-        light = precision.itemsize < torch.float32.itemsize
+        # The narrowest blocks take the most memory for the least work: a gradient runs them again, but for
+        # the last one, whose turn comes while all others are in memory.
         last = len(a.widths) - 1
         self.downs = nn.ModuleList()
         for level, width in enumerate(a.widths):
-            block = _Block(a.widths[max(level - 1, 0)], width, precision, keep=light or width > a.widths[0])
+            block = _Block(a.widths[max(level - 1, 0)], width, precision, keep=width > a.widths[0])
             steps = [] if level == last else [_Resample(2, 1), _Projection(_SPECTRUM, width)]
             self.downs.append(nn.ModuleList([block, *steps]))
         self.middle = nn.ModuleList([nn.ModuleList([_Block(a.widths[-1], a.widths[-1], precision)])])
@@ -87,7 +86,7 @@ class CqtDiff(nn.Module):
         for level, width in reversed(list(enumerate(a.widths))):
             to = a.widths[max(level - 1, 0)]
             steps = [] if level == 0 else [_Resample(1, 2), _Projection(to, _SPECTRUM, zero=True)]
-            keep = light or level == 0 or to > a.widths[0]
+            keep = level == 0 or to > a.widths[0]
             self.ups.append(nn.ModuleList([_Block(2 * width, to, precision, keep), *steps]))
 
     def forward(self, x: Tensor, c_noise: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ _TILE = 4  # outputs of a tile
 _SEEN = _TILE + _COLUMNS - 1  # its inputs, and its products
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)  # of interpolation, besides infinity; exact in bfloat16, too
 _AT_ONCE = 2**18  # bytes of a piece for each input of a tile: six of them stay in a core's cache
-_FEWER = 8  # times as large with several threads, which would else wait for each other
+_SHARED = 2**19  # values instead, with several threads, which would else wait for each other
 _HALF = math.sqrt(0.5)  # of the variance
 
 Place = tuple[int, slice]
@@ -128,8 +128,8 @@ def _pieces(y: Tensor) -> Iterator[tuple[int, int, int]]:
     """Example, first column and number of tiles of each piece of a y with margins."""
     batch, width, rows, channels = y.shape
     tiles = width // _TILE - 1
-    size = _AT_ONCE if torch.get_num_threads() == 1 else _FEWER * _AT_ONCE
-    step = max(1, size // (rows * channels * y.itemsize))
+    values = _AT_ONCE // y.itemsize if torch.get_num_threads() == 1 else _SHARED
+    step = max(1, values // (rows * channels))
     for example in range(batch):
         for tile in range(0, tiles, step):
             yield example, _TILE * tile, min(step, tiles - tile)

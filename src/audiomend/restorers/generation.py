@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audiomend.audio.file import sha256
 from audiomend.audio.formats import Format, from_float
 from audiomend.audio.output import SoundWriter, check_new, destination, for_size
-from audiomend.errors import Cancelled, OptionError
+from audiomend.errors import Cancelled, OptionError, UsageError
 from audiomend.models.prior import Prior
 from audiomend.models.store import card_of
 from audiomend.restorers.diffusion import PROCESS, windows_for
@@ -20,12 +20,10 @@ from audiomend.restorers.frame import Progress, threads
 from audiomend.restorers.inverse import Unguided
 from audiomend.restorers.options import Options
 from audiomend.restorers.settings import way
-from audiomend.restorers.way import Way
+from audiomend.restorers.way import WITHOUT_SOLVER, Way
 from audiomend.samplers.base import Walk, seeded, silence
 from audiomend.samplers.stream import stream
 from audiomend.samplers.timeline import Timeline
-
-START = 100.0  # first noise level over sigma_data: a tone stands far above the mean of its spectrum
 
 
 def generate(
@@ -33,8 +31,9 @@ def generate(
     *,
     seed: int = 0,
     model: str | Path | Prior | None = None,
-    quality: str = "balanced",
+    quality: str | None = None,
     steps: int | None = None,
+    preset: str | None = None,
     progress: Progress | None = None,
     precision: str = "auto",
     device: str = "auto",
@@ -44,7 +43,7 @@ def generate(
 
     Args:
         seconds: length, above 0.
-        seed, model, quality, steps, progress, precision, device, threads: as for `audiomend.declip`.
+        seed, model, quality, steps, preset, progress, precision, device, threads: as for `audiomend.declip`.
 
     Returns:
         (time,) samples at the prior's level, and its rate in Hz. They may go beyond full scale, 1.
@@ -53,7 +52,13 @@ def generate(
         UsageError, ModelError, Cancelled: as `audiomend.declip`.
     """
     options = Options(
-        model=model, quality=quality, steps=steps, seed=seed, precision=precision, device=device
+        model=model,
+        quality=quality,
+        steps=steps,
+        preset=preset,
+        seed=seed,
+        precision=precision,
+        device=device,
     )
     with _threads(threads):
         prior = options.prior()
@@ -76,9 +81,15 @@ def frames_of(seconds: float, rate: int) -> int:
 
 
 def way_of(options: Options) -> Way:
-    """The probability-flow equation from noise alone, by UniPC."""
-    drawing = way("inpaint", options.quality, options.steps, {"solver": "unipc"})
-    return replace(drawing, start=START, warm=False, conditioned=False, guidance="none")
+    """The probability-flow equation from noise alone, by UniPC, or a preset's walk without its guidance.
+
+    Raises:
+        UsageError: an unknown preset, or one whose sampler takes no solver.
+    """
+    chosen = way("generate", options.quality, options.steps, preset=options.preset)
+    if chosen.sampler in WITHOUT_SOLVER:
+        raise UsageError(f"The sampler {chosen.sampler} takes no solver, and generate walks by one.")
+    return replace(chosen, warm=False, conditioned=False, guidance="none")
 
 
 @torch.inference_mode()

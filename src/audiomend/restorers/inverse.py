@@ -9,7 +9,7 @@ from torch import Tensor
 
 from audiomend.denoisers.base import Denoiser, Estimate
 from audiomend.denoisers.windowed import windowed
-from audiomend.errors import UsageError
+from audiomend.errors import UsageError, unknown
 from audiomend.guidance.gradient import euclidean
 from audiomend.guidance.reconstruction import spectral
 from audiomend.models.prior import Prior
@@ -17,6 +17,7 @@ from audiomend.operators import Forward
 from audiomend.restorers.diffusion import FILL_SAMPLE, PROCESS, at_file, fill, windows_for
 from audiomend.restorers.guiding import GUIDANCE, REPLACING, Measured, check
 from audiomend.restorers.options import Options
+from audiomend.restorers.presets import find
 from audiomend.restorers.settings import way
 from audiomend.restorers.way import WITHOUT_SOLVER
 from audiomend.samplers.base import seeded
@@ -31,6 +32,7 @@ def invert(
     sample_rate: int,
     *,
     preset: str = "cqtdiff-dc-rg",
+    task: str = "inpaint",
     guidance: str | None = None,
     solver: str | None = None,
     steps: int | None = None,
@@ -49,16 +51,18 @@ def invert(
             `project`, `pinv` and `adjoint`. It acts on (channels, frames).
         frames: length of the signal. All of it is in memory, and with a gradient the graph of every window.
         sample_rate: in Hz.
-        preset, guidance, solver, steps, model, seed, precision, device, walk: as for `audiomend.declip`; a
-            preset's settings are those for gaps, and in less than half of its steps the result may be worse
-            than silence. Norms of a residual are Euclidean in each channel; of
-            matrices, such as magnitudes, spectral, as CQT-Diff's code has it.
+        task: which of the preset's settings to take: those of a verb, or of one of its tasks without a verb,
+            as random-samples of cqtdiff.
+        preset, guidance, solver, steps, model, seed, precision, device, walk: as for `audiomend.declip`; in
+            less than half of a preset's steps the result may be worse than silence. Norms of a residual are
+            Euclidean in each channel; of matrices, such as magnitudes, spectral, as CQT-Diff's code has it.
 
     Returns:
         (channels, frames) float32.
 
     Raises:
-        UsageError: an unknown name, a guidance that does not fit the operator, or a sampler that is no walk.
+        UsageError: an unknown name, a task that the preset has no settings for, a guidance that does not fit
+            the operator, or a sampler that is no walk.
         ModelError: an unknown or damaged model.
     """
     options = Options(
@@ -71,7 +75,10 @@ def invert(
         device=device,
         walk=walk or {},
     )
-    chosen = replace(way("inpaint", None, steps, options.changes, preset=preset), conditioned=False)
+    if task not in (known := {"inpaint", *find(preset).tasks}):
+        raise unknown("task", task, sorted(known))
+    changed = way("inpaint", None, steps, options.changes, preset=preset, task=task)
+    chosen = replace(changed, conditioned=False)
     if chosen.sampler in WITHOUT_SOLVER:
         raise UsageError(f"The sampler {chosen.sampler} takes no solver, and invert walks by one.")
     if chosen.guidance in REPLACING and observation.shape[1:] != (frames,):

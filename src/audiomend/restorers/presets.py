@@ -23,21 +23,21 @@ class Preset:
         equation: what of the paper it follows.
         note: which settings are not published, or not followed.
         way: fields of `Way`, for every verb; `steps` are evaluations.
-        verbs: further ones for some verbs.
+        tasks: further ones for some verbs, and for tasks of the paper that have no verb.
     """
 
     paper: str
     equation: str
     note: str
     way: Values
-    verbs: Mapping[str, Values] = field(default_factory=dict[str, Values])
+    tasks: Mapping[str, Values] = field(default_factory=dict[str, Values])
 
-    def for_verb(self, verb: str) -> Values:
-        return {**self.way, **self.verbs.get(verb, {})}
+    def for_task(self, task: str) -> Values:
+        return {**self.way, **self.tasks.get(task, {})}
 
     def steps(self, verb: str) -> int:
         """Evaluations of the network as published."""
-        return cast(int, self.for_verb(verb)["steps"])
+        return cast(int, self.for_task(verb)["steps"])
 
     def fewest_steps(self, verb: str) -> int:
         """Evaluations below which no result like the published one is to be expected: half as many."""
@@ -60,6 +60,17 @@ _UNSTATED = "schedule, strength and churn are CQT-Diff's: the poster states none
 _RISING: Values = {"guidance": "rg-dc", "power": -0.25}
 _CYCLES: Values = {"sampler": "repaint", "repeats": 1, "phi_1": 1.0, "phi_2": 2.0}
 _FILTER: Values = {"limit": 1.0}
+_SCRIPTS: Mapping[str, Values] = {
+    "inpaint": {"guidance": "rg-dc"},
+    "extend": _FILTER,
+    "generate": {"churn": 10.0, "steps": 139},  # T = 70
+    "high-pass": {**_FILTER, "xi": 0.25, "churn": 10.0},
+    "chebyshev": _FILTER,
+    "biquad": {**_FILTER, "xi": 0.35},
+    "resample": {**_FILTER, "xi": 0.25},
+    "decimate": {**_FILTER, "xi": 0.25},
+    "random-samples": {"xi": 0.25},
+}
 
 PRESETS: dict[str, Preset] = {
     "cqtdiff": Preset(
@@ -67,7 +78,7 @@ PRESETS: dict[str, Preset] = {
         "the released scripts of each task",
         "without the low-pass at 10 kHz that the scripts end with",
         {**_HEUN, "guidance": "rg", "xi": 0.2},
-        {"inpaint": {"guidance": "rg-dc"}, "extend": _FILTER},
+        _SCRIPTS,
     ),
     "cqtdiff-dc": Preset(
         _CQTDIFF,

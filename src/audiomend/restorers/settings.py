@@ -15,6 +15,7 @@ USUAL_QUALITY = "balanced"
 LIGHT_SHARE, HEAVY_SHARE = 0.2, 0.45  # of clipped samples: input SDRs of about 8 and 4 dB
 LIGHT_MOMENTUM, HEAVY_MOMENTUM = (0.6, 2.0), (0.85, 3.0)  # m, stride up to the one share, from the other on
 LONG_GAP_S = 0.08
+LOUDEST = 100.0  # first level of a walk with nothing observed: a tone stands far above its spectrum's mean
 FEWEST_DRAW = 16  # evaluations of a draw at any quality: 8 spread a known posterior by a fifth too much
 
 _WAYS = {
@@ -28,6 +29,7 @@ _WAYS = {
         0.01, 0.001, 5.0, "2m", warm=True, conditioned=True, m=0.0, stride=1.0, kappa=1.0, steps=16
     ),
 }
+_WAYS["generate"] = replace(_WAYS["inpaint"], start=LOUDEST, solver="unipc", warm=False, guidance="none")
 _WAYS["inpaint-band"] = replace(_WAYS["inpaint"], start=1.0, solver="2m", conditioned=True)
 _LONG_GAP = replace(_WAYS["inpaint"], start=30.0, solver="2m", conditioned=True)
 
@@ -63,6 +65,7 @@ def way(
     severity: float = 0.0,
     preset: str | None = None,
     draw: bool = False,
+    task: str | None = None,
 ) -> Way:
     """The way for a damage: the usual one or a preset's, at a quality or a number of evaluations.
 
@@ -74,6 +77,7 @@ def way(
     preset: name of `presets.PRESETS`.
     draw: a sample of the posterior instead of the most accurate signal, by FEWEST_DRAW evaluations or more
         unless `steps` says how many.
+    task: that the preset's settings are for, if it is not the verb's.
 
     Raises:
         UsageError: unknown preset, solver, guidance, sampler or field.
@@ -86,7 +90,7 @@ def way(
         usual = replace(usual, **_DRAWING[verb])
     if preset is None and (changes or {}).get("guidance") in RECONSTRUCTION:
         usual = replace(usual, **_RECONSTRUCTING.get(verb, {}))
-    wanted: dict[str, Any] = {} if preset is None else {**find(preset).for_verb(verb)}
+    wanted: dict[str, Any] = {} if preset is None else {**find(preset).for_task(task or verb)}
     if steps is not None or quality is not None or preset is None:
         fewest = FEWEST_DRAW if draw else 1
         wanted["steps"] = steps or max(QUALITY_STEPS[quality or USUAL_QUALITY], fewest)
