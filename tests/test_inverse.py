@@ -144,7 +144,7 @@ def test_beyond_the_signal_lies_silence_with_its_noise() -> None:
         ({"guidance": "pigdm-free"}, "for damages with a pseudo-inverse"),
         ({"solver": "unipcc"}, "Did you mean unipc"),
         ({"preset": "cqtdiff", "task": "biqad"}, "Did you mean biquad"),
-        ({"task": "biquad"}, "Unknown task biquad"),
+        ({"task": "biquad"}, "The task biquad is unknown; it is one of declip, extend, inpaint"),
     ],
 )
 def test_what_does_not_fit_is_said(chosen: dict[str, str], said: str) -> None:
