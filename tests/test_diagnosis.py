@@ -266,18 +266,20 @@ def test_the_crest_of_a_sinusoid_is_dense_but_no_pile():
     assert find_bent_tops(x)[0].density == pytest.approx(expected, rel=0.1)
 
 
-def test_flat_tops_go_before_curves_and_these_before_piles():
+def test_curves_go_before_flat_tops_and_these_before_piles():
     bent = BentTop(-0.5, 0.5, 0.1, 9, 1.0)
     hard = Clipping(-0.4, math.inf, 20, 100, 0.875)
     none = Clipping(-math.inf, math.inf, 0, 100, 0.375)
     nothing = BentTop(-math.inf, math.inf, 0, 1, 0.05)
     soft = SoftClipping(Bend("tanh", 0.7), 0.5)
     doubtful = SoftClipping(Bend("tanh", 0.7), 0.49)
-    assert tops.tops(hard, bent, soft) == Tops(-0.4, math.inf, 0.2, "hard", 0.75)
+    assert tops.tops(hard, bent, soft) == Tops(-0.7, 0.7, 0.2, "soft", 0.5, Bend("tanh", 0.7))
+    assert tops.tops(hard, bent, doubtful) == Tops(-0.4, math.inf, 0.2, "hard", 0.75)
     assert tops.tops(none, bent, soft) == Tops(-0.7, 0.7, 0.0, "soft", 0.5, Bend("tanh", 0.7))
     assert tops.tops(none, bent, doubtful) == Tops(-0.5, 0.5, 0.1, "bent", 1.0)
     assert tops.tops(none, nothing, doubtful) == Tops(-math.inf, math.inf, 0, "none", 0.49)
-    assert tops.tops(none, nothing) == Tops(-math.inf, math.inf, 0, "none", 0.25)
+    unbent = SoftClipping(None, 0.0)
+    assert tops.tops(none, nothing, unbent) == Tops(-math.inf, math.inf, 0, "none", 0.25)
 
 
 def test_hard_clipping_is_found_after_a_gain_and_bent_by_noise():
@@ -303,6 +305,29 @@ def test_soft_clipping_is_found_by_its_curve_in_the_channel_that_has_it():
     assert bent.high == -bent.low == bent.bend.level == pytest.approx(0.4, rel=0.01)
     assert tops.finding((straight, bent)).summary == "soft, a curve (tanh) towards 0.4 of full scale"
     assert tops.finding((straight, bent)).facts["curve"] == [None, "tanh"]
+
+
+def cubic(x, level):
+    """Flat beyond 1.5 levels."""
+    u = np.clip(x / level, -1.5, 1.5)
+    return level * (u - 4 * u**3 / 27)
+
+
+def test_flat_tops_of_a_cubic_curve_are_told_from_hard_clipping():
+    x = chords()
+    uneven = np.where(x > 0, cubic(x, 0.25), cubic(x, 0.3))
+    even, uneven, hard = find_tops(np.vstack([cubic(x, 0.25), uneven, np.clip(x, -0.25, 0.25)]), RATE)
+    assert (hard.kind, hard.high) == ("hard", 0.25)
+    for found, low in ((even, -0.25), (uneven, -0.3)):
+        assert (found.kind, found.bend.curve, found.confidence) == ("soft", "cubic", 1)
+        assert (found.low, found.high) == pytest.approx((low, 0.25), rel=1e-3)
+    assert even.share == pytest.approx((np.abs(x) >= 1.5 * 0.25).mean(), rel=0.1)
+
+
+def test_between_flat_tops_lie_the_frames_that_reach_neither_level():
+    frames = np.array([[0.1, -0.2], [0.4, 0.1], [0.1, -0.3], [0.3999, -0.2999]])
+    assert bends._between(frames, -0.3, 0.4).tolist() == [[0.1, -0.2], [0.3999, -0.2999]]
+    assert bends._between(frames, -0.31, 0.41).tolist() == frames.tolist()
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,26 @@ def test_soft_clipping_is_inverted_and_its_flat_tops_are_mended() -> None:
     assert (np.abs(mended[flat]) >= 0.05 * np.arctanh(0.998)).all()
 
 
+def cubic(x: np.ndarray, level: float) -> np.ndarray:
+    u = np.clip(x / level, -1.5, 1.5)
+    return level * (u - 4 * u**3 / 27)
+
+
+def test_a_curve_with_flat_tops_is_inverted_between_them() -> None:
+    x = swelling()
+    y = cubic(x, 0.1)
+    flat = np.abs(x) >= 0.15
+    assert 0.1 < flat.mean() < 0.3
+    mended = audiomend.declip(y, RATE, model="wiener", steps=3)
+    np.testing.assert_allclose(mended[~flat], x[~flat], atol=0.01)
+    assert (np.abs(mended[flat]) > 0.149).all()
+    # One of two clipped channels has no curve: both are mended between their levels alone.
+    pair = np.stack((y, np.clip(x, -0.1, 0.1)))
+    mended = audiomend.declip(pair, RATE, model="wiener", steps=3)
+    between = np.abs(pair) < 0.0999
+    np.testing.assert_array_equal(mended[between], pair[between])
+
+
 def test_the_progress_of_straightening_is_the_share_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, "BLOCK_VALUES", 3000)
     shares = []

@@ -152,7 +152,7 @@ class Fit:
 
 
 def loudest(frames: Floats) -> Floats:
-    """Those FRAMES of (n, FRAME) samples that have the most energy, in the order of it."""
+    """Those FRAMES of (n, size) samples that have the most energy, in the order of it."""
     energy = np.square(frames).sum(axis=1)
     return frames[np.argsort(-energy, kind="stable")[:FRAMES]]
 
@@ -170,6 +170,15 @@ def fitted(frames: Floats, sample_rate: float) -> Fit | None:
     fits = [_fit(some, sample_rate) for some in chosen if len(some) >= FEWEST and some.any()]
     found = [fit for fit in fits if fit is not None]
     return max(found, key=lambda fit: fit.displaced - fit.entropy, default=None)
+
+
+def explained(frames: Floats, bend: Bend, sample_rate: float) -> Fit | None:
+    """How well this very curve explains frames, (n, size), in which it made nothing flat; None of a few."""
+    if len(frames) < FEWEST or not frames.any():
+        return None
+    before = _entropy(frames)
+    entropy, displaced = _bent_entropy(frames, bend), _displaced(frames, bend, sample_rate)
+    return Fit(bend, entropy - before, displaced - before)
 
 
 def _fit(frames: Floats, sample_rate: float) -> Fit | None:

@@ -3,20 +3,26 @@
 In 600 clips of 5 s of music, voices and piano notes as they are, none was found. What some curve made
 likelier by 0.006 nats a sample was single low notes of a piano: their strings bend the sound, but not in
 time, as what the curve adds fits better at another moment.
+
+A cubic curve is flat beyond some level, and what it made flat looks like hard clipping. What lies between
+flat tops tells the two apart: hard clipping left it as it was, the curve bent that, too.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.classical.curve import FRAME, Bend, Fit, fitted, loudest
+from audiomend.classical.curve import FRAME, Bend, Fit, explained, fitted, loudest
 from audiomend.detect.finding import sureness
 from audiomend.detect.frames import Frames
 
 NONE, HALF, FULL = -0.002, -0.006, -0.02  # nats a sample
 IN_TIME = 1.5  # times the entropy that may be gained with the addition displaced
 UNCERTAIN = 0.45  # confidence of what is not in time
+SHORT = 256  # samples of a frame that is to fit between flat tops
+BELOW = 1 - 1e-4  # of a level: what reaches it is flat
 
 
 @dataclass(frozen=True)
@@ -39,15 +45,37 @@ class BendDetector:
         self._rate = sample_rate
         self._frames = Frames(channels, FRAME)
         self._loudest = [np.zeros((0, FRAME)) for _ in range(channels)]
+        self._short = Frames(channels, SHORT)
+        self._between = [np.zeros((0, SHORT)) for _ in range(channels)]
+        self._low, self._high = np.zeros(channels), np.zeros(channels)
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
         rows = zip(self._loudest, self._frames.add(block), strict=True)
         self._loudest = [loudest(np.concatenate([old, loudest(new)])) for old, new in rows]
+        self._low = np.minimum(self._low, block.min(axis=1, initial=0))
+        self._high = np.maximum(self._high, block.max(axis=1, initial=0))
+        between = map(_between, self._short.add(block), self._low, self._high)
+        rows = zip(self._between, between, strict=True)
+        self._between = [loudest(np.concatenate([old, loudest(new)])) for old, new in rows]
 
     def result(self, channel: int) -> SoftClipping:
         """The verdict on what was added so far to a channel."""
         return _verdict(fitted(self._loudest[channel], self._rate))
+
+    def flat(self, channel: int, low: float, high: float) -> SoftClipping:
+        """Whether the flat tops of a channel, at these levels, are those of a cubic curve.
+
+        low, high: -inf and inf for a polarity without flat tops; not both.
+        """
+        above, below = (high if high < inf else -low), (-low if low > -inf else high)
+        bend = Bend("cubic", above, None if below == above else below)
+        return _verdict(explained(_between(self._between[channel], -below, above), bend, self._rate))
+
+
+def _between(frames: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Those of (n, size) samples that reach neither level."""
+    return frames[(frames.min(axis=1) > BELOW * low) & (frames.max(axis=1) < BELOW * high)]
 
 
 def _verdict(fit: Fit | None) -> SoftClipping:

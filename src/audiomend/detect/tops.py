@@ -19,8 +19,8 @@ class Tops:
     """Clipping of one channel, of whatever kind.
 
     Attributes:
-        low, high: clip levels, full scale 1; -inf and inf for a polarity that is not clipped. Those of a
-            curve, which it tends to, are reached by no sample.
+        low, high: clip levels, full scale 1; -inf and inf for a polarity that is not clipped. Of a curve,
+            what it tends to, or is flat at.
         share: of the samples, those at or beyond them.
         kind: hard, flat to the sample; bent, flat once, but disturbed since; soft, a curve; none.
         confidence: 0 to 1; it is clipping from 0.5.
@@ -52,7 +52,7 @@ class TopsDetector:
         """One entry for each channel; is_voice: whether this is surely a voice."""
         both = zip(self._hard.result(), self._bent.result(is_voice=is_voice), strict=True)
         return tuple(
-            tops(hard, bent, NOT_SOUGHT if hard.clipped else self._soft.result(channel))
+            tops(hard, bent, soft_clipping(self._soft, channel, hard))
             for channel, (hard, bent) in enumerate(both)
         )
 
@@ -64,16 +64,18 @@ def find_tops(x: NDArray[np.floating], sample_rate: float, *, is_voice: bool = F
     return detector.result(is_voice=is_voice)
 
 
-NOT_SOUGHT = SoftClipping(None, 0.0)
+def soft_clipping(detector: BendDetector, channel: int, hard: Clipping) -> SoftClipping:
+    """The verdict on curves, for a channel with this one on flat tops."""
+    return detector.flat(channel, hard.low, hard.high) if hard.clipped else detector.result(channel)
 
 
-def tops(hard: Clipping, bent: BentTop, soft: SoftClipping = NOT_SOUGHT) -> Tops:
-    """The verdict on one channel. Flat tops say all there is to say; then a curve does, then a pile."""
-    if hard.clipped:
-        share = hard.clipped / max(hard.samples, 1)
-        return Tops(hard.low, hard.high, share, "hard", sureness(hard.confidence, 0, CERTAIN, 1))
+def tops(hard: Clipping, bent: BentTop, soft: SoftClipping) -> Tops:
+    """The verdict on one channel. A curve says all there is to say, then flat tops do, then a pile."""
+    share = hard.clipped / max(hard.samples, 1)
     if soft.bend is not None and soft.confidence >= FOUND:
-        return Tops(soft.bend.low, soft.bend.level, 0.0, "soft", soft.confidence, soft.bend)
+        return Tops(soft.bend.low, soft.bend.level, share, "soft", soft.confidence, soft.bend)
+    if hard.clipped:
+        return Tops(hard.low, hard.high, share, "hard", sureness(hard.confidence, 0, CERTAIN, 1))
     if bent.confidence >= FOUND:
         return Tops(bent.low, bent.high, bent.share, "bent", bent.confidence)
     confidence = max(sureness(hard.confidence, 0, CERTAIN, 1), bent.confidence, soft.confidence)

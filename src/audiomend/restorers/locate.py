@@ -15,6 +15,7 @@ from audiomend.detect.clicks import Click, ClickDetector, apart_from
 from audiomend.detect.clipping import ClippingDetector
 from audiomend.detect.finding import FOUND
 from audiomend.detect.gaps import GapDetector
+from audiomend.detect.tops import soft_clipping
 from audiomend.errors import OptionError, UsageError
 from audiomend.operators.band_gap import BandPass
 from audiomend.operators.low_pass import LowPass
@@ -141,8 +142,9 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
             "clipped_samples": clipped,
             "confidence": [round(v.confidence, 3) for v in verdicts],
         }
-        if not clipped:
-            return _bent(tuple(bends.result(channel) for channel in range(channels)), facts)
+        curves = tuple(soft_clipping(bends, channel, hard) for channel, hard in enumerate(verdicts))
+        if all(curve.confidence >= FOUND for curve, v in zip(curves, verdicts, strict=True) if v.clipped):
+            return _bent(curves, facts)
         levels = [abs(x) for x in (*low.ravel(), *high.ravel()) if np.isfinite(x)]
         least, most = min(levels), max(levels)
         where = f"{least:.4g}" if most - least < 5e-4 else f"{least:.4g} to {most:.4g}"
@@ -175,7 +177,7 @@ def _search_given_level(level: float, rate: int, channels: int) -> Search:
 
 
 def _bent(verdicts: tuple[SoftClipping, ...], facts: dict[str, Any]) -> Found:
-    """Soft clipping, where there is no hard one."""
+    """Curves, where no channel was clipped hard."""
     bends = tuple(v.bend if v.confidence >= FOUND else None for v in verdicts)
     known = [bend for bend in bends if bend is not None]
     if not known:
