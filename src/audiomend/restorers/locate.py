@@ -142,9 +142,9 @@ def _search_clipping(level: float | None, rate: int, channels: int) -> Search:
             "clipped_samples": clipped,
             "confidence": [round(v.confidence, 3) for v in verdicts],
         }
-        curves = tuple(soft_clipping(bends, channel, hard) for channel, hard in enumerate(verdicts))
-        if all(curve.confidence >= FOUND for curve, v in zip(curves, verdicts, strict=True) if v.clipped):
-            return _bent(curves, facts)
+        flat = [bends.flat(channel, v.low, v.high) for channel, v in enumerate(verdicts) if v.clipped]
+        if all(soft.confidence >= FOUND for soft in flat):
+            return _bent(tuple(soft_clipping(bends, *hard) for hard in enumerate(verdicts)), facts)
         levels = [abs(x) for x in (*low.ravel(), *high.ravel()) if np.isfinite(x)]
         least, most = min(levels), max(levels)
         where = f"{least:.4g}" if most - least < 5e-4 else f"{least:.4g} to {most:.4g}"
