@@ -316,7 +316,11 @@ def cubic(x, level):
 def test_flat_tops_of_a_cubic_curve_are_told_from_hard_clipping():
     x = chords()
     uneven = np.where(x > 0, cubic(x, 0.25), cubic(x, 0.3))
-    even, uneven, hard = find_tops(np.vstack([cubic(x, 0.25), uneven, np.clip(x, -0.25, 0.25)]), RATE)
+    every = find_tops(np.vstack([cubic(x, 0.25), uneven, np.clip(x, -0.25, 0.25)]), RATE)
+    even, uneven, hard = every
+    assert tops.finding(every[:1]).summary == (
+        f"soft, a curve (cubic) towards 0.25 of full scale, {even.share:.2%} of the samples flat"
+    )
     assert (hard.kind, hard.high) == ("hard", 0.25)
     for found, low in ((even, -0.25), (uneven, -0.3)):
         assert (found.kind, found.bend.curve, found.confidence) == ("soft", "cubic", 1)

@@ -101,7 +101,8 @@ def finding(channels: tuple[Tops, ...]) -> Finding:
     kinds = sorted({channel.kind for channel in channels} - {"none"})
     if kinds == ["soft"]:
         curves = " and ".join(sorted({channel.bend.curve for channel in channels if channel.bend}))
-        words = f"soft, a curve ({curves}) towards {where} of full scale"
+        flat = f", {share:.2%} of the samples flat" if share else ""
+        words = f"soft, a curve ({curves}) towards {where} of full scale{flat}"
         return Finding("clipping", confidence, words, facts)
     words = f"{' and '.join(kinds)}, at {where} of full scale, {share:.2%} of the samples"
     return Finding("clipping", confidence, words, facts)
