@@ -172,13 +172,14 @@ def fitted(frames: Floats, sample_rate: float) -> Fit | None:
     return max(found, key=lambda fit: fit.displaced - fit.entropy, default=None)
 
 
-def explained(frames: Floats, bend: Bend, sample_rate: float) -> Fit | None:
-    """How well this very curve explains frames, (n, size), in which it made nothing flat; None of a few."""
+def gained(frames: Floats, bend: Bend) -> float:
+    """J with this very curve minus J without, of frames (n, size) in which it made nothing flat.
+
+    Infinity if there are too few of them to tell.
+    """
     if len(frames) < FEWEST or not frames.any():
-        return None
-    before = _entropy(frames)
-    entropy, displaced = _bent_entropy(frames, bend), _displaced(frames, bend, sample_rate)
-    return Fit(bend, entropy - before, displaced - before)
+        return inf
+    return _bent_entropy(frames, bend) - _entropy(frames)
 
 
 def _fit(frames: Floats, sample_rate: float) -> Fit | None:

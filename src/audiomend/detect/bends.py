@@ -5,7 +5,8 @@ likelier by 0.006 nats a sample was single low notes of a piano: their strings b
 time, as what the curve adds fits better at another moment.
 
 A cubic curve is flat beyond some level, and what it made flat looks like hard clipping. What lies between
-flat tops tells the two apart: hard clipping left it as it was, the curve bent that, too.
+flat tops tells the two apart: hard clipping left it as it was, the curve bent that, too. In 1300 clips of
+music, voices and piano notes that were clipped hard, a curve made none of it likelier.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from audiomend.classical.curve import FRAME, Bend, Fit, explained, fitted, loudest
+from audiomend.classical.curve import FRAME, Bend, Fit, fitted, gained, loudest
 from audiomend.detect.finding import sureness
 from audiomend.detect.frames import Frames
 
@@ -70,7 +71,8 @@ class BendDetector:
         """
         above, below = (high if high < inf else -low), (-low if low > -inf else high)
         bend = Bend("cubic", above, None if below == above else below)
-        return _verdict(explained(_between(self._between[channel], -below, above), bend, self._rate))
+        entropy = gained(_between(self._between[channel], -below, above), bend)
+        return SoftClipping(bend, sureness(entropy, NONE, HALF, FULL))
 
 
 def _between(frames: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
