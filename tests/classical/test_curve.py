@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audiomend.classical import curve
-from audiomend.classical.curve import CURVES, FRAME, FRAMES, Bend, fitted, loudest
+from audiomend.classical.curve import CURVES, FRAME, FRAMES, Bend, fitted, gained, loudest
 from audiomend.errors import UsageError
 
 RATE = 16_000
@@ -154,6 +154,18 @@ def test_the_entropy_is_the_mean_logarithm_of_a_spectrum_less_that_of_the_slope(
     assert curve._bent_entropy(frames, bend) == pytest.approx(
         np.log(power + floor).mean() / 2 - slope.mean(), abs=1e-9
     )
+
+
+def test_a_curve_gains_in_what_it_bent_and_loses_in_what_it_did_not():
+    bend, x = Bend("cubic", 0.7), 0.69 * tune()
+    bent, straight = (
+        frames_of(0.7 * FORWARD["cubic"](x / 0.7) if is_bent else x) for is_bent in (True, False)
+    )
+    assert gained(bent, bend) < -0.1
+    assert gained(straight, bend) > 0.1
+    assert gained(bent, bend) == curve._bent_entropy(bent, bend) - curve._entropy(bent)
+    assert gained(bent[:8], bend) < -0.1
+    assert gained(bent[:7], bend) == gained(0 * bent, bend) == math.inf
 
 
 def test_white_noise_has_the_entropy_of_its_level():
