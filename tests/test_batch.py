@@ -63,8 +63,6 @@ def test_lists_that_cannot_be_worked_on(tmp_path: Path) -> None:
         items([z], tmp_path / "out", recursive=False)
     with pytest.raises(UsageError, match=r"no sound file was found in .*z$"):
         items([z], tmp_path / "out", recursive=True)
-    with pytest.raises(AudioReadError, match=r"w does not exist"):
-        items([str(tmp_path / "w")], tmp_path / "out", recursive=False)
 
 
 @dataclass(frozen=True)
@@ -196,6 +194,32 @@ def test_a_process_that_dies_takes_only_its_own_file(tmp_path: Path) -> None:
         row = manifest.row("die.wav")
         assert row is not None
         assert row.message.endswith("die.wav: the process that mended it has ended unexpectedly")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_is_not_there_fails_by_itself(tmp_path: Path, jobs: int) -> None:
+    touch(tmp_path, "a.wav", "side/b.wav", "out/lost.wav")
+    names = [str(tmp_path / name) for name in ("a.wav", "lost.wav", "x" * 300, "side")]
+    found = items(names, tmp_path / "out", recursive=False)
+    assert relative(found) == ["a.wav", "lost.wav", "x" * 300, "b.wav"]
+    rows = run_batch(double, found, tmp_path / "out", "s", jobs=jobs)
+    assert [row.state for row in rows] == ["mended", "failed", "failed", "mended"]
+    assert rows[1].message == f"{tmp_path / 'lost.wav'} does not exist"
+    assert rows[2].message.endswith("cannot be read: File name too long")
+    assert (rows[1].input_sha256, rows[1].output_sha256) == ("", "")
+    with Manifest(tmp_path / "out") as manifest:
+        assert manifest.row("lost.wav") == rows[1]
+
+    touch(tmp_path, "lost.wav")  # the batch has never written the output that stands under its name
+    again = run_batch(double, found, tmp_path / "out", "s")
+    assert [row.state for row in again] == ["mended", "failed", "failed", "mended"]
+    assert again[1].message.endswith("lost.wav exists; --force replaces it")
+    (tmp_path / "out" / "lost.wav").unlink()
+    assert run_batch(double, found, tmp_path / "out", "s")[1].state == "mended"
+    (tmp_path / "lost.wav").unlink()
+    assert run_batch(double, found, tmp_path / "out", "s")[1].state == "failed"
+    touch(tmp_path, "lost.wav")  # back again, and the output is the batch's
+    assert run_batch(double, found, tmp_path / "out", "s")[1].state == "mended"
 
 
 def test_no_jobs_are_too_few(tmp_path: Path) -> None:

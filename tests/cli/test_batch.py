@@ -81,6 +81,27 @@ def test_files_of_several_places(cli: Callable, tape: Path, tmp_path: Path) -> N
 
 def test_nothing_but_failures(cli: Callable, tape: Path, tmp_path: Path) -> None:
     assert cli("extend", tape / "text.wav", "-o", tmp_path / "out", *QUICK).code == 1
+    done = cli("declip", tape / "lost.wav", tape / "text.wav", "-o", tmp_path / "out", *QUICK)
+    assert (done.code, done.err.count("Warning: ")) == (1, 2)
+
+
+@pytest.mark.parametrize("command", [("declip", *QUICK), ("restore", "--only", "declip")])
+def test_a_name_that_is_not_there_is_a_failed_file(
+    cli: Callable, tape: Path, tmp_path: Path, command: tuple[object, ...]
+) -> None:
+    verb, *options = command
+    out, lost = tmp_path / "out", tape / "lost.wav"
+    done = cli(verb, tape / "a.wav", lost, tape / "side", "-o", out, *options, "--json")
+    assert done.code == 3
+    assert done.err == f"Warning: {lost} does not exist.\n{out}: 3 files, 2 mended, 1 failed.\n"
+    told = {file["output"]: (file["state"], file["message"]) for file in done.json["files"]}
+    assert list(told) == ["a.wav", "lost.wav", "b.flac"]
+    assert [state for state, _ in told.values()] == ["mended", "failed", "mended"]
+    assert told["lost.wav"][1] == f"{lost} does not exist"
+    assert not (out / "lost.wav").exists()
+    single = cli(verb, lost, out / "lost.wav", *options)
+    assert (single.code, single.err.count("\n")) == (1, 1)
+    assert single.err.startswith("Error: ")
 
 
 def test_each_file_is_told_of(
@@ -112,7 +133,6 @@ BAD = [
     ("declip a.wav -o out --jobs 0", "--jobs is 0; it must be 1 or more"),
     ("declip a.wav -o out --model pryor", "There is no model pryor"),
     ("declip a.wav -o out --preset dps2", "The preset dps2 is unknown"),
-    ("declip b.wav -o out", "b.wav does not exist"),
 ]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from audiomend import __version__
 from audiomend.audio.file import sha256
 from audiomend.audio.formats import SOUND_SUFFIXES
-from audiomend.errors import AudiomendError, AudioReadError, Cancelled, OptionError, UsageError
+from audiomend.errors import AudiomendError, Cancelled, OptionError, UsageError
 from audiomend.restorers.manifest import Manifest, Row
 
 
@@ -57,6 +57,7 @@ def items(sources: Sequence[str], folder: Path, *, recursive: bool) -> list[Item
     """The files that were named, and those in folders that were named, by the end of their names.
 
     A folder's files keep their place below it. Hidden files and those below `folder` itself are left out.
+    What was named and is not there is kept: `run_batch` tells of it beside what came of the others.
 
     Args:
         sources: files and folders.
@@ -64,18 +65,15 @@ def items(sources: Sequence[str], folder: Path, *, recursive: bool) -> list[Item
         recursive: take folders within folders, too.
 
     Raises:
-        AudioReadError: a source is not there.
         UsageError: two files would have one output, an output would be its own input, or there is no file.
     """
     found = list[Item]()
     for name in sources:
         path = Path(name)
-        if path.is_dir():
+        if os.path.isdir(path):  # of a name that is too long, too, it says that it is none
             found += [Item(one, one.relative_to(path)) for one in _within(path, folder, recursive)]
-        elif path.exists():
-            found.append(Item(path, Path(path.name)))
         else:
-            raise AudioReadError(f"{name} does not exist")
+            found.append(Item(path, Path(path.name)))
     if not found:
         ends = "" if recursive else "; --recursive looks into the folders within, too"
         raise UsageError(f"no sound file was found in {', '.join(sources)}{ends}")
@@ -162,9 +160,14 @@ def run_batch(
         def todo() -> Iterator[_Task]:
             for item in wanted:
                 known = manifest.row(item.output.as_posix())
-                begun = Row(item.output.as_posix(), str(item.source), "", settings, "begun")
+                is_there = os.path.lexists(folder / item.output)
+                is_own = is_there and known is not None and known.own
+                begun = Row(item.output.as_posix(), str(item.source), "", settings, "begun", own=is_own)
                 try:
                     begun = dataclasses.replace(begun, input_sha256=sha256(item.source))
+                except FileNotFoundError:
+                    finish(item, begun, Done(f"{item.source} does not exist"))
+                    continue
                 except OSError as error:
                     finish(item, begun, Done(f"{item.source} cannot be read: {error.strerror}"))
                     continue
@@ -172,11 +175,10 @@ def run_batch(
                     rows[item] = known
                     tell(item, known, None)
                     continue
-                is_there = os.path.lexists(folder / item.output)
-                if is_there and not (force or (known is not None and known.own)):
-                    taken = Done(f"{folder / item.output} exists; --force replaces it")
-                    finish(item, dataclasses.replace(begun, own=False), taken)
+                if is_there and not (is_own or force):
+                    finish(item, begun, Done(f"{folder / item.output} exists; --force replaces it"))
                     continue
+                begun = dataclasses.replace(begun, own=True)
                 manifest.put(begun)
                 yield _Task(item, begun, is_there)
 
