@@ -18,6 +18,7 @@ from audiomend.detect.clicks import (
     find_clicks,
     finding,
 )
+from audiomend.errors import UsageError
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.locate import Given, search
 
@@ -216,6 +217,16 @@ def test_the_verb_removes_clicks_and_nothing_else():
     np.testing.assert_array_equal(mended[0, ~near], y[0, ~near])
     assert np.linalg.norm((mended - clean)[0, near]) < 0.1 * np.linalg.norm((y - clean)[0, near])
     np.testing.assert_array_equal(audiomend.declick(clean, RATE), clean)
+
+
+def test_its_methods_are_named_and_none_is_the_prior():
+    y = clicked(music(), PLACES)
+    np.testing.assert_array_equal(audiomend.declick(y, RATE, method="ar"), audiomend.declick(y, RATE))
+    for name in ("diffusion", "at"):
+        with pytest.raises(UsageError, match=f"The method {name} is unknown; it is one of auto, ar\\."):
+            audiomend.declick(y, RATE, method=name)
+    with pytest.raises(UsageError, match=r"Did you mean auto\?"):
+        audiomend.declick(y, RATE, method="aut")
 
 
 @pytest.mark.parametrize("level", [0.2, 9.0])

@@ -225,6 +225,17 @@ def test_nothing_to_do_is_nothing_done(tmp_path: Path) -> None:
     assert (told.done[0].method, told.done[0].changed) == ("", 0)
 
 
+def test_a_plan_names_how_clicks_are_mended(tmp_path: Path) -> None:
+    x = 0.1 * np.sin(2 * np.pi * 220 * np.arange(5000) / RATE)[None]
+    x[:, 2000:2003] += 0.5
+    click = (Span(0, 2000 / RATE, 2003 / RATE),)
+    mended = [restored(tmp_path, x, Stage("declick", Declick(click, name))) for name in ("auto", "ar")]
+    np.testing.assert_array_equal(mended[0][0], mended[1][0])
+    assert [told.done[0].method for _, told in mended] == ["ar", "ar"]
+    with pytest.raises(UsageError, match="The method diffusion is unknown; it is one of auto, ar"):
+        restored(tmp_path, x, Stage("declick", Declick(click, "diffusion")))
+
+
 def test_stages_that_are_not_known() -> None:
     with pytest.raises(UsageError, match="The stage bend is unknown"):
         RestoreRequest("a", "b", skip=("bend",))

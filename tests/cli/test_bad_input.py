@@ -117,6 +117,7 @@ COMMANDS = [
     ("evaluate in.wav taken.wav --damaged taken.wav", 2, "taken.wav equals in.wav: no sample is damaged"),
     ("evaluate in.wav in.wav --cutoff-hz 4000", 2, "--cutoff-hz is 4000; it must lie between 0 and 4000 Hz"),
     ("declip in.wav out.wav --method ar", 2, "--model is nothing for the method ar"),
+    ("declick in.wav out.wav --method diffusion", 2, "'diffusion' is not one of 'auto', 'ar'"),
     ("generate out.wav --seconds 0", 2, "--seconds is 0; it must be above 0"),
     ("train tiny --data nowhere --out run", 2, "--data is nowhere, which is not a folder"),
     ("models import x.pt --as cqtdiff --sigma-data 0", 2, "--sigma-data is 0; it must lie above 0"),

@@ -166,7 +166,8 @@ def test_choices_are_those_of_the_library() -> None:
     assert choices(options.DeclipMethod) == names("declip")
     assert choices(options.InpaintMethod) == names("inpaint")
     assert choices(options.ExtendMethod) == names("extend")
-    for verb in ("declip", "inpaint", "extend"):
+    assert choices(options.DeclickMethod) == names("declick")
+    for verb in METHODS:
         assert listed_methods(verb) == names(verb)
     assert choices(hints["quality"]) == tuple(QUALITY_STEPS)
     assert choices(hints["precision"]) == PRECISIONS
@@ -196,7 +197,9 @@ def test_defaults_are_those_of_the_library() -> None:
     parameters = inspect.signature(audiomend.declip).parameters
     for name in (*WALKED, "model", "quality", "seed", "strength", "precision", "threads", "device"):
         assert parameters[name].default == getattr(chosen, name), name
-    assert inspect.signature(mend.declip).parameters["method"].default == parameters["method"].default
+    for verb in METHODS:
+        ours, theirs = (inspect.signature(getattr(where, verb)).parameters for where in (mend, audiomend))
+        assert ours["method"].default == theirs["method"].default == "auto", verb
 
 
 def test_benchmark_defaults_are_those_of_the_library() -> None:

@@ -95,7 +95,7 @@ DEFAULTS = {
     "inpaint": ("--gap", "0.2-0.3", "--method", "janssen"),
     "inpaint by likeness": ("--gap", "0.2-0.3", "--method", "similarity"),
     "extend": VERBS["extend"],
-    "declick": (),
+    "declick": ("--method", "ar"),
     "restore": (),
 }
 

@@ -15,6 +15,7 @@ from audiomend.cli.options import (
     WHERE,
     WITHOUT_PRIOR,
     Bands,
+    DeclickMethod,
     DeclipMethod,
     ExtendMethod,
     Gap,
@@ -83,13 +84,13 @@ def declip(
 
 
 @takes(Settings, *WITHOUT_PRIOR)
-def declick(names: Names, *, settings: Settings) -> None:
+def declick(names: Names, *, settings: Settings, method: DeclickMethod = "auto") -> None:
     """Remove clicks and crackle.
 
     A few samples that what is around them does not predict are taken out and interpolated; all others stay
     as they are, to the bit. Drums and consonants are left alone.
     """
-    _mend("declick", names, settings)
+    _mend("declick", names, settings, method)
 
 
 @takes(Settings)
@@ -132,7 +133,7 @@ def _mend(
     verb: str,
     names: Sequence[str],
     settings: Settings,
-    method: str = "auto",
+    method: str,
     *,
     clip_level: float | None = None,
     gaps: tuple[str, ...] = (),

@@ -60,17 +60,19 @@ Force = Annotated[
 def _method(choices: Any) -> Any:
     """The option of a verb's methods, which its help lists."""
     *others, last = get_args(choices)
+    prior = "diffusion is the prior, the others need none" if "diffusion" in others else "none needs a prior"
     return typer.Option(
         metavar="METHOD",
-        help=f"{', '.join(others)} or {last}. auto takes what measured best; diffusion is the prior, the "
-        "others need none.",
+        help=f"{', '.join(others)} or {last}. auto takes what measured best; {prior}.",
         rich_help_panel=HOW,
     )
 
 
+_Declick = Literal["auto", "ar"]
 _Extend = Literal["auto", "diffusion", "replication"]
 _Inpaint = Literal["auto", "diffusion", "janssen", "a-spain", "similarity"]
 _Declip = Literal["auto", "diffusion", "a-spade", "s-spade", "ss-ew", "ss-pew", "ar", "blend"]
+DeclickMethod = Annotated[_Declick, _method(_Declick)]
 ExtendMethod = Annotated[_Extend, _method(_Extend)]
 InpaintMethod = Annotated[_Inpaint, _method(_Inpaint)]
 DeclipMethod = Annotated[_Declip, _method(_Declip)]

@@ -65,10 +65,10 @@ def restore(method: Method, observation: Clip, rate: int, how: Damage, seed: int
     options = {key: value for key, value in method.options if key not in WALK} | (
         {"walk": walk} if walk else {}
     )
-    if how.task == "declick":  # which has one method, and leaves nothing to chance
+    if how.task == "declick":  # which has no prior, and leaves nothing to chance
         if method.name not in names("declick"):
             raise unknown("method", method.name, names("declick"))
-        return np.asarray(verb(observation, rate, **options), dtype=np.float32)
+        return np.asarray(verb(observation, rate, method=method.name, **options), dtype=np.float32)
     named = "preset" if method.name in PRESETS else "method"
     mended = verb(observation, rate, **({named: method.name, "seed": seed} | known | options))
     return np.asarray(mended, dtype=np.float32)
