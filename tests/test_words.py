@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers and lists as people read them."""
 
 import ast
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import audiomend
-from audiomend.words import beside, decibels, percent, plural
+from audiomend.words import beside, decibels, listed, percent, plural
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,11 @@ def test_levels_beside_another() -> None:
 def test_counts_in_words() -> None:
     assert [plural(n, "gap") for n in (1, 2, 1200)] == ["1 gap", "2 gaps", "1,200 gaps"]
     assert [plural(n, "stretch", "stretches") for n in (1, 2)] == ["1 stretch", "2 stretches"]
+
+
+def test_lists_in_words() -> None:
+    assert [listed(range(1, n)) for n in (2, 3, 4)] == ["1", "1 and 2", "1, 2 and 3"]
+    assert listed(["a", "b", "c"], "or") == "a, b or c"
 
 
 def test_there_is_one_minus_sign() -> None:

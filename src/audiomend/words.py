@@ -1,6 +1,7 @@
-"""Numbers as people read them."""
+"""Numbers and lists as people read them."""
 
 import math
+from collections.abc import Iterable
 
 
 def percent(share: float) -> str:
@@ -12,6 +13,12 @@ def percent(share: float) -> str:
 def plural(count: int, thing: str, things: str = "") -> str:
     """1 gap, 2 gaps, 1,000 gaps; `things` where an s is not enough."""
     return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
+def listed(things: Iterable[object], word: str = "and") -> str:
+    """a, b and c; a."""
+    *most, last = map(str, things)
+    return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def beside(level_db: float) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import audiomend
 from audiomend.audio.file import Sound
 from audiomend.audio.reader import by_position
 from audiomend.cli import console
@@ -21,7 +22,7 @@ from audiomend.cli.benchmark import split_methods
 from audiomend.evaluation.metrics import evaluate, log_spectral_distance, sdr
 from audiomend.models.untrained import CARD
 from audiomend.operators.low_pass import LowPass
-from audiomend.restorers.presets import PRESETS
+from audiomend.restorers.presets import PRESETS, PUBLISHED_METHODS
 
 RATE = 8000
 ODD = {
@@ -338,6 +339,50 @@ def test_presets_are_listed_with_paper_equation_and_cost(cli: Callable) -> None:
     assert guided["fewest_steps"] == {"declip": 140, "inpaint": 35, "extend": 35}
     text = cli("presets").out.decode()
     assert all(name in text for name in PRESETS)
+
+
+def test_methods_with_published_settings_are_listed_too(cli: Callable) -> None:
+    told = cli("presets", "--json").json
+    assert (told["schema"], set(told)) == ("audiomend.presets/1", {"schema", "presets", "published"})
+    rows = told["published"]
+    methods = {verb: [row["method"] for row in rows if row["verb"] == verb] for verb in PUBLISHED_METHODS}
+    assert methods == {verb: list(found) for verb, found in PUBLISHED_METHODS.items()}
+    for row in rows:
+        assert set(row) == {"name", "verb", "method", "paper", "equation", "note", "cost"}
+        assert row["name"] == "published"
+        assert row["paper"][-1] in ")6"  # a year or a name
+        assert re.search(r"\d s of processor time for a (second of sound|gap)", row["cost"])
+    assert rows[0]["paper"] == "Kitić et al. 2015 (A-SPADE)"
+    assert rows[0]["equation"].startswith("algorithm 1")
+    text = cli("presets").out.decode()
+    for row in rows:
+        assert re.search(rf"published +{row['method']} ", text)
+        assert row["cost"].split()[0] in text
+
+
+def test_a_method_runs_as_published(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    samples = np.clip(noise(1, 4000, level=1), -0.4, 0.4)
+    source, out = write("in.wav", samples, subtype="FLOAT"), tmp_path / "out.wav"
+    line = ("declip", source, out, "--preset", "published", "--json")
+    told = cli(*line, "--method", "ar").json["settings"]
+    assert (told["preset"], told["method"], told["steps"]) == ("published", "ar", 0)
+    assert told["method_settings"] == "as published: frames of 8192, order 512, 5 iterations"
+    expected = audiomend.declip(soundfile.read(source)[0], 8000, method="ar", preset="published")
+    np.testing.assert_allclose(soundfile.read(out)[0], expected, atol=1e-7 * np.abs(expected).max())
+    assert (soundfile.read(out)[0] != soundfile.read(source)[0]).any()
+    wrong = {
+        (): "--preset published goes with the method a-spade, s-spade, ss-ew, ss-pew or ar, not with auto",
+        ("--method", "blend"): "not with blend",
+        ("--method", "diffusion"): "not with diffusion",
+        ("--method", "ar", "--quality", "fast"): "--quality is nothing for the preset published",
+        ("--method", "ar", "--samples", 2): "--samples is nothing for the method ar",
+    }
+    for options, sentence in wrong.items():
+        refused = cli(*line, *options, "--force")
+        assert (refused.code, refused.err.count("\n"), sentence in refused.err) == (2, 1, True), refused.err
+    many = cli("declip", source, source, "-o", tmp_path / "many", "--preset", "published")
+    assert (many.code, (tmp_path / "many").exists()) == (2, False)
+    assert cli("extend", source, out, "--preset", "published", "--force").code == 2
 
 
 def test_a_preset_and_its_parts_are_chosen_by_options(cli: Callable, write: Callable, tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from audiomend.errors import UsageError
 
 @dataclass(frozen=True)
 class Janssen:
-    """How gaps are interpolated.
+    """How gaps are interpolated; as it stands, as by that code with Burg's method, but for its iterations.
 
     Attributes:
         order: of the model, at least 1 and below the context.
         context: samples on either side of a gap.
-        iterations: at least 1; from 5 to 20 they gain little and can lose.
+        iterations: at least 1; from 5 to 20, published, they gain little and can lose.
         burg: coefficients by Burg's method, which does not taper the ends; else by autocorrelation.
     """
 
@@ -37,7 +37,10 @@ class Janssen:
             raise UsageError(f"Janssen: iterations is {self.iterations}; it must be 1 or more.")
 
 
-def interpolated(x: Tensor, known: Tensor, settings: Janssen = Janssen()) -> Tensor:
+PUBLISHED = Janssen()
+
+
+def interpolated(x: Tensor, known: Tensor, settings: Janssen = PUBLISHED) -> Tensor:
     """x with its gaps filled; missing samples begin as zeros. Computed in float64.
 
     Another gap within the context of one is filled along with it, and then once more in its own middle.

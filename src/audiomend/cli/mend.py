@@ -142,6 +142,7 @@ def _mend(
 ) -> None:
     if settings.offline:
         forbid_network()
+    _check_published(verb, method, settings)
 
     def request(source: str = "", output: str = "") -> "Request":
         from audiomend.restorers.bands import parse_bands
@@ -260,11 +261,19 @@ def check_names(settings: Settings) -> "Card":
         UsageError, ModelError: there is none by that name.
     """
     from audiomend.models.store import card_of
-    from audiomend.restorers.presets import find
+    from audiomend.restorers.presets import PUBLISHED, find
 
-    if settings.preset is not None:
+    if settings.preset not in (None, PUBLISHED):
         find(settings.preset)
     return card_of(settings.model)
+
+
+def _check_published(verb: str, method: str, settings: Settings) -> None:
+    """Find out before torch is loaded, and once for a batch, whether the preset is of the method."""
+    from audiomend.restorers.presets import PUBLISHED, check_published
+
+    if settings.preset == PUBLISHED:
+        check_published(verb, method, settings.quality)
 
 
 def _check_report(page: Path, others: Sequence[str | Path | None], *, force: bool) -> None:

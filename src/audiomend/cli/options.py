@@ -153,7 +153,8 @@ class Settings:
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Walk as a paper does: a name from `audiomend presets`. The options below change its parts.",
+            help="Walk as a paper does: a name from `audiomend presets`. The options below change its parts. "
+            "published runs a --method that needs no prior as its paper does.",
             show_default="what measured best",
             rich_help_panel=HOW,
         ),

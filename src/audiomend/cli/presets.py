@@ -1,4 +1,4 @@
-"""presets: the published restorers that --preset takes."""
+"""presets: the published restorers that --preset takes, walks of the prior and methods without one."""
 
 from typing import Any
 
@@ -13,13 +13,14 @@ MANY_STEPS = 100  # of which the first and the last, which may cost less, are a 
 def presets(json: JsonResult = False) -> None:
     """List the published restorers that --preset takes by name: paper, equation, cost.
 
-    A network evaluation with a gradient takes about three times as long as one without. With less than half
-    of a preset's evaluations, by --steps or --quality, it may do worse than no preset at all.
+    The preset published goes with a --method: it runs that with the settings of its paper. A network
+    evaluation with a gradient takes about three times as long as one without. With less than half of a
+    preset's evaluations, by --steps or --quality, it may do worse than no preset at all.
     """
     from rich.console import Console
     from rich.table import Table
 
-    from audiomend.restorers.presets import PRESETS
+    from audiomend.restorers.presets import PRESETS, PUBLISHED
 
     if json:
         rows = [
@@ -34,14 +35,31 @@ def presets(json: JsonResult = False) -> None:
             }
             for name, preset in PRESETS.items()
         ]
-        print_json("presets", {"presets": rows})
+        print_json("presets", {"presets": rows, PUBLISHED: _published()})
         return
     table = Table(box=None, pad_edge=False)
     for title in ("name", "paper", "equation", "evaluations"):
         table.add_column(title, no_wrap=title == "name")
     for name, preset in PRESETS.items():
         table.add_row(name, preset.paper, preset.equation, _in_words(_costs(name)))
-    Console(highlight=False).print(table)
+    methods = Table(box=None, pad_edge=False)
+    for title in ("name", "method", "paper", "equation", "cost"):
+        methods.add_column(title, no_wrap=title in ("name", "method"))
+    for row in _published():
+        methods.add_row(*(row[title] for title in ("name", "method", "paper", "equation", "cost")))
+    for one in (table, "", methods):
+        Console(highlight=False).print(one)
+
+
+def _published() -> list[dict[str, str]]:
+    """A row for each method that the preset published goes with."""
+    from audiomend.restorers.presets import PUBLISHED, PUBLISHED_METHODS
+
+    return [
+        {"name": PUBLISHED, "verb": verb, "method": method, **vars(settings)}
+        for verb, methods in PUBLISHED_METHODS.items()
+        for method, settings in methods.items()
+    ]
 
 
 def _costs(name: str) -> dict[str, dict[str, Any]]:

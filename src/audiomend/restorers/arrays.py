@@ -76,7 +76,8 @@ def declip(
             network takes part (`extend`, and gaps filled with a similar stretch, have one quality then); None
             is balanced, or the preset's own number.
         steps: number of evaluations, instead of a quality.
-        preset: a published way to mend; `audiomend presets` lists them.
+        preset: a published way to mend; `audiomend presets` lists them. published runs a method that needs no
+            prior, named by `method`, as its paper does, and takes no quality.
         guidance, solver, sampler: names that docs/how-it-works.md lists, instead of the preset's or the usual
             one.
         seed: of all noise; the same seed gives the same samples.

@@ -107,7 +107,7 @@ def restored(
     """Restore the parts.
 
     Args:
-        gain: from the file's level to SIGMA_DATA.
+        gain: from the file's level to SIGMA_DATA; a method that is raw takes no part in it.
 
     Yields:
         (position, (channels, n)) of the restored signal at the file's level, in order of position; only lost
@@ -155,7 +155,8 @@ def _piece(
     """The part restored, (channels, n)."""
     start, stop = max(part.start - margin, 0), min(part.stop + margin, source.frames)
     rows = torch.tensor(part.rows)
-    samples = source.read(start, stop).astype(np.float32) * np.float32(gain)
+    kind, gain = (np.float64, 1.0) if method.raw else (np.float32, gain)
+    samples = source.read(start, stop).astype(kind) * kind(gain)
     operator = damage.operator([start], stop - start, rows[None], gain)
     excerpt = Excerpt(torch.from_numpy(samples)[rows], operator, start, source.rate, damage.severity)
     mended = method.mend(excerpt)[:, part.start - start : part.stop - start]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from audiomend.errors import OptionError
 from audiomend.restorers.frame import Progress
 from audiomend.restorers.options import Options
+from audiomend.restorers.presets import PUBLISHED
 
 
 def draws(options: Options, samples: int) -> list[Options]:
@@ -17,7 +18,7 @@ def draws(options: Options, samples: int) -> list[Options]:
     """
     if samples < 1:
         raise OptionError("samples", f"is {samples}; it must be 1 or more.")
-    draw = options.preset is None
+    draw = options.preset in (None, PUBLISHED)
     return [replace(options, seed=options.seed + number, draw=draw) for number in range(samples)]
 
 

@@ -13,7 +13,7 @@ from audiomend.audio.reader import SoundReader, blocks
 from audiomend.errors import Cancelled, OptionError, UsageError, unknown
 from audiomend.restorers.bent import BentJob, Straightened
 from audiomend.restorers.classical import parts
-from audiomend.restorers.damage import Bent, Damage, Gaps, Within
+from audiomend.restorers.damage import Bent, Clipped, Damage, Gaps, Within
 from audiomend.restorers.diffusion import Stretch, stretches, windows_for
 from audiomend.restorers.filling import Filling, Guess, by_filling
 from audiomend.restorers.guessing import for_draw
@@ -21,6 +21,7 @@ from audiomend.restorers.guiding import check
 from audiomend.restorers.jobs import Array, ClassicalJob, Job, Jobs, Sink, WalkJob, place
 from audiomend.restorers.methods import AUTO, METHODS, names
 from audiomend.restorers.options import Options
+from audiomend.restorers.presets import PUBLISHED, check_published
 from audiomend.restorers.regions import Interval
 from audiomend.restorers.regions import merge as joined
 from audiomend.restorers.settings import way
@@ -46,6 +47,8 @@ def prepare(source: SoundReader, damage: Damage | Bent, gain: float, options: Op
     verb, name = damage.verb, options.method
     if name not in names(verb):
         raise unknown("method", name, names(verb))
+    if options.preset == PUBLISHED:
+        check_published(verb, name, options.quality)
     if isinstance(damage, Bent):
         return prepare_bent(source, damage, options)
     if name == "auto" and isinstance(damage, Gaps) and verb == "inpaint" and not options.walked:
@@ -61,13 +64,17 @@ def prepare(source: SoundReader, damage: Damage | Bent, gain: float, options: Op
         raise OptionError(
             refused[0], f"is nothing for the method {name}, which evaluates no network; diffusion takes it."
         )
-    if damage.severity > method.most:
+    by = method.at(options.quality)
+    if options.preset == PUBLISHED and method.published is not None:
+        by = method.published
+    if damage.severity > by.most:
         raise UsageError(
-            f"The method {name} fills gaps of up to {method.most:g} s; one here lasts"
+            f"The method {name} fills gaps of up to {by.most:g} s; one here lasts"
             f" {damage.severity:.3f} s, for which there are similarity and diffusion."
         )
+    if by.raw and isinstance(damage, Clipped):
+        damage = replace(damage, consistent=False)
     damage = Within(damage, options.regions) if options.regions else damage
-    by = method.at(options.quality)
     return ClassicalJob(source, damage, gain, options, name, by, parts(source, damage, by))
 
 

@@ -1,6 +1,6 @@
 """Methods that mend without a prior, by verb and name: functions of a damaged excerpt."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf, log2
 from typing import Literal, cast
@@ -24,10 +24,11 @@ from audiomend.operators.hard_clip import HardClip
 from audiomend.operators.low_pass import LowPass
 from audiomend.operators.mask import Mask
 from audiomend.restorers.damage import Replaced
-from audiomend.words import plural
+from audiomend.words import listed, plural
 
 MANY_SHARE = 0.4  # of clipped samples: input SDRs of about 5 dB and less
 PUBLISHED_RATE, PUBLISHED_FRAME = 44_100, 8192  # of all declippers here
+PUBLISHED_SWEEP_S = (10.0, 30.0)  # margin and longest: a sound is to be seen as a whole, in 0.8 GB
 MODELLED_S = 0.12  # longest gap that a model of what is around it can fill; the work grows with its cube
 
 Fill = Callable[[Tensor, Tensor, int], Tensor]
@@ -39,7 +40,8 @@ class Excerpt:
     """A part of a damaged signal, its active sound at SIGMA_DATA.
 
     Attributes:
-        observation: (rows, n) float32, the channels that are damaged here.
+        observation: (rows, n) float32, the channels that are damaged here; for a method that is raw float64,
+            at the file's own level.
         operator: what happened to them, as `Damage.operator` gives it: a `HardClip`, a `Mask`, a `Replaced`.
         start: position in the file of the first sample.
         rate: in Hz.
@@ -67,6 +69,8 @@ class Method:
         beyond: of the grid, that it works on beyond the samples of an excerpt; they count in its time.
         most: severity of the damage that it can mend: for gaps, seconds of the longest.
         qualities: what stands for it at fast and at best; empty where its cost cannot be chosen.
+        published: what stands for it with the settings of its paper; None where it has none.
+        raw: it takes excerpts as the file has them, and what it gives is not made consistent.
     """
 
     mend: Callable[[Excerpt], Tensor]
@@ -77,6 +81,8 @@ class Method:
     beyond: int = 0
     qualities: Mapping[str, "Method"] = field(default_factory=dict[str, "Method"])
     most: float = inf
+    published: "Method | None" = None
+    raw: bool = False
 
     def at(self, quality: str | None) -> "Method":
         """The method at a quality; None and balanced are itself."""
@@ -97,11 +103,20 @@ def _spade(form: Callable[..., tuple[Tensor, Tensor]]) -> Method:
         chosen = settings(excerpt.rate, excerpt.severity)
         return _at_level(excerpt, spade.DEFAULT.rms, lambda y, clip: form(y, clip, chosen)[0])
 
-    def words(rate: int, severity: float) -> str:
-        chosen = settings(rate, severity)
+    def words(chosen: spade.Spade) -> str:
         return f"frames of {chosen.window}, k grows by {chosen.step} in {chosen.every} iterations"
 
-    return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
+    published = _declipping_as_published(
+        lambda y, clip: form(y, clip, spade.PUBLISHED)[0], words(spade.PUBLISHED)
+    )
+    return Method(
+        mend,
+        lambda rate, severity: words(settings(rate, severity)),
+        frame_at,
+        margin_s=0.2,
+        longest_s=4.0,
+        published=published,
+    )
 
 
 def _social(form: Callable[..., tuple[Tensor, Tensor]], overlaps: Literal[2, 4]) -> Method:
@@ -121,7 +136,14 @@ def _social(form: Callable[..., tuple[Tensor, Tensor]], overlaps: Literal[2, 4])
             f"frames of {chosen.window}, {first} steps of a falling threshold, {chosen.thresholds} of descent"
         )
 
-    return Method(mend, words, frame_at, margin_s=1.0, longest_s=8.0, beyond=2)
+    as_published = social_sparsity.PUBLISHED
+    published = _declipping_as_published(
+        lambda y, clip: form(y, clip, as_published)[0],
+        f"frames of {as_published.window}, {as_published.thresholds} thresholds of up to"
+        f" {as_published.steps} steps each",
+        *PUBLISHED_SWEEP_S,
+    )
+    return Method(mend, words, frame_at, margin_s=1.0, longest_s=8.0, beyond=2, published=published)
 
 
 def _autoregressive() -> Method:
@@ -135,12 +157,44 @@ def _autoregressive() -> Method:
 
         return _at_level(excerpt, SIGMA_DATA, restore)
 
-    def words(rate: int, severity: float) -> str:
-        del severity
-        chosen = settings(rate)
+    def words(chosen: ar_declip.ArDeclip) -> str:
         return f"frames of {chosen.frame}, order {chosen.order}, {chosen.iterations} iterations"
 
-    return Method(mend, words, frame_at, margin_s=0.2, longest_s=4.0)
+    published = _declipping_as_published(
+        lambda y, clip: ar_declip.declipped(y, *clip.levels(y), ar_declip.PUBLISHED),
+        words(ar_declip.PUBLISHED),
+    )
+    return Method(
+        mend,
+        lambda rate, severity: words(settings(rate)),
+        frame_at,
+        margin_s=0.2,
+        longest_s=4.0,
+        published=published,
+    )
+
+
+def _declipping_as_published(
+    restore: Callable[[Tensor, HardClip], Tensor], words: str, margin_s: float = 0.2, longest_s: float = 4.0
+) -> Method:
+    def mend(excerpt: Excerpt) -> Tensor:
+        return restore(excerpt.observation, cast(HardClip, excerpt.operator))
+
+    method = Method(mend, lambda rate, severity: words, frame_at, margin_s, longest_s)
+    return _as_published(method, PUBLISHED_FRAME)
+
+
+def _as_published(method: Method, grid: int) -> Method:
+    """It on float64 samples at the file's own level.
+
+    grid: samples, at any rate; as many as a frame or a gap's context, so that a margin holds one.
+    """
+    return replace(
+        method,
+        words=lambda rate, severity: f"as published: {method.words(rate, severity)}",
+        grid=lambda rate: grid,
+        raw=True,
+    )
 
 
 def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Method:
@@ -155,21 +209,16 @@ def _blend(light: blend.Blend, heavy: blend.Blend, **qualities: Method) -> Metho
     def words(rate: int, severity: float) -> str:
         chosen = settings(rate, severity)
         frames = sorted({chosen.window // shorter for shorter, _ in chosen.hard + chosen.soft})
-        falls = f"a threshold that falls in frames of {_listed(frames)}, {chosen.steps} steps in each"
+        falls = f"a threshold that falls in frames of {listed(frames)}, {chosen.steps} steps in each"
         short = sorted(chosen.window // shorter for shorter in chosen.short)
-        moving = f"where partials move, A-SPADE in frames of {_listed(short)}"
+        moving = f"where partials move, A-SPADE in frames of {listed(short)}"
         if not chosen.long:
             return f"{falls}; {moving}"
         long = sorted(round(chosen.window * longer) for longer in chosen.long)
         steps = f"{chosen.sweep.thresholds} steps in each"
-        return f"{falls}; social sparsity in frames of {_listed(long)}, {steps}; {moving}"
+        return f"{falls}; social sparsity in frames of {listed(long)}, {steps}; {moving}"
 
     return Method(mend, words, frame_at, margin_s=0.6, longest_s=8.0, beyond=2, qualities=qualities)
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    *most, last = map(str, numbers)
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _janssen(settings: Callable[[int], janssen.Janssen], margin_s: float, longest_s: float) -> Method:
@@ -190,7 +239,9 @@ def _gaps_by_janssen(iterations: int, **qualities: Method) -> Method:
         return janssen.Janssen(frame_at(rate) // 8, frame_at(rate) // 2, iterations)
 
     method = _janssen(settings, margin_s=0.2, longest_s=10.0)
-    return replace(method, qualities=qualities, most=MODELLED_S)
+    published = _janssen(lambda rate: janssen.PUBLISHED, margin_s=0.2, longest_s=10.0)
+    published = _as_published(replace(published, most=MODELLED_S), janssen.PUBLISHED.context)
+    return replace(method, qualities=qualities, most=MODELLED_S, published=published)
 
 
 def _clicks() -> Method:
@@ -204,6 +255,11 @@ def _a_spain() -> Method:
     def settings(rate: int) -> spain.Spain:
         return replace(spain.DEFAULT, window=frame_at(rate) // 2)
 
+    published = _as_published(_by_a_spain(lambda rate: spain.PUBLISHED), spain.PUBLISHED.window)
+    return replace(_by_a_spain(settings), published=published)
+
+
+def _by_a_spain(settings: Callable[[int], spain.Spain]) -> Method:
     def fill(x: Tensor, known: Tensor, rate: int) -> Tensor:
         return spain.interpolated(x, known, settings(rate))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from audiomend.errors import OptionError, unknown
 from audiomend.models.precision import check
 from audiomend.models.prior import Prior, load_model
+from audiomend.restorers.presets import PUBLISHED
 from audiomend.restorers.regions import Interval
 
 QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
@@ -22,7 +23,8 @@ class Options:
         quality: fast, balanced or best: 8, 16 or 32 network evaluations, for a draw 16 at least; None is
             balanced, or the preset's own number.
         steps: evaluations, instead of a quality.
-        preset: a published way to walk, of `presets.PRESETS`.
+        preset: a published way to walk, of `presets.PRESETS`; or published: the method, which is one of
+            `presets.PUBLISHED_METHODS`, as its paper has it.
         guidance, solver, sampler: names of `guiding.GUIDANCE`, `way.SOLVERS` and `walking.SAMPLERS`, instead
             of the preset's or the verb's.
         seed: of all noise.
@@ -86,6 +88,7 @@ class Options:
     @property
     def walked(self) -> tuple[str, ...]:
         """The options given that only a prior's walk obeys, by name."""
+        preset = None if self.preset == PUBLISHED else self.preset
         samples = True if self.draw else None
-        given = {"model": self.model, "steps": self.steps, "preset": self.preset, "samples": samples}
+        given = {"model": self.model, "steps": self.steps, "preset": preset, "samples": samples}
         return (*(key for key, value in given.items() if value is not None), *self.changes)

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from audiomend.errors import unknown
+from audiomend.errors import OptionError, unknown
+from audiomend.words import listed
 
 Values = Mapping[str, object]
 
@@ -209,12 +210,108 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+PUBLISHED = "published"  # the preset of methods that need no prior: they have its settings in `methods`
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the preset `published` makes of a method.
+
+    Attributes:
+        paper: authors, title or name, year.
+        equation: what of the paper it follows, and whose constants.
+        note: what is to be known of it.
+        cost: in words.
+    """
+
+    paper: str
+    equation: str
+    note: str
+    cost: str
+
+
+_SURVEY = "the constants of Záviška et al. 2021"
+_SIEDENBURG = "Siedenburg et al. 2014 (social sparsity)"
+_MOKRY = "the constants of Mokrý et al.'s code of 2024"
+_SHORT = "a restored peak may fall short of the level that cut it off"
+_WHOLE = f"{_SHORT}; more than 10 s of sound may be mended in stretches of 30 s, with 10 s on either side"
+
+PUBLISHED_METHODS: Mapping[str, Mapping[str, Published]] = {
+    "declip": {
+        "a-spade": Published(
+            "Kitić et al. 2015 (A-SPADE)",
+            f"algorithm 1, the best iterate kept, {_SURVEY}",
+            "",
+            "4 to 20 s of processor time for a second of sound",
+        ),
+        "s-spade": Published(
+            "Záviška et al. 2019 (S-SPADE)",
+            f"algorithm 3, {_SURVEY}",
+            "",
+            "10 to 15 s of processor time for a second of sound",
+        ),
+        "ss-ew": Published(
+            _SIEDENBURG,
+            f"empirical Wiener shrinkage, {_SURVEY}",
+            _WHOLE,
+            "about 30 s of processor time for a second of sound",
+        ),
+        "ss-pew": Published(
+            _SIEDENBURG,
+            f"persistent empirical Wiener shrinkage, {_SURVEY}",
+            _WHOLE,
+            "about 30 s of processor time for a second of sound",
+        ),
+        "ar": Published(
+            "Mokrý and Rajmic 2024 (AR)",
+            "inpainting with λ 0",
+            _SHORT,
+            "0.2 to 1 s of processor time for a second of sound, the more of it is clipped",
+        ),
+    },
+    "inpaint": {
+        "janssen": Published(
+            "Janssen et al. 1986",
+            f"gap by gap, by Burg's method of order 1024, {_MOKRY}",
+            "5 iterations; the code's figures are of 20",
+            "0.2 to 0.3 s of processor time for a gap of 20 to 50 ms",
+        ),
+        "a-spain": Published(
+            "Mokrý et al. 2019 (SPAIN)",
+            f"A-SPAIN, {_MOKRY}",
+            "",
+            "0.5 to 1 s of processor time for a gap of 20 to 50 ms",
+        ),
+    },
+}
+
+
+_GOES = f"it goes with methods of {listed(PUBLISHED_METHODS)}"
+
+
 def find(name: str) -> Preset:
-    """A preset by name.
+    """A preset of a walk by name.
 
     Raises:
         UsageError: there is none; the nearest is offered.
     """
+    if name == PUBLISHED:
+        raise OptionError("preset", f"{PUBLISHED} is no walk of the prior; {_GOES}.")
     if name not in PRESETS:
-        raise unknown("preset", name, PRESETS)
+        raise unknown("preset", name, (*PRESETS, PUBLISHED))
     return PRESETS[name]
+
+
+def check_published(verb: str, method: str, quality: str | None) -> None:
+    """Whether `published` goes with the method of a verb and a quality.
+
+    Raises:
+        UsageError: the method has no published settings, or there is a quality, of which they have one.
+    """
+    if verb not in PUBLISHED_METHODS:
+        raise OptionError("preset", f"{PUBLISHED} is nothing for {verb}; {_GOES}.")
+    if method not in PUBLISHED_METHODS[verb]:
+        known = listed(PUBLISHED_METHODS[verb], "or")
+        raise OptionError("preset", f"{PUBLISHED} goes with the method {known}, not with {method}.")
+    if quality is not None:
+        raise OptionError("quality", f"is nothing for the preset {PUBLISHED}, whose work is its paper's.")
