@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -303,6 +303,22 @@ def test_restore_does_the_stages_of_its_plan_that_are_asked_for() -> None:
     assert {name for name, share in shares if share == 1} == {"declip", "gaps", "band"}
     with pytest.raises(Cancelled):
         audiomend.restore(x, RATE, progress=lambda stage, share: False, **fast)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "error", "said"),
+    [
+        ({"method": "a-spad"}, UsageError, "Did you mean a-spade"),
+        ({"preset": "cqtdif"}, UsageError, "Did you mean cqtdiff"),
+        ({"preset": "published"}, UsageError, "not with auto"),
+        ({"model": "none-such"}, ModelError, "none-such"),
+    ],
+)
+def test_names_are_looked_up_where_there_is_nothing_to_mend(
+    chosen: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        audiomend.declip(np.zeros(8000), RATE, **chosen)
 
 
 @pytest.mark.parametrize("verb", ["declip", "inpaint", "extend"])

@@ -17,7 +17,7 @@ from audiomend.errors import UsageError
 from audiomend.models.prior import Prior
 from audiomend.restorers.bands import Band
 from audiomend.restorers.drawing import draws, part
-from audiomend.restorers.frame import Progress, prepare, run
+from audiomend.restorers.frame import Progress, check_names, prepare, run
 from audiomend.restorers.frame import threads as _threads
 from audiomend.restorers.inspection import inspect
 from audiomend.restorers.locate import Given, search
@@ -388,6 +388,7 @@ def _restore(
     options: Options,
     progress: Progress | None,
 ) -> None:
+    check_names(verb, options)
     level = ActiveLevel(source.rate)
     looking = search(verb, given, source.rate, source.channels)
     for start in range(0, source.frames, SURVEY_FRAMES):

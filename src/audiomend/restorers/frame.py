@@ -11,6 +11,8 @@ import torch
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader, blocks
 from audiomend.errors import Cancelled, OptionError, UsageError, unknown
+from audiomend.models.prior import Prior
+from audiomend.models.store import card_of
 from audiomend.restorers.bent import BentJob, Straightened
 from audiomend.restorers.classical import parts
 from audiomend.restorers.damage import Bent, Clipped, Damage, Gaps, Within
@@ -35,6 +37,21 @@ Progress = Callable[[float], object]
 """Called with the share that is done, 0 to 1; returning False cancels."""
 
 
+def check_names(verb: str, options: Options) -> None:
+    """Find out, whatever there is to be mended, whether the method and the model exist.
+
+    Raises:
+        UsageError: an unknown method, or one without the published settings that are wanted.
+        ModelError: an unknown model, or one that cannot be read.
+    """
+    if options.method not in names(verb):
+        raise unknown("method", options.method, names(verb))
+    if options.preset == PUBLISHED:
+        check_published(verb, options.method, options.quality)
+    if not isinstance(options.model, Prior):
+        card_of(options.model)
+
+
 def prepare(source: SoundReader, damage: Damage | Bent, gain: float, options: Options) -> Job:
     """Find the stretches that are to be mended, and load the model where one is needed.
 
@@ -45,10 +62,7 @@ def prepare(source: SoundReader, damage: Damage | Bent, gain: float, options: Op
         UsageError, ModelError: options that cannot be had.
     """
     verb, name = damage.verb, options.method
-    if name not in names(verb):
-        raise unknown("method", name, names(verb))
-    if options.preset == PUBLISHED:
-        check_published(verb, name, options.quality)
+    check_names(verb, options)
     if isinstance(damage, Bent):
         return prepare_bent(source, damage, options)
     if name == "auto" and isinstance(damage, Gaps) and verb == "inpaint" and not options.walked:

@@ -7,7 +7,7 @@ from pathlib import Path
 from audiomend.errors import OptionError, unknown
 from audiomend.models.precision import check
 from audiomend.models.prior import Prior, load_model
-from audiomend.restorers.presets import PUBLISHED
+from audiomend.restorers.presets import PUBLISHED, find
 from audiomend.restorers.regions import Interval
 
 QUALITY_STEPS = {"fast": 8, "balanced": 16, "best": 32}
@@ -64,6 +64,8 @@ class Options:
             raise unknown("quality", self.quality, QUALITY_STEPS)
         if self.steps is not None and self.steps < 1:
             raise OptionError("steps", f"is {self.steps}; it must be 1 or more.")
+        if self.preset not in (None, PUBLISHED):
+            find(self.preset)
         check(self.precision, self.device)
         for name in ("precision", "device"):
             if isinstance(self.model, Prior) and getattr(self, name) != "auto":
