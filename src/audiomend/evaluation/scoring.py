@@ -75,11 +75,14 @@ def score(
     over gaps. band: the last two in the band, and as agreement the SDR of the estimate against the *damaged*
     gap further from the band than a sixth of its edges. extend: log-spectral distance and level error above
     the cut-off, and as agreement the SDR of the estimate against the *damaged* clip below 0.95 of the
-    cut-off: what was measured should stay; and the log-spectral distance of all bands. All: SDR and SI-SDR of
-    the whole clip.
+    cut-off: what was measured should stay. All: SDR, SI-SDR and log-spectral distance of the whole clip.
     """
     r, y, e = (np.asarray(x, dtype=np.float64) for x in (reference, observation, estimate))
-    whole = {"sdr_db": storable(sdr(r, e)), "si_sdr_db": storable(si_sdr(r, e))}
+    whole = {
+        "sdr_db": storable(sdr(r, e)),
+        "si_sdr_db": storable(si_sdr(r, e)),
+        "lsd_db": storable(log_spectral_distance(r, e, rate)),
+    }
     if how.task in ("declip", "declick"):
         lost = damaged_samples(reference, rate, how)
         name = "clipped_sdr_db" if how.task == "declip" else "clicked_sdr_db"
@@ -101,7 +104,6 @@ def score(
         "above_lsd_db": storable(log_spectral_distance(r, e, rate, low_hz=how.severity)),
         "agreement_below_db": storable(sdr(kept_y, kept_e)),
         "above_level_error_db": storable(level_error(above_r, above_e)),
-        "lsd_db": storable(log_spectral_distance(r, e, rate)),
     } | whole
 
 
