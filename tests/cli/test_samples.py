@@ -75,6 +75,7 @@ def test_without_damage_there_are_no_samples(cli: Callable, write: Callable, tmp
         (("--preview-steps", "no/where"), "cannot be written: the folder does not exist"),
         (("--preview-steps", "new", "--sampler", "daps"), "walks without a solver, so it has no previews"),
         (("--preview-steps", ".", "--residue", "step-7.wav"), "has the name of a preview"),
+        (("--preview-steps", "new", "--method", "janssen"), "and the method janssen has none"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_written(

@@ -14,7 +14,7 @@ from audiomend.audio.file import PIPE, Sound, Survey, open_sound, sha256, survey
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.output import ClipMode, Target, check_output, check_residue
 from audiomend.audio.reader import SoundReader, by_position
-from audiomend.errors import Cancelled
+from audiomend.errors import Cancelled, UsageError
 from audiomend.restorers.beside import (
     Drawn,
     Sample,
@@ -242,6 +242,8 @@ def _check_beside(request: Request, sound: Sound) -> list[Target]:
     named = [path for path in (request.source, request.output) if path != PIPE]
     others = [*named, *([] if request.residue is None else [request.residue])]
     if request.previews is not None:
+        if (method := request.options.method) not in ("auto", "diffusion"):
+            raise UsageError(f"previews are of a network's evaluations, and the method {method} has none")
         check_previews(request.previews, others, force=request.force)
     others = [path for path in others if path != request.output]
     force, clip_mode = request.force, request.clip_mode
