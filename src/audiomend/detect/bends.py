@@ -5,8 +5,8 @@ likelier by 0.006 nats a sample was single low notes of a piano: their strings b
 time, as what the curve adds fits better at another moment.
 
 A cubic curve is flat beyond some level, and what it made flat looks like hard clipping. What lies between
-flat tops tells the two apart: hard clipping left it as it was, the curve bent that, too. In 1300 clips of
-music, voices and piano notes that were clipped hard, a curve made none of it likelier.
+flat tops tells the two apart: hard clipping left it as it was, the curve bent that, too. Of 224 clips of
+music, voices and piano notes that were clipped hard at six or seven levels, it made none likelier.
 """
 
 from dataclasses import dataclass
