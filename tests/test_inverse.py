@@ -62,14 +62,20 @@ def test_phases_are_found_that_fit_the_magnitudes(chosen: dict[str, str]) -> Non
     assert ratio_db(magnitudes, STFT.forward(found)) > 6
 
 
-def test_matrices_are_measured_by_their_spectral_norm(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Measured] = []
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Measured]:
+    """What reconstruction guidance, which does nothing then, is made of."""
+    noted: list[Measured] = []
 
-    def noted(m: Measured) -> Denoiser:
-        seen.append(m)
+    def unguided(m: Measured) -> Denoiser:
+        noted.append(m)
         return m.denoise
 
-    monkeypatch.setitem(guiding.GUIDANCE, "rg", Guidance(noted, gradient=True))
+    monkeypatch.setitem(guiding.GUIDANCE, "rg", Guidance(unguided, gradient=True))
+    return noted
+
+
+def test_matrices_are_measured_by_their_spectral_norm(seen: list[Measured]) -> None:
     magnitudes = STFT.forward(tone())
     audiomend.invert(magnitudes, STFT, FRAMES, RATE, preset="cqtdiff-rg", steps=1)
     audiomend.invert(MASK.forward(tone()), MASK, FRAMES, RATE, preset="cqtdiff-rg", steps=1)
@@ -78,14 +84,7 @@ def test_matrices_are_measured_by_their_spectral_norm(monkeypatch: pytest.Monkey
     assert (seen[0].way.xi, seen[0].way.conditioned) == (0.35, False)
 
 
-def test_a_preset_has_its_own_settings_for_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Measured] = []
-
-    def noted(m: Measured) -> Denoiser:
-        seen.append(m)
-        return m.denoise
-
-    monkeypatch.setitem(guiding.GUIDANCE, "rg", Guidance(noted, gradient=True))
+def test_a_preset_has_its_own_settings_for_a_task(seen: list[Measured]) -> None:
     for task in ("random-samples", "biquad"):
         audiomend.invert(MASK.forward(tone()), MASK, FRAMES, RATE, preset="cqtdiff", task=task, steps=1)
     assert [(m.way.xi, m.way.limit) for m in seen] == [(0.25, torch.inf), (0.35, 1.0)]

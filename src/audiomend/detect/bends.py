@@ -9,6 +9,7 @@ flat tops tells the two apart: hard clipping left it as it was, the curve bent t
 music, voices and piano notes that were clipped hard at six or seven levels, it made none likelier.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
@@ -52,13 +53,11 @@ class BendDetector:
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
-        rows = zip(self._loudest, self._frames.add(block), strict=True)
-        self._loudest = [loudest(np.concatenate([old, loudest(new)])) for old, new in rows]
+        self._loudest = _louder(self._loudest, self._frames.add(block))
         self._low = np.minimum(self._low, block.min(axis=1, initial=0))
         self._high = np.maximum(self._high, block.max(axis=1, initial=0))
         between = map(_between, self._short.add(block), self._low, self._high)
-        rows = zip(self._between, between, strict=True)
-        self._between = [loudest(np.concatenate([old, loudest(new)])) for old, new in rows]
+        self._between = _louder(self._between, between)
 
     def result(self, channel: int) -> SoftClipping:
         """The verdict on what was added so far to a channel."""
@@ -73,6 +72,13 @@ class BendDetector:
         bend = Bend("cubic", above, None if below == above else below)
         entropy = gained(_between(self._between[channel], -below, above), bend)
         return SoftClipping(bend, sureness(entropy, NONE, HALF, FULL))
+
+
+def _louder(
+    kept: Iterable[NDArray[np.float64]], new: Iterable[NDArray[np.float64]]
+) -> list[NDArray[np.float64]]:
+    """The loudest of each channel's frames, (n, size), among those that were kept and those that are new."""
+    return [loudest(np.concatenate([old, loudest(some)])) for old, some in zip(kept, new, strict=True)]
 
 
 def _between(frames: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -11,7 +12,6 @@ import torch
 from audiomend.audio.level import ActiveLevel
 from audiomend.audio.reader import SoundReader, blocks
 from audiomend.errors import Cancelled, OptionError, UsageError, unknown
-from audiomend.models.prior import Prior
 from audiomend.models.store import card_of
 from audiomend.restorers.bent import BentJob, Straightened
 from audiomend.restorers.classical import parts
@@ -48,7 +48,7 @@ def check_names(verb: str, options: Options) -> None:
         raise unknown("method", options.method, names(verb))
     if options.preset == PUBLISHED:
         check_published(verb, options.method, options.quality)
-    if not isinstance(options.model, Prior):
+    if isinstance(options.model, (str, Path)):
         card_of(options.model)
 
 
