@@ -89,7 +89,7 @@ def test_inpaint_gives_what_published_code_gave(method: str, key: str) -> None:
 def test_parts_of_a_long_sound_are_the_whole() -> None:
     y = PIANO.clip(-0.3, 0.3)[None]
     levels = np.array([[0.3]])
-    damage, source = Clipped(-levels, levels, RATE, consistent=False), ArrayReader(y, RATE)
+    damage, source = Clipped(-levels, levels, RATE, raw=True), ArrayReader(y, RATE)
     method = METHODS["declip"]["ar"].published
     assert method is not None
 

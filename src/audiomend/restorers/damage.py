@@ -92,7 +92,8 @@ class Clipped:
         share: of clipped samples.
         guess: in words, what a warm walk starts from.
         guessed: makes it, (channels, stop - start), of the damaged signal; None takes that as it is.
-        consistent: whether mended samples that fall short of the level are put on it.
+        raw: whether its method takes the samples as the file has them, in float64; then what it gives stays,
+            even where it falls short of the level.
     """
 
     low: NDArray[np.float64]
@@ -103,7 +104,7 @@ class Clipped:
     verb: str = "declip"
     guess: str = "the damaged signal"
     guessed: Callable[[Signal, int, int], Tensor] | None = None
-    consistent: bool = True
+    raw: bool = False
 
     @property
     def severity(self) -> float:
@@ -127,7 +128,7 @@ class Clipped:
         return (samples <= self.low) | (samples >= self.high)
 
     def settle(self, samples: NDArray[np.float64], mended: NDArray[np.float64]) -> NDArray[np.float64]:
-        if not self.consistent:
+        if self.raw:
             return mended
         above = np.where(samples >= self.high, np.maximum(mended, samples), mended)
         return np.where(samples <= self.low, np.minimum(mended, samples), above)
@@ -139,9 +140,8 @@ class Clipped:
         del length
 
         def levels(level: NDArray[np.float64]) -> Tensor:
-            # In float32, as the windows are: a sample at the level must equal it after both were scaled.
-            # Unscaled, it does in any format.
-            scaled = torch.from_numpy(level if gain == 1 else level.astype(np.float32) * np.float32(gain))
+            # As the windows are, in float32: a sample at the level must equal it after both were scaled.
+            scaled = torch.from_numpy(level if self.raw else level.astype(np.float32) * np.float32(gain))
             return scaled.expand(len(starts), -1, 1)[rows]
 
         return _HeldClip(levels(self.low), levels(self.high), window=round(WINDOW_S * self.rate) | 1)

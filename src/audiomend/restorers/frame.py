@@ -87,7 +87,7 @@ def prepare(source: SoundReader, damage: Damage | Bent, gain: float, options: Op
             f" {damage.severity:.3f} s, for which there are similarity and diffusion."
         )
     if by.raw and isinstance(damage, Clipped):
-        damage = replace(damage, consistent=False)
+        damage = replace(damage, raw=True)
     damage = Within(damage, options.regions) if options.regions else damage
     return ClassicalJob(source, damage, gain, options, name, by, parts(source, damage, by))
 
