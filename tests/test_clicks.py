@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from scipy.signal import butter, sosfilt
 
 import audiomend
 from audiomend.detect.clicks import (
@@ -54,6 +55,32 @@ def clicked(x: Floats, places: list[tuple[int, int]], level: float = 0.1, seed: 
 
 
 PLACES = [(5000, 1), (12_001, 3), (20_480, 20), (30_000, 60), (41_000, 2), (55_555, 8)]
+
+
+def rounded_to(step: float) -> Floats:
+    """A rumble as loud as the step of the grid it is on, with a click."""
+    low = butter(2, 100, fs=RATE, output="sos")
+    rumble = sosfilt(low, np.random.default_rng(2).standard_normal(2 * RATE))
+    rumble *= step / rumble.std()
+    return np.rint(clicked(rumble, [(20_000, 4)], level=60 * step) / step)[None] * step
+
+
+def test_what_rounding_adds_is_no_click():
+    (found,) = find_clicks(rounded_to(2.0**-8), RATE)
+    assert found.start in range(19_995, 20_001)
+    assert found.stop in range(20_004, 20_010)
+
+
+def test_the_noise_of_rounding_may_be_told_where_the_samples_no_longer_tell_it():
+    step, x = 2.0**-8, rounded_to(2.0**-8)
+    off_grid = x + 1e-6 * np.random.default_rng(3).standard_normal(x.shape)
+    told, untold = ClickDetector(1, RATE, step**2 / 12), ClickDetector(1, RATE)
+    for detector in (told, untold):
+        detector.add(off_grid)
+    on_grid = find_clicks(x, RATE)
+    assert [(k.start, k.stop) for k in told.result()] == [(k.start, k.stop) for k in on_grid]
+    assert [k.confidence for k in told.result()] == pytest.approx([k.confidence for k in on_grid], abs=1e-2)
+    assert len(untold.result()) > 1
 
 
 def test_clicks_are_found_at_their_ends():

@@ -241,11 +241,11 @@ def test_one_sample_of_sound_on_either_side_bounds_a_gap():
     x = np.zeros((1, 102))
     x[0, 0] = x[0, -1] = 1
     x[0, 1:101] = 0
-    least = 4.0  # four quantisation steps, here the only magnitude
+    least = 10.0  # ten quantisation steps, here the only magnitude
     assert find_gaps(x, RATE) == ()
     x[0, 0] = x[0, -1] = 1
-    quiet = np.hstack([x, np.full((1, 50), 0.1)])
-    assert find_gaps(quiet, RATE)[0].confidence == pytest.approx(1 / (1 + 0.1 * least))
+    quiet = np.hstack([x, np.full((1, 50), 0.05)])
+    assert find_gaps(quiet, RATE)[0].confidence == pytest.approx(1 / (1 + 0.05 * least))
 
 
 def test_confidence_weighs_the_weaker_edge_against_a_hundredth_of_the_level():
@@ -287,11 +287,11 @@ def test_the_level_is_that_of_the_sounding_samples():
 
 
 def test_edges_of_a_few_quantisation_steps_are_natural_silence():
-    x = np.full((1, 5000), 3.0)
+    x = np.full((1, 5000), 9.0)
     x[0, 200] = 1.0
     x[0, 1000:1100] = 0
     assert find_gaps(x, RATE) == ()
-    x[0, 990:1110] *= 4 / 3
+    x[0, 990:1110] *= 10 / 9
     x[0, 1000:1100] = 0
     assert find_gaps(x, RATE)[0].confidence == 0.5
 

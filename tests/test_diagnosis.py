@@ -22,7 +22,7 @@ from audiomend.detect import (
     tops,
 )
 from audiomend.detect.bandwidth import BandwidthDetector
-from audiomend.detect.bends import SoftClipping, find_soft_clipping
+from audiomend.detect.bends import BendDetector, SoftClipping, find_soft_clipping
 from audiomend.detect.bent_tops import BentTop, BentTopDetector, find_bent_tops
 from audiomend.detect.channels import ChannelDetector, find_channel_faults
 from audiomend.detect.clicks import Click
@@ -206,6 +206,27 @@ def test_quantisation_is_heard_from_45_decibels(below_db, expected):
     assert find_quantisation(x).confidence == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.parametrize("seconds", [0.5, 4])
+def test_the_noise_of_rounding_so_far(seconds):
+    detector = QuantisationDetector()
+    detector.add(np.rint(white(seconds) * 20) / 64)
+    assert detector.noise == pytest.approx(2.0**-12 / 12)
+    detector.add(white(1))
+    assert (detector.step, detector.noise) == (0, 0)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("codes", [1, 3, 10, 30, 100])
+def test_rounding_of_soft_sounds_is_no_damage(bits, codes):
+    swell = 1.2 + sine(0.9, 4) + 0.3 * sine(2.3, 4)
+    for x in (white(4), 0.5 * swell * coloured(1.5, 4), sine(441.3, 4)):
+        rounded = np.rint(x / np.abs(x).max() * codes) / 2 ** (bits - 1)
+        examination = Examination(1, RATE)
+        examination.add(rounded)
+        found = [f.damage for f in examination.diagnosis().findings if f.confidence >= 0.5]
+        assert not {"clipping", "clicks", "gaps", "dropouts"} & set(found)
+
+
 # --- tops ---------------------------------------------------------------------------------------------
 
 
@@ -250,6 +271,14 @@ def test_what_was_not_clipped_has_no_pile(x):
     found = find_bent_tops(x)[0]
     assert (found.low, found.high, found.share) == (-math.inf, math.inf, 0)
     assert found.confidence < 0.5
+
+
+@pytest.mark.parametrize(("steps", "found"), [(31, False), (33, True)])
+def test_a_pile_of_fewer_than_32_steps_may_be_rounding(steps, found):
+    x = np.rint(piled(0.5, 0.02, 0.2) * 2 * steps) / 256
+    top = find_bent_tops(x)[0]
+    assert (top.high < math.inf) == found
+    assert (top.confidence >= 0.5) == found
 
 
 @pytest.mark.parametrize(("share", "found"), [(0.94, True), (0.99, False)])
@@ -326,6 +355,16 @@ def test_flat_tops_of_a_cubic_curve_are_told_from_hard_clipping():
         assert (found.kind, found.bend.curve, found.confidence) == ("soft", "cubic", 1)
         assert (found.low, found.high) == pytest.approx((low, 0.25), rel=1e-3)
     assert even.share == pytest.approx((np.abs(x) >= 1.5 * 0.25).mean(), rel=0.1)
+
+
+@pytest.mark.parametrize(("steps", "found"), [(31, False), (33, True)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_curve_within_32_steps_may_be_rounding(steps, found, sign):
+    bent = np.maximum(0.25 * np.tanh(4 * chords(4)), -0.125) * sign / 0.25
+    detector = BendDetector(1, RATE)
+    detector.add(np.rint(bent / np.abs(bent).max() * steps) / 256)
+    assert (detector.result(0).bend is not None) == found
+    assert (detector.flat(0, -steps / 256, steps / 256).bend is not None) == found
 
 
 def test_between_flat_tops_lie_the_frames_that_reach_neither_level():
@@ -438,6 +477,14 @@ def test_a_dropout_and_its_depth():
 )
 def test_what_is_a_dropout(x, count):
     assert len(find_dropouts(x, RATE)) == count
+
+
+@pytest.mark.parametrize(("large", "count"), [(14, 0), (19, 1)])
+def test_what_rounding_may_have_hidden_counts_as_there(large, count):
+    # Of each 32 samples so many are 5 steps, the others 4: that is 23.8 or 24.1 dB above step² / 12.
+    steps = np.tile(np.where(np.arange(32) < large, 5, 4) * np.tile([1, -1], 16), 2000)
+    steps[1000 * 32 : 1020 * 32] = 0
+    assert len(find_dropouts(steps[None] * 2.0**-7, RATE)) == count
 
 
 @pytest.mark.parametrize("frame", [993, 1026])

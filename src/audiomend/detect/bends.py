@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from audiomend.classical.curve import FRAME, Bend, Fit, fitted, gained, loudest
 from audiomend.detect.finding import sureness
 from audiomend.detect.frames import Frames
+from audiomend.detect.quantisation import COARSE, QuantisationDetector
 
 NONE, HALF, FULL = -0.002, -0.006, -0.02  # nats a sample
 IN_TIME = 1.5  # times the entropy that may be gained with the addition displaced
@@ -50,9 +51,11 @@ class BendDetector:
         self._short = Frames(channels, SHORT)
         self._between = [np.zeros((0, SHORT)) for _ in range(channels)]
         self._low, self._high = np.zeros(channels), np.zeros(channels)
+        self._grid = QuantisationDetector()
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
+        self._grid.add(block)
         self._loudest = _louder(self._loudest, self._frames.add(block))
         self._low = np.minimum(self._low, block.min(axis=1, initial=0))
         self._high = np.maximum(self._high, block.max(axis=1, initial=0))
@@ -61,6 +64,8 @@ class BendDetector:
 
     def result(self, channel: int) -> SoftClipping:
         """The verdict on what was added so far to a channel."""
+        if self._is_coarse(channel):
+            return SoftClipping(None, 0.0)
         return _verdict(fitted(self._loudest[channel], self._rate))
 
     def flat(self, channel: int, low: float, high: float) -> SoftClipping:
@@ -68,10 +73,16 @@ class BendDetector:
 
         low, high: -inf and inf for a polarity without flat tops; not both.
         """
+        if self._is_coarse(channel):
+            return SoftClipping(None, 0.0)
         above, below = (high if high < inf else -low), (-low if low > -inf else high)
         bend = Bend("cubic", above, None if below == above else below)
         entropy = gained(_between(self._between[channel], -below, above), bend)
         return SoftClipping(bend, sureness(entropy, NONE, HALF, FULL))
+
+    def _is_coarse(self, channel: int) -> bool:
+        """Whether what a curve would change is lost in rounding."""
+        return max(self._high[channel], -self._low[channel]) < COARSE * self._grid.step
 
 
 def _louder(

@@ -14,6 +14,8 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from audiomend.detect.quantisation import COARSE, QuantisationDetector
+
 RATIO = 0.01  # relative width of a bin of the histogram
 LEAST, MOST = 1e-6, 1e4  # magnitudes that are counted, full scale 1
 SEARCHED, COMPARED = 120, (5, 15)  # bins of a per cent: below the maximum, and below a mode
@@ -52,10 +54,12 @@ class BentTopDetector:
         bins = int(np.ceil(np.log(MOST) / RATIO)) - self._first
         self._counts = np.zeros((channels, 2, bins))  # negative, positive
         self._samples = 0
+        self._grid = QuantisationDetector()
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
         self._samples += block.shape[1]
+        self._grid.add(block)
         bins = self._counts.shape[2]
         for row, counts in zip(block.astype(np.float64), self._counts, strict=True):
             magnitude = np.abs(row)
@@ -103,6 +107,8 @@ class BentTopDetector:
         ratio = density[at] / least
         best = int(at[int(ratio.argmax())])
         level = float(np.exp((first + best + 0.5 + self._first) * RATIO))
+        if level < COARSE * self._grid.step:
+            return _Pile(0.0, 0.0, 0.0)
         return _Pile(level, float(ratio.max()), float(part[best - TAIL :].sum()))
 
 

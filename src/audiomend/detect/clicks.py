@@ -29,6 +29,7 @@ from audiomend.classical.autoregression import lpc
 from audiomend.detect.finding import Finding, Place, sureness
 from audiomend.detect.frames import Frames, nearest_size
 from audiomend.detect.gaps import Gap
+from audiomend.detect.quantisation import QuantisationDetector
 from audiomend.words import plural
 
 ORDER = 24
@@ -51,7 +52,7 @@ BESIDE_S = 0.001  # a click that is this near to the end of a gap is that end
 WAVE, PERIOD_S, EVEN_S = 5, 0.02, 1e-4  # jumps of a wave in a row, its longest period, how even they are
 LOWEST_HZ = 8_000  # at lower rates a click has no width
 WHITE_SHARE = 1e-8  # of a frame's energy: a model that follows an empty band deeper hears a codec's rounding
-WHITE_POWER = 2.0**-30 / 12  # of rounding to 16 bits, full scale 1: what it leaves of silence is no click
+WHITE_POWER = 2.0**-30 / 12  # of rounding to 16 bits, full scale 1, if none is coarser: it makes no clicks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -76,8 +77,10 @@ class Click:
 class ClickDetector:
     """Add blocks, then ask for the result."""
 
-    def __init__(self, channels: int, sample_rate: float) -> None:
+    def __init__(self, channels: int, sample_rate: float, noise: float = 0.0) -> None:
+        """noise: power of the rounding that the sound went through, where its samples no longer tell it."""
         self._rate = sample_rate
+        self._noise, self._grid = max(noise, WHITE_POWER), QuantisationDetector()
         self._frames = Frames(channels, nearest_size(FRAME_S, sample_rate))
         self._count = 0  # of frames that are done
         self._samples = 0
@@ -87,6 +90,7 @@ class ClickDetector:
         """Take the next samples, (channels, n)."""
         if self._rate < LOWEST_HZ:
             return
+        self._grid.add(block)
         size, before = self._frames.size, self._samples
         self._samples += block.shape[1]
         if before < size <= self._samples:  # the middle of the first frame begins where the sound does
@@ -112,10 +116,10 @@ class ClickDetector:
 
     def _search(self, frames: Floats) -> Iterator[tuple[int, int, int, float]]:
         """Channel, start, stop and confidence of what the next frames, (channels, frames, size), hold."""
-        size = frames.shape[2]
+        size, noise = frames.shape[2], max(self._noise, self._grid.noise)
         for first in range(0, frames.shape[1], FRAMES_AT_ONCE):
             some = frames[:, first : first + FRAMES_AT_ONCE]
-            for row, start, stop, sure in _clicks(some.reshape(-1, size), self._rate):
+            for row, start, stop, sure in _clicks(some.reshape(-1, size), self._rate, noise):
                 channel, frame = divmod(row, some.shape[1])
                 offset = (self._count + first + frame) * (size // 2) - size // 4
                 yield channel, start + offset, stop + offset, sure
@@ -173,9 +177,12 @@ def _nearest(at: Floats, places: Floats) -> Ints:
     return np.where(places - at[after - 1] < at[after] - places, after - 1, after)
 
 
-def _clicks(frames: Floats, rate: float) -> Iterator[tuple[int, int, int, float]]:
-    """Of frames (rows, size): row, start and stop in the frame, confidence of what its middle half holds."""
-    matched, forward, both = _filtered(frames)
+def _clicks(frames: Floats, rate: float, noise: float) -> Iterator[tuple[int, int, int, float]]:
+    """Of frames (rows, size): row, start and stop in the frame, confidence of what its middle half holds.
+
+    noise: power of rounding.
+    """
+    matched, forward, both = _filtered(frames, noise)
     starts, stops = _candidates(matched, forward, both, round(JOIN_S * rate))
     starts, stops = _trimmed(both.ravel(), starts, stops)
     short = stops - starts <= LONGEST_S * rate
@@ -192,7 +199,7 @@ def _clicks(frames: Floats, rate: float) -> Iterator[tuple[int, int, int, float]
     if not clear.any():
         return
     excess = excess[clear]
-    starts, stops = _bounded(frames, starts[clear], stops[clear], rate)
+    starts, stops = _bounded(frames, starts[clear], stops[clear], rate, noise)
     for first, stop, stands in zip(starts.tolist(), stops.tolist(), excess.tolist(), strict=True):
         row, start = divmod(first, frames.shape[1])
         yield row, start, start + stop - first, stands / (stands + least)
@@ -225,7 +232,7 @@ def _trimmed(residual: Floats, starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
     return first, last
 
 
-def _bounded(frames: Floats, starts: Ints, stops: Ints, rate: float) -> tuple[Ints, Ints]:
+def _bounded(frames: Floats, starts: Ints, stops: Ints, rate: float, noise: float) -> tuple[Ints, Ints]:
     """The runs between the first and the last sample that the sound on that side does not foretell.
 
     What is soft beside the click may be loud beside what a model of a dull sound is sure of: left as known,
@@ -236,7 +243,7 @@ def _bounded(frames: Floats, starts: Ints, stops: Ints, rate: float) -> tuple[In
     places = np.arange(-tail - fitted, int(lengths.max()))
     x = frames.ravel()
     before, after = x[starts[:, None] + places], x[stops[:, None] - 1 - places]
-    unforetold = _unforetold(torch.from_numpy(np.concatenate([before, after])), fitted)
+    unforetold = _unforetold(torch.from_numpy(np.concatenate([before, after])), fitted, noise)
     later = np.array(
         [
             _onset(row, tail, length, join)
@@ -262,10 +269,10 @@ def _onset(unforetold: NDArray[np.bool_], tail: int, length: int, join: int) -> 
     return onset if onset + tail > join else first
 
 
-def _unforetold(x: Tensor, fitted: int) -> NDArray[np.bool_]:
+def _unforetold(x: Tensor, fitted: int, noise: float) -> NDArray[np.bool_]:
     """(rows, fitted + n) to (rows, n): which samples a model of the first ones does not expect."""
     windowed = x[:, :fitted] * torch.hann_window(fitted, dtype=x.dtype)
-    energy = WHITE_SHARE * windowed.square().sum(-1) + WHITE_POWER * fitted
+    energy = WHITE_SHARE * windowed.square().sum(-1) + noise * fitted
     a = lpc(windowed, ORDER, energy)
     residual = torch.einsum("rik,rk->ri", x.unfold(-1, ORDER + 1, 1), a.flip(-1)).abs()
     place = round(BLOCK_SHARE * (fitted - ORDER - 1))
@@ -301,12 +308,12 @@ class _Filtered:
         return np.hypot(level, self.white[first // self.magnitude.shape[1]])
 
 
-def _filtered(frames: Floats) -> tuple[_Filtered, _Filtered, Floats]:
+def _filtered(frames: Floats, noise: float) -> tuple[_Filtered, _Filtered, Floats]:
     """Of frames (rows, size): after the matched filter and forwards, and the smaller of both residuals."""
     x = torch.from_numpy(frames.copy())
     size = x.shape[-1]
     windowed = x * torch.hann_window(size, dtype=x.dtype)
-    energy = WHITE_SHARE * windowed.square().sum(-1) + WHITE_POWER * size
+    energy = WHITE_SHARE * windowed.square().sum(-1) + noise * size
     a = lpc(windowed, ORDER, energy)
     spectrum, response = torch.fft.rfft(x), torch.fft.rfft(a, size)
     forward = torch.fft.irfft(spectrum * response, size).abs_()

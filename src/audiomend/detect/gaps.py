@@ -19,7 +19,7 @@ SHORTEST_S = 0.002
 LONGEST_S = 2.0
 EDGE_S = SHORTEST_S  # stretch on either side whose largest magnitude is the level of that edge
 EDGE_DB = -40.0  # least level of the weaker edge, relative to the RMS of the channel's samples that are not 0
-EDGE_STEPS = 4  # and relative to the channel's smallest magnitude above 0, its quantisation step
+EDGE_STEPS = 10  # and relative to the channel's smallest magnitude above 0, its quantisation step
 
 
 @dataclass(frozen=True)

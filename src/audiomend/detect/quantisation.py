@@ -18,6 +18,7 @@ FINEST = 2.0**-24  # relative to full scale: smaller steps say nothing that coul
 ROUNDING = 2.0**-22  # relative to the largest magnitude: float32 with a bit of arithmetic on it
 MISFIT = 0.1  # of a step, up to which a remainder counts as none
 NOISY_DB = 45.0  # signal to quantisation noise, below which the noise is heard
+COARSE = 32  # steps: what is smaller takes too few values to tell how amplitudes are spread
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Quantisation:
 
     Attributes:
         step: of the grid, full scale 1; 0 if there is none that is coarser than 2^-24.
-        snr_db: of the sound to step²/12, the noise of rounding (Bennett 1948); inf without a step.
+        snr_db: of the sound to step²/12, the noise of rounding; inf without a step.
         confidence: 0 to 1 that the step is heard; from 0.5, where snr_db is 45 dB or less.
     """
 
@@ -62,13 +63,23 @@ class QuantisationDetector:
         if self._step is None or _odd(distance, self._step, rounding).size:
             self._step = _common(np.unique(distance), self._step, rounding)
 
+    @property
+    def step(self) -> float:
+        """Of the grid of what was added so far; 0 without one."""
+        return self._step or 0.0
+
+    @property
+    def noise(self) -> float:
+        """Power of rounding to that grid (Bennett 1948)."""
+        return self.step**2 / 12
+
     def result(self) -> Quantisation:
         """The verdict on what was added so far."""
-        step, power = self._step or 0.0, self._energy / max(self._samples, 1)
-        if not step or not power:
+        power = self._energy / max(self._samples, 1)
+        if not self.step or not power:
             return Quantisation(0.0, inf, 0.0)
-        snr_db = 10 * log10(power / (step**2 / 12))
-        return Quantisation(step, snr_db, sureness(snr_db, NOISY_DB + 20, NOISY_DB, NOISY_DB - 20))
+        snr_db = 10 * log10(power / self.noise)
+        return Quantisation(self.step, snr_db, sureness(snr_db, NOISY_DB + 20, NOISY_DB, NOISY_DB - 20))
 
 
 def _odd(values: NDArray[np.float64], step: float, rounding: float) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from audiomend.detect.bandwidth import BandwidthDetector
 from audiomend.detect.bandwidth import finding as bandwidth_finding
 from audiomend.detect.clicks import BESIDE_S, Click, ClickDetector, find_clicks, finding
 from audiomend.detect.offset import OffsetDetector
+from audiomend.detect.quantisation import QuantisationDetector
 from audiomend.errors import Cancelled
 from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Bent, Damage, Dull, Gaps
@@ -63,6 +64,7 @@ class _Work:
 
     Attributes:
         stage: of the plan.
+        original: the sound as the file holds it.
         source: the sound as the stages before left it.
         options: those of every stage.
         sink: takes the changed samples.
@@ -71,6 +73,7 @@ class _Work:
     """
 
     stage: Stage
+    original: SoundReader
     source: SoundReader
     options: Options
     sink: Sink
@@ -120,7 +123,7 @@ def mend_stages(
         for stage in stages:
             changes = stack.enter_context(Spill(source.channels, dtype))
             told = None if progress is None else partial(progress, stage)
-            work = _Work(stage, now, options, changes, told, partial(_touched, spills, gaps))
+            work = _Work(stage, source, now, options, changes, told, partial(_touched, spills, gaps))
             done.append(_do(work, changes))
             spills.append(changes)
             now = Overlaid(now, changes)
@@ -312,7 +315,7 @@ def _clicked(work: _Work) -> Damage | None:
     assert isinstance(settings, Declick)
     clicks = [Click(span.channel, *_frames(span, source), confidence=1.0) for span in settings.clicks]
     if not clicks:
-        detector = ClickDetector(source.channels, source.rate)
+        detector = ClickDetector(source.channels, source.rate, _rounding(work.original))
         for start, stop in blocks(source):
             detector.add(source.read(start, stop))
         near = round(BESIDE_S * source.rate)
@@ -322,6 +325,14 @@ def _clicked(work: _Work) -> Damage | None:
         if told.confidence < SURE["declick"]:
             return None
     return clicked(clicks, source.rate, source.channels) if clicks else None
+
+
+def _rounding(source: SoundReader) -> float:
+    """Power of the noise of rounding in a file: what was mended in it lies on no grid."""
+    grid = QuantisationDetector()
+    for start, stop in blocks(source):
+        grid.add(source.read(start, stop))
+    return grid.noise
 
 
 def _holed(work: _Work) -> Damage | None:
