@@ -143,11 +143,11 @@ def test_a_folder_is_damaged_as_single_files_are(
 def test_damaging_goes_on_where_it_was_stopped(cli: Callable, tape: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (tape / "text.wav").unlink()
-    command = ("degrade", "clip", tape, "-o", out, "--recursive")
-    assert cli(*command, "--jobs", 2).code == 0
+    command = (tape, "-o", out, "--recursive")
+    assert cli("degrade", "clip", *command, "--jobs", 2).code == 0
     soundfile.write(tape / "late.wav", 0 * TONE, RATE)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.*[vc]")}
-    late = cli(*command)
+    late = cli("degrade", "clip", *command)
     assert late.code == 3
     assert late.err == (
         f"Warning: {tape / 'late.wav'} is silent: there is nothing to clip.\n"
@@ -155,8 +155,12 @@ def test_damaging_goes_on_where_it_was_stopped(cli: Callable, tape: Path, tmp_pa
     )
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.*[vc]")} == before
     (tape / "late.wav").unlink()
-    for other in (("--sdr-db", 7), ("--sdr-db", 7, "--clip-mode", "clamp")):
-        assert cli(*command, *other).code == 0
+    for damage, *options in (
+        ("clip", "--sdr-db", 7),
+        ("softclip", "--sdr-db", 7),
+        ("softclip", "--sdr-db", 7, "--clip-mode", "clamp"),
+    ):
+        assert cli("degrade", damage, *command, *options).code == 0
         after = {path: path.stat().st_mtime_ns for path in out.rglob("*.*[vc]")}
         assert not after.items() & before.items()
         before = after
