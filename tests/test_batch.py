@@ -76,6 +76,8 @@ def test_settings_have_a_digest() -> None:
     assert (
         len({settings_sha256(Chosen()), settings_sha256(Chosen(1)), settings_sha256(Chosen(), Chosen())}) == 3
     )
+    named = [{"sdr_db": 5.0}, {"sdr_db": 7.0}]
+    assert len({settings_sha256(name, one) for name in ("clip", "softclip") for one in named}) == 4
     assert settings_sha256(Chosen(walk={"a": 1, "b": 2})) == settings_sha256(Chosen(walk={"b": 2, "a": 1}))
 
 
@@ -193,7 +195,7 @@ def test_a_process_that_dies_takes_only_its_own_file(tmp_path: Path) -> None:
     with Manifest(out) as manifest:
         row = manifest.row("die.wav")
         assert row is not None
-        assert row.message.endswith("die.wav: the process that mended it has ended unexpectedly")
+        assert row.message.endswith("die.wav: the process that worked on it has ended unexpectedly")
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -113,7 +113,68 @@ def test_each_file_is_told_of(
     assert f"{out / 'a.wav'}: 2" in said
     assert "samples changed" in said
     assert f"{out}: 2 files, 1 mended, 1 without damage." in said
-    assert f"{tape / 'a.wav'} was mended before." in cli("declip", tape / "a.wav", "-o", out, *QUICK).err
+    assert f"{tape / 'a.wav'} was done before." in cli("declip", tape / "a.wav", "-o", out, *QUICK).err
+
+
+DAMAGES = {
+    "clip": ("--sdr-db", 7),
+    "softclip": (),
+    "click": ("--seed", 3),
+    "dropout": ("--gap", "0.2-0.3"),
+    "lowpass": ("--cutoff-hz", 300),
+    "gap": ("--gap", "0.2-0.3", "--band", "300-600"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_folder_is_damaged_as_single_files_are(
+    cli: Callable, tape: Path, tmp_path: Path, damage: str
+) -> None:
+    out, single = tmp_path / "out", tmp_path / "single.flac"
+    done = cli("degrade", damage, tape, "-o", out, "--recursive", *DAMAGES[damage])
+    assert (done.code, done.out) == (3, b"")
+    assert f"Warning: {tape / 'text.wav'} is not a sound file" in done.err
+    assert done.err.endswith(f"{out}: 4 files, 3 damaged, 1 failed.\n")
+    assert cli("degrade", damage, tape / "side" / "b.flac", single, *DAMAGES[damage]).code == 0
+    assert (out / "side" / "b.flac").read_bytes() == single.read_bytes()
+    assert sorted(path.name for path in out.iterdir()) == ["a.wav", NAME, "side", "whole.wav"]
+
+
+def test_damaging_goes_on_where_it_was_stopped(cli: Callable, tape: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tape / "text.wav").unlink()
+    command = (tape, "-o", out, "--recursive")
+    assert cli("degrade", "clip", *command, "--jobs", 2).code == 0
+    soundfile.write(tape / "late.wav", 0 * TONE, RATE)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.*[vc]")}
+    late = cli("degrade", "clip", *command)
+    assert late.code == 3
+    assert late.err == (
+        f"Warning: {tape / 'late.wav'} is silent: there is nothing to clip.\n"
+        f"{out}: 4 files, 3 done before, 1 failed.\n"
+    )
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.*[vc]")} == before
+    (tape / "late.wav").unlink()
+    for damage, *options in (
+        ("clip", "--sdr-db", 7),
+        ("softclip", "--sdr-db", 7),
+        ("softclip", "--sdr-db", 7, "--clip-mode", "clamp"),
+    ):
+        assert cli("degrade", damage, *command, *options).code == 0
+        after = {path: path.stat().st_mtime_ns for path in out.rglob("*.*[vc]")}
+        assert not after.items() & before.items()
+        before = after
+
+
+def test_what_damages_nothing_is_told_apart(
+    cli: Callable, tape: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    soundfile.write(tape / "silence.wav", 0 * TONE, RATE)
+    names = (tape / "a.wav", tape / "silence.wav")
+    said = cli("degrade", "lowpass", *names, "-o", tmp_path / "out", "--cutoff-hz", 300).err
+    assert f"{tmp_path / 'out' / 'a.wav'}: nothing is left above 300 Hz." in said
+    assert f"{tmp_path / 'out'}: 2 files, 1 damaged, 1 unchanged." in said
 
 
 BAD = [
@@ -133,6 +194,15 @@ BAD = [
     ("declip a.wav -o out --jobs 0", "--jobs is 0; it must be 1 or more"),
     ("declip a.wav -o out --model pryor", "There is no model pryor"),
     ("declip a.wav -o out --preset dps2", "The preset dps2 is unknown"),
+    ("degrade clip a.wav", "Missing argument 'OUT': give IN and OUT, or any number of files and folders"),
+    ("degrade clip a.wav out.wav --jobs 2", "--recursive and --jobs are for many files, so they need -o DIR"),
+    ("degrade gap a.wav -o . --gap 0.1-0.2", "a.wav would be its own output"),
+    ("degrade clip a.wav other/a.wav -o out", "a.wav and other/a.wav would both become out/a.wav"),
+    ("declip a.wav other/a.wav -o out", "a.wav and other/a.wav would both become out/a.wav"),
+    ("degrade click a.wav -o out --seed -1", "--seed is -1; it must be 0 or more"),
+    ("inspect a.wav whole.wav --plan p.json", "--plan is of one file, so it cannot go with several"),
+    ("inspect . --report page.html", "--report is of one file, so it cannot go with several or a folder"),
+    ("inspect empty", "no sound file was found in empty; --recursive looks into the folders within, too"),
 ]
 
 
@@ -141,6 +211,7 @@ def test_what_cannot_be(
     cli: Callable, tape: Path, monkeypatch: pytest.MonkeyPatch, command: str, message: str
 ) -> None:
     monkeypatch.chdir(tape)
+    Path("empty").mkdir()
     done = cli(*command.split())
     assert done.code in (1, 2)
     assert message in done.err

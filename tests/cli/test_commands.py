@@ -343,7 +343,10 @@ def test_presets_are_listed_with_paper_equation_and_cost(cli: Callable) -> None:
 
 def test_methods_with_published_settings_are_listed_too(cli: Callable) -> None:
     told = cli("presets", "--json").json
-    assert (told["schema"], set(told)) == ("audiomend.presets/1", {"schema", "presets", "published"})
+    assert (told["schema"], set(told)) == (
+        "audiomend.presets/1",
+        {"schema", "audiomend", "presets", "published"},
+    )
     rows = told["published"]
     methods = {verb: [row["method"] for row in rows if row["verb"] == verb] for verb in PUBLISHED_METHODS}
     assert methods == {verb: list(found) for verb, found in PUBLISHED_METHODS.items()}

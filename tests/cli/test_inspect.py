@@ -1,12 +1,16 @@
 """inspect: what it prints and writes."""
 
 import json
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from audiomend.cli import console
+from audiomend.restorers.inspection import Inspection, inspect_file
 from audiomend.restorers.plan import read_plan
 
 RATE = 8000
@@ -113,6 +117,85 @@ def test_what_is_no_sound_is_refused(cli: Callable, tmp_path: Path) -> None:
     assert "not a sound file" in result.err
     assert not (tmp_path / "plan.json").exists()
     assert json.dumps(result.err)
+
+
+@pytest.fixture
+def tape(write: Callable, tmp_path: Path) -> Path:
+    """A damaged file, one within a folder, and one that is no sound."""
+    folder = tmp_path / "tape"
+    (folder / "side").mkdir(parents=True)
+    write("tape/a.wav", damaged())
+    write("tape/side/b.flac", damaged(1.5)[:1])
+    (folder / "text.wav").write_text("text")
+    return folder
+
+
+def test_files_are_inspected_in_turn(cli: Callable, tape: Path) -> None:
+    a, b, text, lost = (tape / name for name in ("a.wav", "side/b.flac", "text.wav", "lost.wav"))
+    done = cli("inspect", lost, tape, a, "--recursive")
+    assert done.code == 3
+    assert done.err.count("\n") == 3
+    said = done.err.splitlines()
+    assert said[0].startswith(f"Warning: {lost} cannot be read")
+    assert said[1].startswith(f"Warning: {text} is not a sound file")
+    assert said[2] == "4 files, 2 inspected, 2 failed."
+    alone = [cli("inspect", one).out for one in (a, b)]
+    assert done.out == b"".join(table + b"\n" for table in alone)
+    whole = cli("inspect", tape / "side", a)
+    assert (whole.code, whole.err) == (0, "")
+    assert whole.out == b"".join(table + b"\n" for table in reversed(alone))
+    assert cli("inspect", tape).out == alone[0] + b"\n"
+    none = cli("inspect", lost, text)
+    assert (none.code, none.out, none.err.count("\n")) == (1, b"", 3)
+
+
+def test_json_of_many_files_is_one_object(cli: Callable, tape: Path, write: Callable) -> None:
+    done = cli("inspect", tape, "--recursive", "--json")
+    assert done.code == 3
+    told = done.json
+    assert done.out.decode() == json.dumps(told, indent=2) + "\n"
+    assert (list(told), told["schema"]) == (["schema", "audiomend", "files"], "audiomend.inspections/1")
+    a, b, text = told["files"]
+    for entry, path in ((a, tape / "a.wav"), (b, tape / "side" / "b.flac")):
+        assert entry == {"path": str(path), "inspection": cli("inspect", path, "--json").json}
+    assert list(text) == ["path", "error"]
+    assert text["error"].startswith(f"{tape / 'text.wav'} is not a sound file")
+    assert f"Warning: {text['error']}" in done.err
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_what_was_told_is_forgotten(
+    options: tuple[str, ...], cli: Callable, write: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory does not follow the number of files."""
+    found: list[weakref.ref] = []
+
+    def watched(path: str, *watching: Any) -> Inspection:
+        assert sum(one() is not None for one in found) <= 1  # the one before
+        inspection = inspect_file(path, *watching)
+        found.append(weakref.ref(inspection))
+        return inspection
+
+    monkeypatch.setattr("audiomend.restorers.inspection.inspect_file", watched)
+    for k in range(4):
+        write(f"{k}.wav", damaged(0.1))
+    assert cli("inspect", tmp_path, *options).code == 0
+    assert len(found) == 4
+
+
+def test_entries_of_json_are_printed_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
+    printed: list[str] = []
+
+    def entries() -> Iterator[dict[str, str]]:
+        for text in ("one", "a\u2028b\nc"):
+            yield {"text": text}
+            printed.append(capsys.readouterr().out)
+
+    console.print_json_list("kind", {"x": [1]}, "list", entries())
+    assert "one" in printed[0]
+    whole = "".join(printed) + capsys.readouterr().out
+    expected = {"schema": "audiomend.kind/1", "x": [1], "list": [{"text": "one"}, {"text": "a\u2028b\nc"}]}
+    assert whole == json.dumps(expected, indent=2) + "\n"
 
 
 def test_names_cannot_control_a_terminal(cli: Callable, write: Callable) -> None:

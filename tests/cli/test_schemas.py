@@ -57,6 +57,27 @@ def test_pipes_are_told_of_as_well(cli: Callable, write: Callable) -> None:
     validate("inspect", cli("inspect", "-", "--json", stdin=content).json)
 
 
+def test_many_files_are_told_of_as_well(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    inspected = cli("inspect", write("in.wav", damaged()), tmp_path / "lost.wav", "--json")
+    assert ["inspection" in file for file in inspected.json["files"]] == [True, False]
+    validate("inspections", inspected.json)
+    for wrong in ({"path": ""}, {**inspected.json["files"][0], "error": ""}, {"path": "", "error": None}):
+        with pytest.raises(ValidationError):
+            validate("inspections", {**inspected.json, "files": [wrong]})
+
+
+def test_presets_are_told_as_their_schema_says(cli: Callable) -> None:
+    told = cli("presets", "--json").json
+    validate("presets", told)
+    for rows, name, value in (
+        ("presets", "settings", {}),
+        ("presets", "cost", None),
+        ("published", "verb", ""),
+    ):
+        with pytest.raises(ValidationError):
+            validate("presets", {**told, rows: [{**told[rows][0], name: value}]})
+
+
 SIZE = {"path": "", "sha256": "", "rate": RATE, "channels": 1, "frames": 8000}
 SETTINGS = {
     "declip": {"low": [-0.5], "high": [None]},

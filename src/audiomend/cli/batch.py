@@ -4,7 +4,7 @@ import functools
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from audiomend.restorers.files import Request
     from audiomend.restorers.manifest import Row
 
-PARTIAL = 3  # exit code: some files were mended and some were not
+PARTIAL = 3  # exit code: some files failed and some did not
 _SEMAPHORES = "ignore:resource_tracker"
 _OF_ONE_FILE = ("residue", "report", "preview_steps")
-_IN_WORDS = {"mended": "mended", "unchanged": "without damage", "failed": "failed"}
+_IN_WORDS = {"mended": "mended", "unchanged": "without damage"}
 
 
 def check(sources: Sequence[str], settings: Settings) -> None:
@@ -41,14 +41,21 @@ def check(sources: Sequence[str], settings: Settings) -> None:
         raise UsageError("a pipe has no name, so it cannot go with -o")
 
 
-def mend_all(
-    verb: str, sources: Sequence[str], folder: Path, work: "Work", digest: str, settings: Settings
+def run(
+    verb: str,
+    sources: Sequence[str],
+    folder: Path,
+    work: "Work",
+    digest: str,
+    settings: Settings,
+    in_words: Mapping[str, str] = _IN_WORDS,
 ) -> None:
-    """Mend files and folders into a folder; leaves with PARTIAL if only some could be mended, 1 if none.
+    """Work on files and folders into a folder; leaves with PARTIAL if some failed, 1 if all did.
 
     Args:
-        work: mends one file; a function of a module, with what it needs filled in.
+        work: does one file; a function of a module, with what it needs filled in.
         digest: of all that the outputs follow from besides their inputs.
+        in_words: what states of files are called.
     """
     from audiomend.restorers.batch import items, run_batch
 
@@ -62,7 +69,7 @@ def mend_all(
 
         def finished(item: "Item", row: "Row", what: "Done | None") -> None:
             told.append((row, what))
-            done["done before" if what is None else _IN_WORDS[row.state]] += 1
+            done["done before" if what is None else in_words.get(row.state, row.state)] += 1
             _tell(item, row, what)
             bar.advance(len(told) / len(wanted))
 
@@ -80,8 +87,13 @@ def mend_all(
     (tell if done["failed"] else say)(f"{folder}: {plural(len(wanted), 'file')}, {counts}")
     if settings.json:
         print_json("batch", _as_json(verb, folder, told))
-    if done["failed"]:
-        raise typer.Exit(PARTIAL if done["failed"] < len(rows) else 1)
+    conclude(done["failed"], len(rows))
+
+
+def conclude(failed: int, count: int) -> None:
+    """End the command with PARTIAL if some of so many files failed, with 1 if all did."""
+    if failed:
+        raise typer.Exit(PARTIAL if failed < count else 1)
 
 
 def mend_one(request: "Request", count: int | None, source: Path, output: Path, force: bool) -> "Done":
@@ -127,7 +139,7 @@ def _tell(item: "Item", row: "Row", done: "Done | None") -> None:
     if row.state == "failed":
         warn(row.message)
     else:
-        say(row.message if done is not None else f"{item.source} was mended before")
+        say(row.message if done is not None else f"{item.source} was done before")
 
 
 def _as_json(verb: str, folder: Path, told: Sequence[tuple["Row", "Done | None"]]) -> dict[str, object]:

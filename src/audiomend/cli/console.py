@@ -6,7 +6,8 @@ Where standard error is no terminal only warnings and errors are written.
 import contextlib
 import json
 import sys
-from collections.abc import Generator
+import textwrap
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import typer
@@ -62,7 +63,26 @@ def printable(text: str) -> str:
 
 def print_json(kind: str, content: dict[str, Any]) -> None:
     """One JSON object on standard output, which says of which kind and version it is."""
-    print(json.dumps({"schema": f"audiomend.{kind}/1", **content}, indent=2, allow_nan=False), flush=True)
+    print(_json(as_document(kind, content)), flush=True)
+
+
+def print_json_list(kind: str, content: dict[str, Any], name: str, entries: Iterable[Any]) -> None:
+    """`print_json` of `content` and a list by that name, each entry of which is printed as it comes."""
+    print(_json(as_document(kind, content)).removesuffix("\n}"), end=f',\n  "{name}": [')
+    before = "\n"
+    for entry in entries:
+        print(before + textwrap.indent(_json(entry), "    "), end="", flush=True)
+        before = ",\n"
+    print("\n  ]\n}", flush=True)
+
+
+def as_document(kind: str, content: dict[str, Any]) -> dict[str, Any]:
+    """The content, after of which kind and version it is."""
+    return {"schema": f"audiomend.{kind}/1", **content}
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, allow_nan=False)
 
 
 class Bar:

@@ -1,14 +1,25 @@
 """inspect: what is wrong with a recording, from the recording alone."""
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiomend.cli import interrupts
-from audiomend.cli.console import Bar, print_json, printable, progress_bar, warn
-from audiomend.cli.options import FILES, Force, Source
+from audiomend.cli import batch, interrupts
+from audiomend.cli.console import (
+    Bar,
+    as_document,
+    print_json,
+    print_json_list,
+    printable,
+    progress_bar,
+    say,
+    tell,
+    warn,
+)
+from audiomend.cli.options import FILES, Force, Recursive
 from audiomend.errors import UsageError
 from audiomend.words import plural
 
@@ -18,13 +29,22 @@ if TYPE_CHECKING:
 
 EXAMPLE = (
     "Examples:\n\n  audiomend inspect old.wav\n\n"
-    "  audiomend inspect old.wav --report page.html --plan plan.json"
+    "  audiomend inspect old.wav --report page.html --plan plan.json\n\n"
+    "  audiomend inspect side_b.flac tapes/ --recursive --json"
 )
 LISTED = 1000  # places of a damage that JSON lists
 
 
 def inspect(
-    source: Source,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN...",
+            help="Sound files (WAV, FLAC, AIFF, CAF, OGG, Opus, MP3) and folders of them; - reads a WAV from "
+            "standard input.",
+            show_default=False,
+        ),
+    ],
     *,
     report: Annotated[
         Path | None,
@@ -44,6 +64,7 @@ def inspect(
             rich_help_panel=FILES,
         ),
     ] = None,
+    recursive: Recursive = False,
     force: Force = False,
     json: Annotated[
         bool,
@@ -54,12 +75,20 @@ def inspect(
 
     Each damage has a confidence from 0 to 100%; it counts as found from 50%. IN is read once and not changed.
     """
+    if len(names) > 1 or os.path.isdir(names[0]):
+        for option, path in (("--report", report), ("--plan", plan)):
+            if path is not None:
+                raise UsageError(f"{option} is of one file, so it cannot go with several or a folder")
+        _inspect_all(names, recursive, json)
+    else:
+        _inspect_one(names[0], report, plan, force, json)
+
+
+def _inspect_one(source: str, report: Path | None, plan: Path | None, force: bool, json: bool) -> None:
     with interrupts.scratch():
         _check(source, report, plan, force=force)
         with progress_bar(f"Reading {source}") as bar:
-            from audiomend.restorers.inspection import frames_of, inspect_file
-
-            found = inspect_file(source, _Watch(bar, frames_of(source)))
+            found = _examined(source, bar)
             if plan is not None:
                 from audiomend.restorers.plan import plan_of, write_plan
 
@@ -76,6 +105,56 @@ def inspect(
         print_json("inspect", as_json(found))
     else:
         _print_table(found)
+
+
+def _inspect_all(names: Sequence[str], recursive: bool, json: bool) -> None:
+    """Tell of each file as soon as it is known; leaves as a batch does if some could not be read."""
+    from audiomend import __version__
+    from audiomend.restorers.batch import sounds
+
+    sources = dict.fromkeys(item.source for item in sounds(names, recursive=recursive))
+    failed = 0
+
+    def each() -> Iterator[tuple[Path, "Inspection | str"]]:
+        nonlocal failed
+        for source in sources:
+            found = _attempted(source)
+            if isinstance(found, str):
+                failed += 1
+                warn(found)
+            else:
+                for warning in found.warnings:
+                    warn(f"{source}: {warning}")
+            yield source, found
+
+    if json:
+        entries = (_entry(source, found) for source, found in each())
+        print_json_list("inspections", {"audiomend": __version__}, "files", entries)
+    else:
+        for _, found in each():
+            if not isinstance(found, str):
+                _print_table(found)
+                print(flush=True)
+    counts = f"{len(sources) - failed:,} inspected" + (f", {failed:,} failed" if failed else "")
+    (tell if failed else say)(f"{plural(len(sources), 'file')}, {counts}")
+    batch.conclude(failed, len(sources))
+
+
+def _attempted(source: Path) -> "Inspection | str":
+    """What was found in a file of many, or why it could not be read."""
+    from audiomend.restorers.batch import FAILURES, failure
+
+    try:
+        with interrupts.scratch(), progress_bar(f"Reading {source}") as bar:
+            return _examined(str(source), bar)
+    except FAILURES as error:
+        return failure(source, error)
+
+
+def _examined(source: str, bar: Bar) -> "Inspection":
+    from audiomend.restorers.inspection import frames_of, inspect_file
+
+    return inspect_file(source, _Watch(bar, frames_of(source)))
 
 
 class _Watch:
@@ -106,6 +185,13 @@ def _check(source: str, report: Path | None, plan: Path | None, *, force: bool) 
             raise UsageError(f"{path} exists; --force replaces it")
         with PartFile(path, force=force):  # the folder takes a file
             pass
+
+
+def _entry(source: Path, found: "Inspection | str") -> dict[str, Any]:
+    """A file of many as plain data: what was found, as `as_json` has it, or why there is nothing."""
+    if isinstance(found, str):
+        return {"path": str(source), "error": found}
+    return {"path": str(source), "inspection": as_document("inspect", as_json(found))}
 
 
 def as_json(found: "Inspection") -> dict[str, Any]:

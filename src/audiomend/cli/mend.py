@@ -158,7 +158,7 @@ def _mend(
 
         asked = request()
         work = functools.partial(batch.mend_one, asked, settings.threads)
-        batch.mend_all(verb, names, settings.output_dir, work, settings_sha256(asked, card), settings)
+        batch.run(verb, names, settings.output_dir, work, settings_sha256(asked, card), settings)
     else:
         _mend_one(*in_and_out(names, settings), request, settings)
 

@@ -16,23 +16,6 @@ FILES = "Files"
 MANY = "Many files"
 MACHINE = "Machine"
 
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="IN",
-        help="Sound file (WAV, FLAC, AIFF, CAF, OGG, Opus, MP3); - reads a WAV from standard input.",
-        show_default=False,
-    ),
-]
-Output = Annotated[
-    str,
-    typer.Argument(
-        metavar="OUT",
-        help="File to be written, in the format of IN unless its name ends otherwise; - writes to standard "
-        "output.",
-        show_default=False,
-    ),
-]
 Names = Annotated[
     list[str],
     typer.Argument(
@@ -83,6 +66,9 @@ Json = Annotated[
         help="Print one JSON object about the result on standard output, nothing else; not with OUT -.",
         rich_help_panel=FILES,
     ),
+]
+Recursive = Annotated[
+    bool, typer.Option("--recursive", help="Take folders within folders, too.", rich_help_panel=MANY)
 ]
 JsonResult = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Gap = Annotated[
@@ -245,20 +231,17 @@ class Settings:
             "--output-dir",
             "-o",
             metavar="DIR",
-            help="Mend any number of files and folders into DIR, each by its own name. What is done is noted "
-            "there, so the same command goes on where it was stopped.",
+            help="Take any number of files and folders, and write into DIR, each by its own name. What is "
+            "done is noted there, so the same command goes on where it was stopped.",
             show_default=False,
             rich_help_panel=MANY,
         ),
     ] = None
-    recursive: Annotated[
-        bool,
-        typer.Option("--recursive", help="Take folders within folders, too.", rich_help_panel=MANY),
-    ] = False
+    recursive: Recursive = False
     jobs: Annotated[
         int,
         typer.Option(
-            metavar="COUNT", help="Files mended at a time, each in a process.", rich_help_panel=MANY
+            metavar="COUNT", help="Files worked on at a time, each in a process.", rich_help_panel=MANY
         ),
     ] = 1
     clip_mode: ClipMode = "rescale"
@@ -296,8 +279,11 @@ class Settings:
     ] = False
 
 
+BATCH = ("output_dir", "recursive", "jobs")
+"""The settings of many files."""
+
 WITHOUT_PRIOR = (
-    *("region", "strength", "residue", "report", "output_dir", "recursive", "jobs"),
+    *("region", "strength", "residue", "report", *BATCH),
     *("clip_mode", "force", "json", "threads", "offline"),
 )
 """The settings of verbs that evaluate no network."""

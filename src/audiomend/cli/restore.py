@@ -118,7 +118,7 @@ def _restore_all(
 
     request = _request("", "", settings, None, only, skip)
     work = functools.partial(restore_one, request, settings.threads)
-    batch.mend_all("restore", names, folder, work, settings_sha256(request, card), settings)
+    batch.run("restore", names, folder, work, settings_sha256(request, card), settings)
 
 
 def restore_one(

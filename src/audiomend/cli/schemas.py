@@ -1,4 +1,5 @@
-"""JSON Schemas (draft 2020-12) of what programs read and write: `inspect --json`, `restore --json`, plans.
+"""JSON Schemas (draft 2020-12) of what programs read and write: plans, and what `inspect`, `restore` and
+`presets` print with --json.
 
     python -m audiomend.cli.schemas docs/schemas
 
@@ -13,7 +14,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from audiomend.cli.presets import VERBS
 from audiomend.restorers.plan import ORDER, SCHEMA, Input, NotThereYet, Stage
+from audiomend.restorers.presets import PUBLISHED, PUBLISHED_METHODS, Published
+from audiomend.restorers.way import Way
 
 Schema = dict[str, Any]
 
@@ -33,6 +37,39 @@ def inspect_schema() -> Schema:
         {"kind": {"enum": ["speech", "music", "silence"]}, "speech": _SHARE}, "what the recording holds"
     )
     return _root("inspect", {"input": _input(), "content": content, "findings": _findings(), **_told()})
+
+
+def inspections_schema() -> Schema:
+    """Of `audiomend inspect --json` with several files or a folder."""
+    read = _object({"path": _TEXT, "inspection": inspect_schema()})
+    failed = _object({"path": _TEXT, "error": {**_TEXT, "description": "why it could not be read"}})
+    files = _list({"oneOf": [read, failed]}, "in the order of the command line, a folder's by name")
+    return _root("inspections", {"files": files})
+
+
+def presets_schema() -> Schema:
+    """Of `audiomend presets --json`."""
+    cost = {
+        "steps": _COUNT,
+        "evaluations_per_step": {**_NUMBER, "minimum": 0},
+        "evaluations": {**_COUNT, "description": "of the network, for every window"},
+        "gradients": {**_COUNT, "description": "evaluations that take one"},
+    }
+    each = {
+        "settings": {**_of(Way), "required": ["steps"]},
+        "fewest_steps": {**_COUNT, "description": "below which no result like the published one is expected"},
+        "cost": _object(cost),
+    }
+    by_verb = {name: _object(dict.fromkeys(VERBS, schema)) for name, schema in each.items()}
+    walk = _object({**dict.fromkeys(("name", "paper", "equation", "note"), _TEXT), **by_verb})
+    method = {"name": {"const": PUBLISHED}, "verb": {"enum": list(PUBLISHED_METHODS)}, "method": _TEXT}
+    return _root(
+        "presets",
+        {
+            "presets": _list(walk, "walks of the prior"),
+            PUBLISHED: _list(_object({**method, **_of(Published)["properties"]}), "methods without one"),
+        },
+    )
 
 
 def restore_schema() -> Schema:
@@ -185,7 +222,13 @@ def _told() -> dict[str, Schema]:
     return {"warnings": _list(_TEXT)}
 
 
-SCHEMAS = {"inspect": inspect_schema, "restore": restore_schema, "plan": plan_schema}
+SCHEMAS = {
+    "inspect": inspect_schema,
+    "inspections": inspections_schema,
+    "restore": restore_schema,
+    "plan": plan_schema,
+    "presets": presets_schema,
+}
 
 
 def text(name: str) -> str:

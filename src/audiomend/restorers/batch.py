@@ -24,7 +24,7 @@ from audiomend.restorers.manifest import Manifest, Row
 
 @dataclass(frozen=True)
 class Item:
-    """A file to be mended: where it is, and where its output goes, relative to the folder of the batch."""
+    """A file to be worked on: where it is, and where its output goes, relative to the folder of the batch."""
 
     source: Path
     output: Path
@@ -50,35 +50,57 @@ class Done:
 
 
 Work = Callable[[Path, Path, bool], Done]
-"""Mends source into output; True replaces an output that is there. It raises only AudiomendErrors."""
+"""Makes output of source; True replaces an output that is there. It raises only FAILURES."""
+
+FAILURES = (AudiomendError, OSError, MemoryError)  # that concern one file of many
 
 
-def items(sources: Sequence[str], folder: Path, *, recursive: bool) -> list[Item]:
+def failure(source: Path, error: Exception) -> str:
+    """What one of FAILURES says of a file of many.
+
+    Raises:
+        Cancelled: it was one, and concerns them all.
+    """
+    if isinstance(error, Cancelled):
+        raise error
+    return str(error) if isinstance(error, AudiomendError) else f"{source}: {error or type(error).__name__}"
+
+
+def sounds(sources: Sequence[str], *, recursive: bool, apart: Path | None = None) -> list[Item]:
     """The files that were named, and those in folders that were named, by the end of their names.
 
-    A folder's files keep their place below it. Hidden files and those below `folder` itself are left out.
-    What was named and is not there is kept: `run_batch` tells of it beside what came of the others.
+    A folder's files keep their place below it. Hidden files and those below `apart` are left out. What was
+    named and is not there is kept: it fails by itself, beside the others.
 
     Args:
         sources: files and folders.
-        folder: of the outputs.
         recursive: take folders within folders, too.
+        apart: a folder of outputs.
 
     Raises:
-        UsageError: two files would have one output, an output would be its own input, or there is no file.
+        UsageError: there is no file.
     """
     found = list[Item]()
     for name in sources:
         path = Path(name)
         if os.path.isdir(path):  # of a name that is too long, too, it says that it is none
-            found += [Item(one, one.relative_to(path)) for one in _within(path, folder, recursive)]
+            found += [Item(one, one.relative_to(path)) for one in _within(path, apart, recursive)]
         else:
             found.append(Item(path, Path(path.name)))
     if not found:
         ends = "" if recursive else "; --recursive looks into the folders within, too"
         raise UsageError(f"no sound file was found in {', '.join(sources)}{ends}")
+    return found
+
+
+def items(sources: Sequence[str], folder: Path, *, recursive: bool) -> list[Item]:
+    """The `sounds` of which outputs are made in a folder.
+
+    Raises:
+        UsageError: two files would have one output, an output would be its own input, or there is no file.
+    """
     taken = dict[Path, Path]()
-    for item in found:
+    for item in sounds(sources, recursive=recursive, apart=folder):
         if (other := taken.setdefault(item.output, item.source)) != item.source:
             raise UsageError(f"{other} and {item.source} would both become {folder / item.output}")
         if os.path.realpath(item.source) == os.path.realpath(folder / item.output):
@@ -86,21 +108,21 @@ def items(sources: Sequence[str], folder: Path, *, recursive: bool) -> list[Item
     return [Item(source, output) for output, source in taken.items()]
 
 
-def _within(path: Path, folder: Path, recursive: bool) -> list[Path]:
+def _within(path: Path, apart: Path | None, recursive: bool) -> list[Path]:
     """Sound files of a folder, in order of their names."""
-    apart = Path(os.path.realpath(folder))
+    left_out = None if apart is None else os.path.realpath(apart)
     inside = list[Path]()
     for place, folders, files in os.walk(path):
         kept = [name for name in folders if not name.startswith(".")] if recursive else []
-        folders[:] = [name for name in kept if Path(os.path.realpath(Path(place, name))) != apart]
+        folders[:] = [name for name in kept if os.path.realpath(Path(place, name)) != left_out]
         named = [name for name in files if not name.startswith(".")]
         inside += [Path(place, name) for name in named if Path(name).suffix.lower() in SOUND_SUFFIXES]
     return sorted(inside)
 
 
 def settings_sha256(*settings: Any) -> str:
-    """Digest of all that an output follows from besides its input: dataclasses, and this version."""
-    plain = [dataclasses.asdict(one) for one in settings]
+    """Digest of all that an output follows from besides its input: dataclasses, plain data, this version."""
+    plain = [one if isinstance(one, (str, dict)) else dataclasses.asdict(one) for one in settings]
     return hashlib.sha256(
         json.dumps([__version__, *plain], sort_keys=True, default=dict).encode()
     ).hexdigest()
@@ -117,7 +139,7 @@ def run_batch(
     begin: Callable[[], None] | None = None,
     tell: Callable[[Item, Row, Done | None], None] = lambda *_: None,
 ) -> list[Row]:
-    """Mend the files that are not mended yet; the rows of all of them, in the order of `wanted`.
+    """Work on the files that are not done yet; the rows of all of them, in the order of `wanted`.
 
     An output counts as done if the manifest has it with the digests of this input and these settings, and the
     file there has the digest that it was left with. Any other file by its name is replaced only if the
@@ -210,7 +232,7 @@ def _is_done(known: Row, begun: Row, folder: Path) -> bool:
 def _doer(work: Work, folder: Path, jobs: int, begin: Callable[[], None] | None) -> Generator[_Do]:
     """What turns tasks into what came of them, in any order."""
     if jobs == 1:
-        yield lambda todo: ((task, _mended(work, folder, task)) for task in todo)
+        yield lambda todo: ((task, _worked_on(work, folder, task)) for task in todo)
         return
     workers = _Workers(work, folder, jobs, begin)
     try:
@@ -219,22 +241,18 @@ def _doer(work: Work, folder: Path, jobs: int, begin: Callable[[], None] | None)
         workers.stop()
 
 
-def _mended(work: Work, folder: Path, task: _Task) -> Done:
+def _worked_on(work: Work, folder: Path, task: _Task) -> Done:
     """One file, in whatever process: all that can be wrong with it is told, not raised."""
     output = folder / task.item.output
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         return work(task.item.source, output, task.force)
-    except Cancelled:
-        raise
-    except AudiomendError as error:
-        return Done(str(error))
-    except (OSError, MemoryError) as error:
-        return Done(f"{task.item.source}: {error or type(error).__name__}")
+    except FAILURES as error:
+        return Done(failure(task.item.source, error))
 
 
 class _Workers:
-    """Processes that mend; one that dies takes its own file with it and is replaced."""
+    """Processes that work; one that dies takes its own file with it and is replaced."""
 
     def __init__(self, work: Work, folder: Path, jobs: int, begin: Callable[[], None] | None) -> None:
         self._work, self._folder, self._jobs, self._begin = work, folder, jobs, begin
@@ -261,7 +279,7 @@ class _Workers:
 
     def _submit(self, task: _Task) -> "Future[Done]":
         try:
-            return self._pool.submit(_mended, self._work, self._folder, task)
+            return self._pool.submit(_worked_on, self._work, self._folder, task)
         except BrokenProcessPool as error:  # found out before the future that tells of it
             failed = Future[Done]()
             failed.set_exception(error)
@@ -275,7 +293,7 @@ class _Workers:
             return self._submit(again).result()
         except BrokenProcessPool:
             self._renew()
-            return Done(f"{task.item.source}: the process that mended it has ended unexpectedly")
+            return Done(f"{task.item.source}: the process that worked on it has ended unexpectedly")
 
     def _renew(self) -> None:
         self._pool.shutdown(cancel_futures=True)

@@ -41,7 +41,7 @@ class Row:
         output: relative to the folder, with "/" between its parts.
         source: path as it was given or found.
         input_sha256, settings_sha256: what the output follows from.
-        state: begun, mended, unchanged (nothing was found to mend) or failed.
+        state: begun, mended (or damaged on purpose), unchanged (there was nothing to do) or failed.
         output_sha256: of the output, once it is there.
         message: what was done, or why it failed.
         seconds: wall time.
@@ -94,7 +94,7 @@ class Manifest:
             self._base.execute(_TABLE)
             self._base.execute(f"PRAGMA user_version = {_VERSION}")
         elif version != _VERSION:
-            raise UsageError(f"{self._path} was written by another version; remove it to mend all anew")
+            raise UsageError(f"{self._path} was written by another version; remove it to do all anew")
         self._base.execute("COMMIT")
 
     def _refusal(self, error: sqlite3.Error | UnicodeDecodeError) -> UsageError | AudioWriteError:
@@ -102,7 +102,7 @@ class Manifest:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return UsageError(f"another batch is at work in {self._path.parent}; wait for it to end")
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            return UsageError(f"{self._path} is no manifest, or damaged; remove it to mend all anew")
+            return UsageError(f"{self._path} is no manifest, or damaged; remove it to do all anew")
         return AudioWriteError(f"{self._path} cannot be written: {error}")
 
     def row(self, output: str) -> Row | None:
