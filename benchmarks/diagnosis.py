@@ -7,7 +7,8 @@ are, then damaged in known ways, every third of them, and examined by the detect
 manifest says of a recording (where its band ends, that it is lossy, that it hums) is no false alarm.
 
 With --other only the false alarms, on clips from other recordings or other places in them: those on which no
-threshold was chosen. With --cases only the rows whose names begin like one of these.
+threshold was chosen. With --rounded only those where few steps of 8 or 16 bits are left of a clip. With
+--cases only the rows whose names begin like one of these.
 """
 
 import argparse
@@ -58,6 +59,7 @@ CLIPS = {  # of one recording at most, and every how many recordings
 }
 DAMAGED = 3  # every third clip
 FULL_BAND = 0.95
+PEAKS = ((8, 5), (8, 20), (8, 60), (8, 127), (16, 20), (16, 200))  # bits, and steps of the greatest sample
 Array = np.ndarray
 
 
@@ -140,6 +142,21 @@ def clean_table(all_clips: list[Clip]) -> None:
     print(f"\nTaken for speech: {right[True]} of {speech} clips of speech,", end=" ")
     print(f"{len(all_clips) - speech - right[False]} of {len(all_clips) - speech} of music.")
     print(f"\n{len(all_clips)} clips, {seconds / length:.4f} s CPU for a second of one channel.\n")
+
+
+def rounded_table(all_clips: list[Clip]) -> None:
+    """False alarms where rounding is coarse, but for what is found in a clip as it is."""
+    chosen, damages = all_clips[::DAMAGED], ("clipping", "clicks", "gaps", "dropouts")
+    before = [{f.damage for f in inspect(clip.audio, clip.rate).findings if f.is_found} for clip in chosen]
+    print(f"| bits | steps | clips | {' | '.join(damages)} |\n|{' --- |' * (3 + len(damages))}")
+    for bits, steps in PEAKS:
+        alarms = Counter[str]()
+        for clip, there in zip(chosen, before, strict=True):
+            rounded = np.rint(clip.audio / np.abs(clip.audio).max() * steps) / 2 ** (bits - 1)
+            found = inspect(rounded, clip.rate).findings
+            alarms.update(f.damage for f in found if f.is_found and f.damage not in there)
+        counts = " | ".join(str(alarms[damage]) for damage in damages)
+        print(f"| {bits} | {steps} | {len(chosen)} | {counts} |", flush=True)
 
 
 # --- damages: each makes a damaged clip and gives the finding and the error of the estimate ---
@@ -471,9 +488,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--other", action="store_true", help="clips on which nothing was chosen")
+    parser.add_argument("--rounded", action="store_true", help="clips of few steps")
     parser.add_argument("--cases", nargs="*", help="beginnings of names")
     arguments = parser.parse_args()
     found = [clip for clip in clips(arguments.data, arguments.other) if clip.rms > 0]
+    if arguments.rounded:
+        rounded_table(found)
+        return
     if arguments.cases is None:
         clean_table(found)
     if not arguments.other:

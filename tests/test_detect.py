@@ -248,21 +248,21 @@ def test_one_sample_of_sound_on_either_side_bounds_a_gap():
     assert find_gaps(quiet, RATE)[0].confidence == pytest.approx(1 / (1 + 0.05 * least))
 
 
-def test_confidence_weighs_the_weaker_edge_against_a_hundredth_of_the_level():
+def test_confidence_weighs_the_weaker_edge_against_33_decibels_below_the_level():
     x = tone()
     x[0, 1000:1100] = 0
     x[0, 1100:1200] = 0.5
     rms = math.sqrt((x**2).sum() / (x != 0).sum())
-    assert find_gaps(x, RATE) == (Gap(0, 1000, 1100, pytest.approx(0.5 / (0.5 + 0.01 * rms))),)
+    assert find_gaps(x, RATE) == (Gap(0, 1000, 1100, pytest.approx(0.5 / (0.5 + 10**-1.65 * rms))),)
 
 
 @pytest.mark.parametrize("side", [slice(980, 1000), slice(1100, 1120)], ids=["before", "after"])
 def test_both_edges_must_be_loud(side):
     x = tone()
     x[0, 1000:1100] = 0
-    x[0, side] = 0.0102
+    x[0, side] = 0.0228
     assert len(find_gaps(x, RATE)) == 1
-    x[0, side] = 0.0098
+    x[0, side] = 0.0220
     assert find_gaps(x, RATE) == ()
 
 
@@ -317,7 +317,7 @@ def scattered(seed):
 def plain_gaps(row):
     """The definition, sample by sample."""
     level = np.abs(row)
-    least = max(0.01 * math.sqrt((row**2).sum() / (row != 0).sum()), 4 * level[level > 0].min())
+    least = max(10**-1.65 * math.sqrt((row**2).sum() / (row != 0).sum()), 10 * level[level > 0].min())
     found, start = [], None
     for position, value in enumerate(level):
         if value == 0:

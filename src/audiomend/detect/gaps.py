@@ -1,9 +1,10 @@
 """Gaps: runs of exact digital silence that break off a sound and let it go on.
 
 The silence of a pause, of a fade or of a coarse quantiser is reached gradually, or is long. So both edges of
-a gap must be loud against the channel and against its quantisation, and it lasts from 2 ms to 2 s. In 227
-recordings of music, speech and noise (float, and 16 bit at full level) nothing was found where no gap was; of
-gaps of 5 to 400 ms put there at random 98 % were found, the others lay in near silence.
+a gap must be loud against the channel and against its quantisation, and it lasts from 2 ms to 2 s. In 157
+recordings of music, singing and speech nothing was found where no gap was; of 628 gaps of 5 to 400 ms put
+there at random 93 % were found, the others lay 30 dB or more below the level of the sound. Further down lies
+the silence that an editor puts between words.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from audiomend.words import plural
 SHORTEST_S = 0.002
 LONGEST_S = 2.0
 EDGE_S = SHORTEST_S  # stretch on either side whose largest magnitude is the level of that edge
-EDGE_DB = -40.0  # least level of the weaker edge, relative to the RMS of the channel's samples that are not 0
+EDGE_DB = -33.0  # least level of the weaker edge, relative to the RMS of the channel's samples that are not 0
 EDGE_STEPS = 10  # and relative to the channel's smallest magnitude above 0, its quantisation step
 
 
