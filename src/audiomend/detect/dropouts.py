@@ -2,8 +2,9 @@
 
 The level in frames of 2 ms falls by 20 dB within two of them, stays down, and comes back to what it was as
 steeply. Speech and drums do that too, but not out of a steady sound and back into one: for 20 ms on either
-side the level must not fall by 12 dB. The price is that dropouts next to onsets and pauses are missed. What
-rounding may have hidden counts as there: a soft pause that 8 bits made silent is no dropout.
+side the level must not fall by 12 dB, nor may it lie far below that of the channel, where gates close. The
+price is that dropouts next to onsets and pauses, and in soft places, are missed. What rounding may have
+hidden counts as there: a soft pause that 8 bits made silent is no dropout.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ SHORTEST, LONGEST = 4, 500  # frames: 8 ms to 1 s
 CONTEXT = 10  # frames on either side that must be steady
 STEADY_DB = 12.0
 BALANCE_DB = 12.0  # between the levels before and after
-LEAST_DB = -30.0  # of the sound around it, relative to the channel's RMS
+LEAST_DB = -15.0  # of the sound around it, relative to the channel's RMS
 SILENCE_DB = -140.0
 
 

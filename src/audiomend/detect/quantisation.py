@@ -18,7 +18,7 @@ FINEST = 2.0**-24  # relative to full scale: smaller steps say nothing that coul
 ROUNDING = 2.0**-22  # relative to the largest magnitude: float32 with a bit of arithmetic on it
 MISFIT = 0.1  # of a step, up to which a remainder counts as none
 NOISY_DB = 45.0  # signal to quantisation noise, below which the noise is heard
-COARSE = 32  # steps: what is smaller takes too few values to tell how amplitudes are spread
+COARSE = 32  # steps: what is smaller takes too few values to tell how a sound was bent
 
 
 @dataclass(frozen=True)
