@@ -531,7 +531,7 @@ def test_a_dropout_ends_where_20_decibels_are_left(level_db, stop):
     assert find_dropouts(x, RATE)[0].stop == (stop + 1) * 32
 
 
-@pytest.mark.parametrize(("below_db", "count"), [(14.5, 1), (15.5, 0)])
+@pytest.mark.parametrize(("below_db", "count"), [(19.5, 1), (20.5, 0)])
 def test_dropouts_in_near_silence_do_not_count(below_db, count):
     """30 dB below the RMS of the whole, of which the quiet part takes hardly anything away."""
     x = np.hstack([dropped(-40) * 10 ** (-below_db / 20), sine(1000, 200)])

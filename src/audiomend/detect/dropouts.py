@@ -25,7 +25,7 @@ SHORTEST, LONGEST = 4, 500  # frames: 8 ms to 1 s
 CONTEXT = 10  # frames on either side that must be steady
 STEADY_DB = 12.0
 BALANCE_DB = 12.0  # between the levels before and after
-LEAST_DB = -15.0  # of the sound around it, relative to the channel's RMS
+LEAST_DB = -20.0  # of the sound around it, relative to the channel's RMS
 SILENCE_DB = -140.0
 
 
