@@ -248,22 +248,32 @@ def test_one_sample_of_sound_on_either_side_bounds_a_gap():
     assert find_gaps(quiet, RATE)[0].confidence == pytest.approx(1 / (1 + 0.05 * least))
 
 
-def test_confidence_weighs_the_weaker_edge_against_33_decibels_below_the_level():
+def test_confidence_weighs_the_weaker_edge_against_a_hundredth_of_the_level():
     x = tone()
     x[0, 1000:1100] = 0
     x[0, 1100:1200] = 0.5
     rms = math.sqrt((x**2).sum() / (x != 0).sum())
-    assert find_gaps(x, RATE) == (Gap(0, 1000, 1100, pytest.approx(0.5 / (0.5 + 10**-1.65 * rms))),)
+    assert find_gaps(x, RATE) == (Gap(0, 1000, 1100, pytest.approx(0.5 / (0.5 + 0.01 * rms))),)
 
 
 @pytest.mark.parametrize("side", [slice(980, 1000), slice(1100, 1120)], ids=["before", "after"])
-def test_both_edges_must_be_loud(side):
+def test_both_edges_must_be_above_silence(side):
     x = tone()
     x[0, 1000:1100] = 0
-    x[0, side] = 0.0228
+    x[0, side] = 0.0102
     assert len(find_gaps(x, RATE)) == 1
-    x[0, side] = 0.0220
+    x[0, side] = 0.0098
     assert find_gaps(x, RATE) == ()
+
+
+@pytest.mark.parametrize("side", [slice(980, 1000), slice(1100, 1120)], ids=["before", "after"])
+@pytest.mark.parametrize(("level", "count"), [(0.102, 1), (0.098, 0)])
+def test_one_edge_must_be_loud(side, level, count):
+    x = tone()
+    x[0, 980:1120] = 0.05
+    x[0, side] = level
+    x[0, 1000:1100] = 0
+    assert len(find_gaps(x, RATE)) == count
 
 
 @pytest.mark.parametrize("outside", [979, 1120])
@@ -317,14 +327,16 @@ def scattered(seed):
 def plain_gaps(row):
     """The definition, sample by sample."""
     level = np.abs(row)
-    least = max(10**-1.65 * math.sqrt((row**2).sum() / (row != 0).sum()), 10 * level[level > 0].min())
+    rms = math.sqrt((row**2).sum() / (row != 0).sum())
+    least = max(0.01 * rms, 10 * level[level > 0].min())
     found, start = [], None
     for position, value in enumerate(level):
         if value == 0:
             start = position if start is None else start
         elif start is not None:
-            edges = level[max(start - 20, 0) : start], level[position : position + 20]
-            if start > 0 and 20 <= position - start <= 20000 and min(edge.max() for edge in edges) >= least:
+            edges = [level[max(start - 20, 0) : start].max(initial=0), level[position : position + 20].max()]
+            is_loud = min(edges) >= least and max(edges) >= 0.1 * rms
+            if start > 0 and 20 <= position - start <= 20000 and is_loud:
                 found.append((start, position))
             start = None
     return found
