@@ -142,16 +142,27 @@ def test_one_bad_file_stops_nothing_and_the_next_batch_does_the_rest(tmp_path: P
 
 def test_what_has_changed_is_done_anew(tmp_path: Path) -> None:
     tape, out = tmp_path / "tape", tmp_path / "out"
-    touch(tape, "a.wav", "b.wav", "c.wav", "d.wav")
+    touch(tape, "a.wav", "b.wav", "c.wav")
     batch(tape, out)
     (tape / "a.wav").write_bytes(b"new")
-    (out / "b.wav").write_bytes(b"spoilt")
-    (out / "c.wav").unlink()
+    (out / "b.wav").unlink()
     told = batch(tape, out)
-    assert [name for name, (_, worked) in told.items() if worked] == ["a.wav", "b.wav", "c.wav"]
+    assert [name for name, (_, worked) in told.items() if worked] == ["a.wav", "b.wav"]
     assert (out / "a.wav").read_bytes() == b"newnew"
     assert (out / "b.wav").read_bytes() == b"b.wavb.wav"
     assert all(worked for _, worked in batch(tape, out, settings="others").values())
+
+
+def test_an_output_that_was_changed_since_is_not_replaced(tmp_path: Path) -> None:
+    tape, out = tmp_path / "tape", tmp_path / "out"
+    touch(tape, "a.wav", "b.wav")
+    batch(tape, out)
+    (out / "a.wav").write_bytes(b"edited")
+    for _ in range(2):
+        assert batch(tape, out, settings="others")["a.wav"] == ("failed", True)
+        assert (out / "a.wav").read_bytes() == b"edited"
+    assert batch(tape, out, settings="others", force=True)["a.wav"] == ("mended", True)
+    assert (out / "a.wav").read_bytes() == b"a.wava.wav"
 
 
 def test_a_file_that_is_not_of_the_batch_is_not_replaced(tmp_path: Path) -> None:

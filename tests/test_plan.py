@@ -287,6 +287,8 @@ def test_a_plan_leaves_what_is_not_sure():
     assert stages(dropouts=both)["gaps"].enabled
     assert len(stages(dropouts=both)["gaps"].settings.gaps) == 2
     assert not stages(clicks=few)["declick"].enabled
+    assert stages(clicks=few)["declick"].reason.endswith("90% are needed; audiomend declick mends them")
+    assert "needed" not in stages(clicks=many)["declick"].reason
     assert stages(clicks=many)["declick"].enabled
     assert len(stages(clicks=many)["declick"].settings.clicks) == 8
     assert stages(clicks=few, clipping=hard)["declick"].settings == Declick()

@@ -208,7 +208,7 @@ def warnings(request: "RestoreRequest", restored: "Restored") -> list[str]:
         found.append(f"found, but left: {names}")
     if not restored.changed:
         copy = "a copy of the input" if restored.assembly.format.is_exact else "the input, encoded anew"
-        found.append(f"nothing to mend; {request.output} is {copy}")
+        found.append(f"nothing {'was mended' if missing else 'to mend'}; {request.output} is {copy}")
     return found
 
 

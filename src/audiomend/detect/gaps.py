@@ -20,7 +20,7 @@ SHORTEST_S = 0.002
 LONGEST_S = 2.0
 EDGE_S = SHORTEST_S  # stretch on either side whose largest magnitude is the level of that edge
 EDGE_DB, LOUD_DB = -40.0, -20.0  # least levels of the edges, relative to the RMS of samples that are not 0
-EDGE_STEPS = 10  # and of the weaker one relative to the channel's smallest magnitude above 0, its quantisation step
+EDGE_STEPS = 10  # and of the weaker one relative to the channel's smallest magnitude above 0, its step
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class _Channel:
         for start, end in zip(starts[chosen].tolist(), ends[chosen].tolist(), strict=True):
             before = self.held[max(start - self.edge, 0) : start].max()
             after = self.held[end : end + self.edge].max()
-            edges = sorted((float(before), float(after)))
-            found.append((start + self.offset, end + self.offset, *edges))
+            weaker, louder = sorted((float(before), float(after)))
+            found.append((start + self.offset, end + self.offset, weaker, louder))
         return found
 
     def _drop(self, count: int) -> None:

@@ -53,6 +53,7 @@ Work = Callable[[Path, Path, bool], Done]
 """Makes output of source; True replaces an output that is there. It raises only FAILURES."""
 
 FAILURES = (AudiomendError, OSError, MemoryError)  # that concern one file of many
+DONE = ("mended", "unchanged")  # states of files whose output stands
 
 
 def failure(source: Path, error: Exception) -> str:
@@ -183,7 +184,7 @@ def run_batch(
             for item in wanted:
                 known = manifest.row(item.output.as_posix())
                 is_there = os.path.lexists(folder / item.output)
-                is_own = is_there and known is not None and known.own
+                is_own = is_there and known is not None and known.own and not _is_another(known, folder)
                 begun = Row(item.output.as_posix(), str(item.source), "", settings, "begun", own=is_own)
                 try:
                     begun = dataclasses.replace(begun, input_sha256=sha256(item.source))
@@ -198,7 +199,9 @@ def run_batch(
                     tell(item, known, None)
                     continue
                 if is_there and not (is_own or force):
-                    finish(item, begun, Done(f"{folder / item.output} exists; --force replaces it"))
+                    is_known = known is not None and known.own
+                    what = "is no longer what was written" if is_known else "exists"
+                    finish(item, begun, Done(f"{folder / item.output} {what}; --force replaces it"))
                     continue
                 begun = dataclasses.replace(begun, own=True)
                 manifest.put(begun)
@@ -222,10 +225,16 @@ _Do = Callable[[Iterator[_Task]], Iterator[tuple[_Task, Done]]]
 
 def _is_done(known: Row, begun: Row, folder: Path) -> bool:
     same = (known.input_sha256, known.settings_sha256) == (begun.input_sha256, begun.settings_sha256)
-    if not same or known.state not in ("mended", "unchanged"):
+    if not same or known.state not in DONE:
         return False
     path = folder / known.output
-    return path.is_file() and sha256(path) == known.output_sha256
+    return path.is_file() and not _is_another(known, folder)
+
+
+def _is_another(known: Row, folder: Path) -> bool:
+    """Whether the output that was finished is no longer what stands under its name."""
+    path = folder / known.output
+    return known.state in DONE and path.is_file() and sha256(path) != known.output_sha256
 
 
 @contextlib.contextmanager

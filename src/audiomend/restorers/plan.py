@@ -173,7 +173,11 @@ def plan_of(diagnosis: Diagnosis, path: str = "", sha256: str = "") -> MendingPl
         if found:
             confidence = round(max(one.confidence for one in found), 3)
             reason = "; ".join(f"{one.damage}: {one.summary}" for one in found)
-            enabled = settings.get(name) not in (None, FillGaps(())) and confidence >= SURE.get(name, FOUND)
+            is_sure = confidence >= SURE.get(name, FOUND)
+            if not is_sure:
+                needed = f"{confidence:.0%} sure, where {SURE[name]:.0%} are needed"
+                reason = f"{reason}, {needed}; audiomend {name} mends them"
+            enabled = settings.get(name) not in (None, FillGaps(())) and is_sure
             stages.append(Stage(name, settings.get(name, NotThereYet()), enabled, confidence, reason))
         elif name == "offset" and is_clipped and any(levels_to_remove(diagnosis.offset)):
             stages.append(Stage(name, RemoveOffset(), confidence=FOUND, reason=LATER))
