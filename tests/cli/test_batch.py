@@ -219,10 +219,12 @@ def test_what_cannot_be(
     assert not list(Path("out").glob("*.wav"))
 
 
-def test_what_a_file_refuses_is_told_in_the_option_s_name(cli: Callable, tape: Path, tmp_path: Path) -> None:
+def test_what_a_file_refuses_is_told_in_its_and_the_option_s_name(
+    cli: Callable, tape: Path, tmp_path: Path
+) -> None:
     done = cli("extend", tape / "whole.wav", "-o", tmp_path / "out", "--cutoff-hz", 5000, *QUICK)
     assert done.code == 1
-    assert "Warning: --cutoff-hz is 5000; at 8000 Hz it must lie from 20 Hz" in done.err
+    assert "whole.wav: --cutoff-hz is 5000; at 8000 Hz it must lie from 20 Hz" in done.err
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

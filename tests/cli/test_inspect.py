@@ -36,7 +36,7 @@ def damaged(seconds: float = 3.0) -> np.ndarray:
     x = np.random.default_rng(0).standard_normal(len(time)) * 10 ** (np.sin(2 * np.pi * 0.7 * time))
     x = np.convolve(x, np.ones(8) / 8, "same")
     x = np.clip(0.1 * x / x.std(), -0.2, 0.2)
-    x[8000:8400] = 0
+    x[12000:12400] = 0
     return np.stack([x, -x])
 
 
@@ -62,7 +62,7 @@ def test_json_holds_everything(cli: Callable, write: Callable) -> None:
     assert [finding["damage"] for finding in found["findings"]] == FINDINGS
     gaps = next(finding for finding in found["findings"] if finding["damage"] == "gaps")
     assert gaps["found"]
-    assert gaps["places_s"] == [[0, 1.0, 1.05], [1, 1.0, 1.05]]
+    assert gaps["places_s"] == [[0, 1.5, 1.55], [1, 1.5, 1.55]]
     for finding in found["findings"]:
         assert finding["found"] == (finding["confidence"] >= 0.5)
 

@@ -57,14 +57,15 @@ DONE = ("mended", "unchanged")  # states of files whose output stands
 
 
 def failure(source: Path, error: Exception) -> str:
-    """What one of FAILURES says of a file of many.
+    """What one of FAILURES says of a file of many, which it names.
 
     Raises:
         Cancelled: it was one, and concerns them all.
     """
     if isinstance(error, Cancelled):
         raise error
-    return str(error) if isinstance(error, AudiomendError) else f"{source}: {error or type(error).__name__}"
+    told = str(error) or type(error).__name__
+    return told if isinstance(error, AudiomendError) and source.name in told else f"{source}: {told}"
 
 
 def sounds(sources: Sequence[str], *, recursive: bool, apart: Path | None = None) -> list[Item]:
