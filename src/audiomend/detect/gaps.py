@@ -8,19 +8,20 @@ found, the others lay in what is soft.
 """
 
 from dataclasses import dataclass, field
-from math import inf, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiomend.detect.finding import Finding, Place
+from audiomend.detect.quantisation import QuantisationDetector
 from audiomend.words import plural
 
 SHORTEST_S = 0.002
 LONGEST_S = 2.0
 EDGE_S = SHORTEST_S  # stretch on either side whose largest magnitude is the level of that edge
 EDGE_DB, LOUD_DB = -40.0, -20.0  # least levels of the edges, relative to the RMS of samples that are not 0
-EDGE_STEPS = 10  # and of the weaker one relative to the channel's smallest magnitude above 0, its step
+EDGE_STEPS = 10  # and of the weaker one in steps of the grid of the samples, if they have one
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,12 @@ class _Channel:
     runs: list[tuple[int, int, float, float]] = field(default_factory=list[tuple[int, int, float, float]])
     energy: float = 0.0
     sounding: int = 0
-    step: float = inf
 
     def add(self, x: NDArray[np.float64]) -> None:
         magnitude = np.abs(x)
         sounding = magnitude[magnitude > 0]
         self.energy += float((sounding**2).sum())
         self.sounding += len(sounding)
-        self.step = min(self.step, float(sounding.min(initial=inf)))
         self.held = np.concatenate([self.held, magnitude])
         limit = len(self.held) - self.edge
         starts, ends = _runs_of_zeros(self.held)
@@ -69,12 +68,12 @@ class _Channel:
         waiting = int(starts[ends > limit].min(initial=len(self.held))) - self.edge
         self._drop(max(waiting, len(self.held) - self.longest - 2 * self.edge - 1, 0))
 
-    def gaps(self) -> list[tuple[int, int, float]]:
-        """Start, stop and confidence; what is held is taken for the end of the file."""
+    def gaps(self, step: float) -> list[tuple[int, int, float]]:
+        """Start, stop, confidence, on a grid of this step; what is held is taken for the end of the file."""
         starts, ends = _runs_of_zeros(self.held)
         runs = self.runs + self._bounded(starts, ends, len(self.held) - 1)
         rms = sqrt(self.energy / max(self.sounding, 1))
-        least, loud = max(rms * 10 ** (EDGE_DB / 20), EDGE_STEPS * self.step), rms * 10 ** (LOUD_DB / 20)
+        least, loud = max(rms * 10 ** (EDGE_DB / 20), EDGE_STEPS * step), rms * 10 ** (LOUD_DB / 20)
         chosen = [run for run in runs if run[2] >= least and run[3] >= loud]
         return [(start, stop, weaker / (weaker + least)) for start, stop, weaker, _ in chosen]
 
@@ -112,17 +111,18 @@ class GapDetector:
     def __init__(self, channels: int, sample_rate: float) -> None:
         shortest, longest, edge = (max(round(s * sample_rate), 1) for s in (SHORTEST_S, LONGEST_S, EDGE_S))
         self._channels = [_Channel(shortest, longest, edge) for _ in range(channels)]
+        self._grid = QuantisationDetector()
 
     def add(self, block: NDArray[np.floating]) -> None:
         """Take the next samples, (channels, n)."""
+        self._grid.add(block)
         for row, channel in zip(block, self._channels, strict=True):
             channel.add(row.astype(np.float64))
 
     def result(self) -> tuple[Gap, ...]:
         """All gaps, channel by channel in the order of time."""
-        return tuple(
-            Gap(number, *gap) for number, channel in enumerate(self._channels) for gap in channel.gaps()
-        )
+        every = [channel.gaps(self._grid.step) for channel in self._channels]
+        return tuple(Gap(number, *gap) for number, gaps in enumerate(every) for gap in gaps)
 
 
 def find_gaps(x: NDArray[np.floating], sample_rate: float) -> tuple[Gap, ...]:
