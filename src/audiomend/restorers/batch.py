@@ -195,7 +195,7 @@ def run_batch(
                 except OSError as error:
                     finish(item, begun, Done(f"{item.source} cannot be read: {error.strerror}"))
                     continue
-                if known is not None and _is_done(known, begun, folder):
+                if known is not None and is_own and _is_done(known, begun):
                     rows[item] = known
                     tell(item, known, None)
                     continue
@@ -224,18 +224,15 @@ class _Task:
 _Do = Callable[[Iterator[_Task]], Iterator[tuple[_Task, Done]]]
 
 
-def _is_done(known: Row, begun: Row, folder: Path) -> bool:
+def _is_done(known: Row, begun: Row) -> bool:
     same = (known.input_sha256, known.settings_sha256) == (begun.input_sha256, begun.settings_sha256)
-    if not same or known.state not in DONE:
-        return False
-    path = folder / known.output
-    return path.is_file() and not _is_another(known, folder)
+    return same and known.state in DONE
 
 
 def _is_another(known: Row, folder: Path) -> bool:
-    """Whether the output that was finished is no longer what stands under its name."""
+    """Whether what stands under the name of a finished output is no longer that."""
     path = folder / known.output
-    return known.state in DONE and path.is_file() and sha256(path) != known.output_sha256
+    return known.state in DONE and not (path.is_file() and sha256(path) == known.output_sha256)
 
 
 @contextlib.contextmanager
