@@ -3,7 +3,7 @@
 The silence of a pause, of a fade or of a coarse quantiser is reached gradually, or is long. So both edges of
 a gap must be above silence, against the channel and against its quantisation, one of them must be loud, since
 a gate closes and opens in what is soft, and it lasts from 2 ms to 2 s. In 157 recordings of music, singing
-and speech nothing was found where no gap was; of 628 gaps of 5 to 400 ms put there at random 90 % were
+and speech nothing was found where no gap was; of 628 gaps of 5 to 400 ms put there at random 89 % were
 found, the others lay in what is soft.
 """
 
@@ -20,7 +20,7 @@ from audiomend.words import plural
 SHORTEST_S = 0.002
 LONGEST_S = 2.0
 EDGE_S = SHORTEST_S  # stretch on either side whose largest magnitude is the level of that edge
-EDGE_DB, LOUD_DB = -40.0, -20.0  # least levels of the edges, relative to the RMS of samples that are not 0
+EDGE_DB, LOUD_DB = -40.0, -15.0  # least levels of the edges, relative to the RMS of samples that are not 0
 EDGE_STEPS = 10  # and of the weaker one in steps of the grid of the samples, if they have one
 
 
