@@ -237,6 +237,12 @@ def test_silence_at_the_ends_of_a_file_is_no_gap():
     assert find_gaps(x, RATE) == ()
 
 
+def test_the_end_of_a_file_may_cut_an_edge_short():
+    x = tone(1000)
+    x[0, 900:990] = 0
+    assert [(gap.start, gap.stop) for gap in find_gaps(x, RATE)] == [(900, 990)]
+
+
 def test_one_sample_of_sound_on_either_side_bounds_a_gap():
     x = np.zeros((1, 102))
     x[0, 0] = x[0, -1] = 1
@@ -328,14 +334,14 @@ def plain_gaps(row):
     """The definition, sample by sample."""
     level = np.abs(row)
     rms = math.sqrt((row**2).sum() / (row != 0).sum())
-    least = 0.01 * rms
+    least, loud = 0.01 * rms, 10 ** (-15 / 20) * rms
     found, start = [], None
     for position, value in enumerate(level):
         if value == 0:
             start = position if start is None else start
         elif start is not None:
             edges = [level[max(start - 20, 0) : start].max(initial=0), level[position : position + 20].max()]
-            is_loud = min(edges) >= least and max(edges) >= 0.1 * rms
+            is_loud = min(edges) >= least and max(edges) >= loud
             if start > 0 and 20 <= position - start <= 20000 and is_loud:
                 found.append((start, position))
             start = None

@@ -199,6 +199,23 @@ def test_no_step_where_there_is_none(x):
     assert (found.step, found.snr_db, found.bits, found.confidence) == (0, math.inf, math.inf, 0)
 
 
+@pytest.mark.parametrize(("bits", "found"), [(-22.0, True), (-25.0, False)])
+def test_the_step_of_a_soft_sound_is_found_down_to_24_bits(bits, found):
+    x = np.rint(30 * white(1)) * 2.0**bits
+    assert find_quantisation(x).step == pytest.approx(2.0**bits if found else 0)
+
+
+def test_rounding_adds_to_the_tenth_of_a_step_by_which_values_miss_a_grid():
+    values = np.array([3.0, 3.09, 2.89, 3.115, 2.88])
+    assert quantisation._odd(values, 1.0, 0.03).size == 0
+    assert quantisation._odd(values, 1.0, 0.0) == pytest.approx([0.11, 0.115, 0.12])
+
+
+def test_equal_channels_have_the_noise_of_one():
+    x = np.rint(white(1) * 20) / 64
+    assert find_quantisation(np.vstack([x, x])) == find_quantisation(x)
+
+
 @pytest.mark.parametrize(("below_db", "expected"), [(45, 0.5), (35, 0.75), (55, 0.25)])
 def test_quantisation_is_heard_from_45_decibels(below_db, expected):
     step = math.sqrt(12) * 10 ** (-below_db / 20)
@@ -513,7 +530,15 @@ def test_what_is_20_milliseconds_away_does_not_matter(frame):
 
 
 @pytest.mark.parametrize(
-    ("levels_db", "count"), [((-4, -32), 1), ((-4, -25), 1), ((-4, -8, -33), 1), ((-4, -8, -9, -27), 0)]
+    ("levels_db", "count"),
+    [
+        ((-4, -32), 1),
+        ((-4, -25), 1),
+        ((-4, -8, -33), 1),
+        ((-4, -8, -9, -27), 0),
+        ((-8, -27), 1),
+        ((-8, -8, -27), 0),
+    ],
 )
 def test_the_fall_is_steep(levels_db, count):
     """20 dB must be lost within two frames."""
@@ -538,11 +563,18 @@ def test_dropouts_in_near_silence_do_not_count(below_db, count):
     assert len(find_dropouts(x, RATE)) == count
 
 
-@pytest.mark.parametrize(("last", "count"), [(1024, 1), (1023, 0)])
-def test_the_shortest_sound_with_a_dropout(last, count):
+@pytest.mark.parametrize(("first", "last", "count"), [(1000, 1024, 1), (1001, 1044, 0), (980, 1023, 0)])
+def test_the_shortest_sound_with_a_dropout(first, last, count):
     """10 frames before it, 4 inside, 10 after."""
     x = dropped(-40, frames=4, first=1010)
-    assert len(find_dropouts(x[:, 1000 * 32 : last * 32], RATE)) == count
+    assert len(find_dropouts(x[:, first * 32 : last * 32], RATE)) == count
+
+
+def test_the_longest_dropout_is_found_in_blocks_of_any_size():
+    x, detector = dropped(-40, frames=500), DropoutDetector(1, RATE)
+    for start in range(0, x.shape[1], 320):
+        detector.add(x[:, start : start + 320])
+    assert detector.result() == find_dropouts(x, RATE) != ()
 
 
 # --- hum ----------------------------------------------------------------------------------------------
@@ -1052,6 +1084,13 @@ def test_findings_say_what_was_measured():
     ]
     assert found[2].confidence == pytest.approx(0.5 + 0.5 * ((0.6 + 0.4) / (1 + 2 / 60) - 0.5) / 1.5)
     assert [(p.channel, p.start, p.stop) for p in found[3].places] == [(0, 100, 1700)]
+
+
+def test_a_gap_of_several_channels_counts_once():
+    found = gaps.finding((gaps.Gap(0, 100, 1700, 0.8), gaps.Gap(1, 100, 1700, 0.9)), RATE)
+    assert found.facts == {"count": 1, "seconds": 0.1}
+    assert found.summary == "1 gap of digital silence, 0.100 s together"
+    assert (found.confidence, len(found.places)) == (0.9, 2)
 
 
 def test_facts_are_rounded():
