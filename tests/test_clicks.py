@@ -15,7 +15,9 @@ from audiomend.detect.clicks import (
     Click,
     ClickDetector,
     _apart_from_waves,
+    _bounded,
     _onset,
+    _unforetold,
     find_clicks,
     finding,
 )
@@ -81,6 +83,29 @@ def test_the_noise_of_rounding_may_be_told_where_the_samples_no_longer_tell_it()
     assert [(k.start, k.stop) for k in told.result()] == [(k.start, k.stop) for k in on_grid]
     assert [k.confidence for k in told.result()] == pytest.approx([k.confidence for k in on_grid], abs=1e-2)
     assert len(untold.result()) > 1
+
+
+@pytest.mark.parametrize(("level", "count"), [(1e-6, 0), (1e-4, 1)])
+def test_what_is_softer_than_rounding_to_16_bits_is_no_click(level: float, count: int) -> None:
+    """Its step is 3e-5, and ten deviations of that rounding are 9e-5."""
+    noise = np.random.default_rng(4).standard_normal(RATE)
+    noise[20_000:20_003] += 60
+    assert len(find_clicks(level * noise[None], RATE)) == count
+
+
+def test_a_step_of_the_grid_is_foretold_beside_silence_and_two_are_not() -> None:
+    """Five deviations of rounding are 1.44 steps."""
+    x = torch.zeros(1, 560, dtype=torch.float64)
+    x[0, [540, 545, 550, 555]] = torch.tensor([1.0, -1.0, 2.0, -2.0], dtype=torch.float64)
+    assert np.flatnonzero(_unforetold(x, 529, noise=1 / 12)).tolist() == [550 - 529, 555 - 529]
+
+
+def test_a_click_that_either_side_bounds_beyond_the_other_has_a_sample() -> None:
+    """What is before a step foretells its last sample, what is after it the first."""
+    x = np.zeros((1, 4096))
+    x[0, 2001:] = 1
+    starts, stops = _bounded(x, np.array([2000]), np.array([2002]), RATE, noise=1e-10)
+    assert (starts.tolist(), stops.tolist()) == ([2000], [2001])
 
 
 def test_clicks_are_found_at_their_ends():
