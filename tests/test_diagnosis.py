@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from audiomend.classical.curve import Bend, Fit
+from audiomend.classical.curve import Bend, Fit, loudest
 from audiomend.detect import (
     bandwidth,
     bends,
@@ -268,6 +268,19 @@ def test_a_pile_of_amplitudes_is_found_at_its_level(level):
     assert mirrored.low == pytest.approx(-level, rel=0.015)
 
 
+def test_the_density_of_a_pile_is_two_deviations_less_than_counted():
+    """Ten samples in each bin of a per cent, and a pile in three of them."""
+    counts = np.full(120, 10)
+    counts[99:102] = 110, 210, 110
+    x = np.exp(0.01 * (np.repeat(np.arange(-120, 0), counts) + 0.5))
+    (found,) = find_bent_tops(x[None])
+    assert found.high == pytest.approx(math.exp(0.01 * -19.5))
+    # Of the bins 6 to 15 below it, those 6 below are the widest; nine around each, and three samples more.
+    expected = (430 - 2 * math.sqrt(431)) / 3 / ((90 + 3) / 9 * math.exp(0.06))
+    assert found.density == pytest.approx(expected, rel=0.01)
+    assert found.share == pytest.approx(counts[98:].sum() / counts.sum())
+
+
 @pytest.mark.parametrize(
     ("ratio", "is_voice", "found"),
     [(3.5, False, False), (6.0, False, True), (1.8, True, False), (3.5, True, True)],
@@ -407,6 +420,13 @@ def test_between_flat_tops_lie_the_frames_that_reach_neither_level():
 def test_a_curve_is_sure_if_it_makes_the_sound_likelier_and_is_in_time(entropy, displaced, confidence):
     found = bends._verdict(Fit(Bend("tanh", 1.0), entropy, displaced))
     assert found.confidence == pytest.approx(confidence)
+
+
+def test_the_loudest_frames_of_all_blocks_are_kept():
+    frames, kept = rng().standard_normal((150, 8)), [np.zeros((0, 8))]
+    for some in np.split(frames, [70, 90]):
+        kept = bends._louder(kept, [some])
+    np.testing.assert_array_equal(kept[0], loudest(frames))
 
 
 def test_no_curve_is_found_in_less_than_half_a_second():
