@@ -156,6 +156,9 @@ def test_curves_of_a_plan_are_inverted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mended[0], y[0])
     np.testing.assert_allclose(mended[1], x[1], atol=1e-12)
     assert (told.done[0].method, told.done[0].settings) == ("inverse curve", "tanh towards 0.4")
+    uneven = np.where(y > 0, y, 0.5 * np.tanh(x / 0.5))
+    stage = Stage("declip", Declip((None, -0.5), (None, 0.4), "soft", curve=("straight", "tanh")))
+    np.testing.assert_allclose(restored(tmp_path, uneven, stage)[0][1], x[1], atol=1e-12)
     flat = Stage("declip", Declip((None, -0.4), (None, 0.4), "soft", curve=("straight", "straight")))
     assert restored(tmp_path, y, flat)[1].changed == 0
 
@@ -197,6 +200,12 @@ def test_the_longest_gap_decides_which_methods_can_be(tmp_path: Path) -> None:
     gaps = FillGaps((Span(0, 0.1, 0.11), Span(0, 0.5, 0.7), Span(1, 0.3, 0.31)), "janssen")
     with pytest.raises(UsageError, match=r"one here lasts 0\.200 s"):
         restored(tmp_path, beeps(), Stage("gaps", gaps), quality=None, model=None)
+
+
+def test_a_gap_of_a_plan_ends_where_the_sound_does(tmp_path: Path) -> None:
+    stage = Stage("gaps", FillGaps((Span(0, 0.99, 5.0),), "janssen"))
+    _, told = restored(tmp_path, beeps(), stage, quality=None, model=None)
+    assert told.done[0].intervals == ((7920, 8000),)
 
 
 def test_clicks_are_told_from_the_edges_of_tops() -> None:
