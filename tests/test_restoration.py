@@ -1,24 +1,29 @@
 """Stages see the signal through each other's changes; what each did is measured by itself."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from scipy.signal import butter, sosfilt
 
 import audiomend
 from audiomend.audio.blocks import Spill
 from audiomend.audio.file import open_sound
-from audiomend.audio.reader import Overlaid
+from audiomend.audio.reader import Overlaid, SoundReader
+from audiomend.detect.clicks import find_clicks
 from audiomend.detect.offset import find_offset
 from audiomend.errors import Cancelled, UsageError
+from audiomend.restorers.damage import Gaps
 from audiomend.restorers.files import wide_enough
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.options import Options
 from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
 from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
-from audiomend.restorers.stages import _Clamped, _touched, clicks_over
+from audiomend.restorers.stages import _Clamped, _clicked, _touched, _Work, clicks_over
 
 RATE = 8000
 
@@ -308,6 +313,42 @@ def test_clicks_at_the_edge_of_a_block_are_found(monkeypatch: pytest.MonkeyPatch
     x[70_000] = 0.9
     found = clicks_over(Declip((-0.3,), (0.3,)), ArrayReader(x[None], 44_100))
     assert [click.start for click in found] == [30_005, 59_990, 70_000, 88_000]
+
+
+def rough(places: Sequence[int]) -> np.ndarray:
+    """A rumble as loud as a step of 8 bits, with clicks, at 44.1 kHz: (1, 88200)."""
+    low = butter(2, 100, fs=44_100, output="sos")
+    rumble = sosfilt(low, np.random.default_rng(2).standard_normal(88_200))
+    rumble /= rumble.std()
+    rumble[places] += 200
+    return np.rint(rumble)[None] / 256
+
+
+def seeking_clicks(original: ArrayReader, source: SoundReader, changes: Spill) -> _Work:
+    options, look = Options(), Stage("declick", Declick())
+    return _Work(look, original, source, options, changes, None, lambda *_: False)
+
+
+def test_the_rounding_under_clicks_is_that_of_the_file_and_not_of_what_was_mended() -> None:
+    places = range(20_000, 80_000, 10_000)
+    x = rough(places)
+    with Spill(1, np.float64) as changes:  # which lie on no grid
+        changes.add(5000, x[:, 5000:5100] + 1e-6 * np.sin(np.arange(100.0)), np.ones((1, 100), np.bool_))
+        file = ArrayReader(x, 44_100)
+        mended = Overlaid(file, changes)
+        damage = _clicked(seeking_clicks(file, mended, changes))
+        assert isinstance(damage, Gaps)
+        assert [start for start, _ in damage.gaps[0]] == [pytest.approx(place, abs=2) for place in places]
+        assert _clicked(replace(seeking_clicks(file, mended, changes), original=mended)) != damage
+
+
+@pytest.mark.parametrize(("count", "done"), [(1, False), (6, True)])
+def test_clicks_that_no_plan_names_are_taken_out_if_they_surely_are_some(count: int, done: bool) -> None:
+    x = rough(range(20_000, 80_000, 10_000)[:count])
+    assert len(find_clicks(x, 44_100)) == count
+    with Spill(1, np.float64) as changes:
+        file = ArrayReader(x, 44_100)
+        assert (_clicked(seeking_clicks(file, file, changes)) is not None) == done
 
 
 def test_a_stretch_is_touched_by_one_changed_sample_or_one_in_a_gap() -> None:
