@@ -23,6 +23,7 @@ from audiomend.detect.clicks import (
 )
 from audiomend.errors import UsageError
 from audiomend.operators.low_pass import LowPass
+from audiomend.restorers import locate
 from audiomend.restorers.locate import Given, search
 
 RATE = 44_100
@@ -290,6 +291,13 @@ def test_that_a_clipped_sound_is_to_be_declipped_first_is_told(level: float) -> 
     summary = looked.conclude().summary
     assert "clicks, the longest of" in summary
     assert ("declip it first" in summary) == (level < 1)
+
+
+def test_what_is_lost_is_a_sample_more_on_either_side() -> None:
+    found = [Click(0, 0, 2, 0.9), Click(0, 10, 12, 0.9), Click(0, 13, 15, 0.9), Click(1, 20, 24, 0.9)]
+    lost = locate.clicked(found, RATE, 2)
+    assert lost.gaps == (((0, 3), (9, 16)), ((19, 25),))
+    assert lost.severity == 7 / RATE
 
 
 def test_half_the_strength_is_half_of_the_change_and_regions_hold():
