@@ -199,7 +199,7 @@ def test_no_step_where_there_is_none(x):
     assert (found.step, found.snr_db, found.bits, found.confidence) == (0, math.inf, math.inf, 0)
 
 
-@pytest.mark.parametrize(("bits", "found"), [(-22.0, True), (-25.0, False)])
+@pytest.mark.parametrize(("bits", "found"), [(-23.0, True), (-25.0, False)])
 def test_the_step_of_a_soft_sound_is_found_down_to_24_bits(bits, found):
     x = np.rint(30 * white(1)) * 2.0**bits
     assert find_quantisation(x).step == pytest.approx(2.0**bits if found else 0)
