@@ -4,12 +4,16 @@ import json
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from audiomend.cli import console
+from audiomend.cli import console, inspect
+from audiomend.cli.console import Bar
+from audiomend.detect.diagnosis import Diagnosis
+from audiomend.detect.finding import Finding, Place
 from audiomend.restorers.inspection import Inspection, inspect_file
 from audiomend.restorers.plan import read_plan
 
@@ -196,6 +200,21 @@ def test_entries_of_json_are_printed_as_they_come(capsys: pytest.CaptureFixture[
     whole = "".join(printed) + capsys.readouterr().out
     expected = {"schema": "audiomend.kind/1", "x": [1], "list": [{"text": "one"}, {"text": "a\u2028b\nc"}]}
     assert whole == json.dumps(expected, indent=2) + "\n"
+
+
+def test_the_bar_tells_the_share_of_frames_that_are_read() -> None:
+    shares: list[float] = []
+    watch = inspect._Watch(cast(Bar, SimpleNamespace(advance=shares.append)), 8)
+    for length in (2, 4, 3):  # more than were said
+        watch.add(np.zeros((2, length)))
+    assert shares == [0.25, 0.75, 1.0]
+
+
+def test_json_lists_the_first_thousand_places() -> None:
+    places = tuple(Place(1, start, start + 4) for start in range(1001))
+    found = SimpleNamespace(rate=RATE, findings=(Finding("clicks", 1.0, "1,001 clicks", {}, places),))
+    (told,) = inspect.findings_of(cast(Diagnosis, found))
+    assert told["places_s"] == [[1, start / RATE, (start + 4) / RATE] for start in range(1000)]
 
 
 def test_names_cannot_control_a_terminal(cli: Callable, write: Callable) -> None:
