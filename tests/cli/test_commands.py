@@ -101,8 +101,10 @@ def test_degrade_dropout_turns_down(cli: Callable, write: Callable, tmp_path: Pa
     clean, output = write("in.wav", noise(), RATE, "DOUBLE"), tmp_path / "out.wav"
     assert cli("degrade", "dropout", clean, output, "--gap", "1-1.5", "--depth-db", 20).code == 0
     ratio = read(output) / read(clean)
-    inside = slice(RATE + 50, RATE + RATE // 2 - 50)
+    fade = RATE // 500  # 2 ms
+    inside = slice(RATE + fade, RATE + RATE // 2 - fade)
     np.testing.assert_allclose(ratio[:, inside], 0.1, rtol=1e-9)
+    np.testing.assert_allclose(ratio[0, RATE : RATE + fade], 10 ** -(np.arange(1, 17) / 17), rtol=1e-9)
     np.testing.assert_allclose(ratio[:, :RATE], 1)
     np.testing.assert_allclose(ratio[:, RATE + RATE // 2 :], 1)
 
