@@ -193,6 +193,14 @@ def test_values_far_apart_share_a_step_that_none_of_their_distances_is():
     assert find_quantisation(np.array([[0.0, 0.6, 1.0, 1.0, 2.5]])).step == pytest.approx(0.1)
 
 
+def test_the_step_is_that_of_all_blocks():
+    detector = QuantisationDetector()
+    detector.add(np.array([[0.0, 0.3, 0.9]]))
+    assert detector.step == pytest.approx(0.3)
+    detector.add(np.array([[0.2, 0.4, 0.8]]))
+    assert detector.step == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize("x", [white(1), np.full((1, 50), 0.3), np.zeros((1, 10)), np.zeros((1, 0))])
 def test_no_step_where_there_is_none(x):
     found = find_quantisation(x)
@@ -403,8 +411,16 @@ def test_a_curve_within_32_steps_may_be_rounding(steps, found, sign):
     bent = np.maximum(0.25 * np.tanh(4 * chords(4)), -0.125) * sign / 0.25
     detector = BendDetector(1, RATE)
     detector.add(np.rint(bent / np.abs(bent).max() * steps) / 256)
+    detector.add(np.zeros((1, 100)))  # what was is what counts
     assert (detector.result(0).bend is not None) == found
     assert (detector.flat(0, -steps / 256, steps / 256).bend is not None) == found
+
+
+@pytest.mark.parametrize(("low", "high"), [(-math.inf, 0.3), (-0.3, math.inf), (-0.3, 0.3)])
+def test_a_curve_whose_flat_tops_are_of_one_polarity_has_one_level(low, high):
+    detector = BendDetector(1, RATE)
+    detector.add(chords(0.1))
+    assert detector.flat(0, low, high) == SoftClipping(Bend("cubic", 0.3), 0.0)
 
 
 def test_between_flat_tops_lie_the_frames_that_reach_neither_level():
@@ -595,11 +611,14 @@ def test_dropouts_in_a_soft_recording_are_as_deep():
     assert found.depth_db == pytest.approx(40, abs=0.01)
 
 
-def test_the_longest_dropout_is_found_in_blocks_of_any_size():
+def test_dropouts_in_blocks_are_those_of_the_whole():
+    """The longest that there may be, and one after it."""
     x, detector = dropped(-40, frames=500), DropoutDetector(1, RATE)
+    x[0, 1700 * 32 : 1720 * 32] *= 0.01
     for start in range(0, x.shape[1], 320):
         detector.add(x[:, start : start + 320])
-    assert detector.result() == find_dropouts(x, RATE) != ()
+    assert len(detector.result()) == 2
+    assert detector.result() == find_dropouts(x, RATE)
 
 
 # --- hum ----------------------------------------------------------------------------------------------
