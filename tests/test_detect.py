@@ -9,7 +9,7 @@ import torch
 
 from audiomend.detect import bandwidth
 from audiomend.detect.bandwidth import BandwidthDetector, find_bandwidth
-from audiomend.detect.clipping import ClippingDetector, find_clipping
+from audiomend.detect.clipping import DEPTH, RATIO, ClippingDetector, find_clipping
 from audiomend.detect.gaps import Gap, GapDetector, find_gaps
 from audiomend.operators.low_pass import LowPass
 
@@ -191,6 +191,20 @@ def test_what_was_counted_below_an_earlier_maximum_still_counts():
     assert detector.result()[0].confidence == pytest.approx(89 / (89 + 30 + 8), abs=1e-9)
     detector.add(1.5 * tops(89, 1000))
     assert detector.result()[0].confidence == pytest.approx(89 / (89 + 3 + 8), abs=1e-9)
+
+
+def test_values_are_counted_by_their_ratio_to_the_maximum_whatever_the_blocks():
+    """In bins of a ten-thousandth, down to an eighth; the loudest block is neither the first nor the last."""
+    x = rumble(5000) * np.repeat([1.0, 0.2, 3.0, 0.5, 2.9], 1000)
+    last = np.floor(np.log(x.max()) / RATIO) - DEPTH + 1.5  # the middle of the lowest bin
+    x[0, 4900:4902] = np.exp(RATIO * np.array([last, last - 1]))
+    detector = ClippingDetector(1)
+    for block in np.split(x, 5, axis=1):
+        detector.add(block)
+    for peaks, side in zip(detector._peaks[0], (-x[0], x[0]), strict=True):
+        bins = np.floor(np.log(side[side > 0]) / RATIO).astype(int)
+        below = bins.max() - bins
+        np.testing.assert_array_equal(peaks.values, np.bincount(below, minlength=DEPTH)[:DEPTH])
 
 
 @pytest.mark.parametrize("seed", range(3))

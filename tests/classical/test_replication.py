@@ -194,6 +194,7 @@ def test_silence_stays_silence() -> None:
 def test_what_frames_cannot_resolve_is_left_empty() -> None:
     assert not replicated(coloured(-24.0), RATE, 180.0).any()
     assert replicated(coloured(-24.0), RATE, 190.0).any()
+    assert not replicated(coloured(-24.0), RATE, 0.6 * RATE).any()  # nor is there a band above half the rate
 
 
 def by_definition(x: np.ndarray, rate: float, cutoff: float) -> np.ndarray:

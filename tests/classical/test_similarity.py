@@ -257,6 +257,14 @@ def test_places_that_are_tried_are_three_hops_apart():
     assert np.diff(sorted(tried)).min() >= 3 * hop
 
 
+def test_levels_are_compared_where_both_places_are_known():
+    """A tenth of a second before and after the gap; 1000 samples earlier there is a hole, and the gap."""
+    known = holed(4000, (2000, 2400), (900, 950))
+    x = known.double()[None]
+    gain = similarity._gain(x, known, 2000, 2400, -1000, RATE, Similarity())
+    torch.testing.assert_close(gain, torch.ones(400, dtype=torch.float64))
+
+
 @pytest.mark.parametrize(("short", "fits"), [(0, True), (1, False)])
 def test_a_copy_and_a_hop_beyond_it_must_lie_within_the_recording(short: int, fits: bool):
     hop, (start, end) = round(HOP_S * RATE), (6000, 6400)
