@@ -300,6 +300,14 @@ def test_what_is_lost_is_a_sample_more_on_either_side() -> None:
     assert lost.severity == 7 / RATE
 
 
+def test_the_longest_click_is_told_in_milliseconds() -> None:
+    looked = search("declick", Given(), RATE, 1)
+    for accumulator in looked.accumulators:
+        accumulator.add(clicked(music(), [(20_480, 20), (40_000, 2)])[None])
+    summary = looked.conclude().summary
+    assert summary in ("2 clicks, the longest of 0.5 ms", "2 clicks, the longest of 0.6 ms")
+
+
 def test_half_the_strength_is_half_of_the_change_and_regions_hold():
     y = clicked(music(), PLACES)
     whole, half = audiomend.declick(y, RATE), audiomend.declick(y, RATE, strength=0.5)

@@ -17,13 +17,23 @@ from audiomend.audio.reader import Overlaid, SoundReader
 from audiomend.detect.clicks import find_clicks
 from audiomend.detect.offset import find_offset
 from audiomend.errors import Cancelled, UsageError
-from audiomend.restorers.damage import Gaps
+from audiomend.restorers.damage import Dull, Gaps
 from audiomend.restorers.files import wide_enough
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.options import Options
-from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
+from audiomend.restorers.plan import (
+    Declick,
+    Declip,
+    ExtendBand,
+    FillGaps,
+    Input,
+    MendingPlan,
+    RemoveOffset,
+    Span,
+    Stage,
+)
 from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
-from audiomend.restorers.stages import _Clamped, _clicked, _touched, _Work, clicks_over
+from audiomend.restorers.stages import _Clamped, _clicked, _dull, _touched, _Work, clicks_over
 
 RATE = 8000
 
@@ -271,7 +281,8 @@ def test_it_can_be_cancelled_and_leaves_nothing(tmp_path: Path) -> None:
     assert not output.exists()
 
 
-def test_every_stage_tells_where_it_begins_and_ends(tmp_path: Path) -> None:
+def test_every_stage_tells_where_it_begins_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 4000)
     source, shares = tmp_path / "in.wav", list[tuple[str, float]]()
     soundfile.write(source, np.full((5000, 2), 0.25), RATE, "DOUBLE")
     asked = plan(source, OFFSET, Stage("declick", Declick()))
@@ -279,6 +290,7 @@ def test_every_stage_tells_where_it_begins_and_ends(tmp_path: Path) -> None:
     restore_file(request, progress=lambda stage, share: shares.append((stage.stage, share)))
     told = {stage: [share for name, share in shares if name == stage] for stage in ("offset", "declick")}
     assert [(one[0], one[-1]) for one in told.values()] == [(0.0, 1.0)] * 2
+    assert told["offset"] == [0.0, 0.4, 0.8, 1.0, 1.0]  # after each 2000 frames, and at the end
 
 
 def test_it_says_what_it_will_do_before_it_does(tmp_path: Path) -> None:
@@ -324,9 +336,11 @@ def rough(places: Sequence[int]) -> np.ndarray:
     return np.rint(rumble)[None] / 256
 
 
-def seeking_clicks(original: ArrayReader, source: SoundReader, changes: Spill) -> _Work:
-    options, look = Options(), Stage("declick", Declick())
-    return _Work(look, original, source, options, changes, None, lambda *_: False)
+def work_of(stage: Stage, original: ArrayReader, source: SoundReader, changes: Spill) -> _Work:
+    return _Work(stage, original, source, Options(), changes, None, lambda *_: False)
+
+
+SEEK = Stage("declick", Declick())
 
 
 def test_the_rounding_under_clicks_is_that_of_the_file_and_not_of_what_was_mended() -> None:
@@ -336,10 +350,10 @@ def test_the_rounding_under_clicks_is_that_of_the_file_and_not_of_what_was_mende
         changes.add(5000, x[:, 5000:5100] + 1e-6 * np.sin(np.arange(100.0)), np.ones((1, 100), np.bool_))
         file = ArrayReader(x, 44_100)
         mended = Overlaid(file, changes)
-        damage = _clicked(seeking_clicks(file, mended, changes))
+        damage = _clicked(work_of(SEEK, file, mended, changes))
         assert isinstance(damage, Gaps)
         assert [start for start, _ in damage.gaps[0]] == [pytest.approx(place, abs=2) for place in places]
-        assert _clicked(replace(seeking_clicks(file, mended, changes), original=mended)) != damage
+        assert _clicked(replace(work_of(SEEK, file, mended, changes), original=mended)) != damage
 
 
 @pytest.mark.parametrize(("count", "done"), [(1, False), (6, True)])
@@ -348,7 +362,15 @@ def test_clicks_that_no_plan_names_are_taken_out_if_they_surely_are_some(count: 
     assert len(find_clicks(x, 44_100)) == count
     with Spill(1, np.float64) as changes:
         file = ArrayReader(x, 44_100)
-        assert (_clicked(seeking_clicks(file, file, changes)) is not None) == done
+        assert (_clicked(work_of(SEEK, file, file, changes)) is not None) == done
+
+
+def test_a_band_is_lost_up_to_half_the_rate() -> None:
+    with Spill(1, np.float64) as changes:
+        file = ArrayReader(np.zeros((1, 100)), RATE)
+        damage = _dull(work_of(Stage("band", ExtendBand(1500.0)), file, file, changes))
+    assert isinstance(damage, Dull)
+    assert (damage.low_pass.cutoff_hz, damage.bandwidth_hz) == (1500, RATE / 2)
 
 
 def test_a_stretch_is_touched_by_one_changed_sample_or_one_in_a_gap() -> None:
