@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf
+from math import inf, log10
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Bent, Damage, Dull, Gaps
 from audiomend.restorers.frame import Progress, prepare, run
 from audiomend.restorers.jobs import Sink
+from audiomend.restorers.lifting import Lift, lifts_of
 from audiomend.restorers.locate import Beyond, clicked
 from audiomend.restorers.methods import SUBTRACTION, WITHOUT_PRIOR
 from audiomend.restorers.options import Options
@@ -79,6 +80,10 @@ class _Work:
     sink: Sink
     progress: Progress | None
     touched: _Touched
+
+
+_Mending = Callable[[_Work], tuple[str, str]]
+"""Mends, and tells the method and its settings in words; empty if nothing had to be done."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +173,10 @@ def _compare(before: SoundReader, after: SoundReader, changes: Sink | None = Non
 
 
 def _gaps_of(stages: Sequence[Stage], source: SoundReader) -> list[tuple[int, Interval]]:
-    """(channel, frames) of all gaps that are to be filled."""
+    """(channel, frames) of all gaps and dropouts that are to be mended."""
     filling = [stage.settings for stage in stages if isinstance(stage.settings, FillGaps)]
-    return [(span.channel, _frames(span, source)) for settings in filling for span in settings.gaps]
+    every = [span for settings in filling for span in (*settings.gaps, *settings.dropouts)]
+    return [(span.channel, _frames(span, source)) for span in every]
 
 
 def _touched(
@@ -234,19 +240,30 @@ def _declip(work: _Work) -> tuple[str, str]:
     clicks = clicks_over(settings, source) if settings.kind == "hard" or settings.curve else []
     if not clicks or strength == 0:
         return _mend(_clipped, work)
-    whole = replace(work, options=replace(work.options, strength=1.0))  # of the sum there is a share
-    first = Stage("declick", Declick(spans(clicks, source.rate)))
+    clamped = partial(_without_clicks, clicks, settings)
+    (method, _), words = _in_two(work, clamped, partial(_mend, _clipped))
+    return f"{method} at {plural(len(clicks), 'click')}, {words[0]}", words[1]
+
+
+def _without_clicks(clicks: Sequence[Click], settings: Declip, work: _Work) -> tuple[str, str]:
+    first = Stage("declick", Declick(spans(clicks, work.source.rate)))
+    return _mend(_clicked, replace(work, stage=first, sink=_Clamped(work.sink, settings)))
+
+
+def _in_two(work: _Work, first: _Mending, second: _Mending) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Two steps, the second on what the first left; of the change by both there is a share, the strength."""
+    source, strength = work.source, work.options.strength
+    whole = replace(work, options=replace(work.options, strength=1.0))
     with contextlib.ExitStack() as stack:
-        filled, peaks = (stack.enter_context(Spill(source.channels, np.float64)) for _ in range(2))
-        clamped = _Clamped(filled, settings)
-        method, _ = _mend(_clicked, replace(whole, stage=first, sink=clamped, progress=None))
-        cleaned = Overlaid(source, filled)
-        words = _mend(_clipped, replace(whole, source=cleaned, sink=peaks))
-        mended = Overlaid(cleaned, peaks)
+        one, two = (stack.enter_context(Spill(source.channels, np.float64)) for _ in range(2))
+        told = first(replace(whole, sink=one, progress=None))
+        between = Overlaid(source, one)
+        words = second(replace(whole, source=between, sink=two))
+        mended = Overlaid(between, two)
         for start, stop in blocks(source):
             before, after = source.read(start, stop), mended.read(start, stop)
             work.sink.add(start, before + strength * (after - before), after != before)
-    return f"{method} at {plural(len(clicks), 'click')}, {words[0]}", words[1]
+    return told, words
 
 
 def clicks_over(settings: Declip, source: SoundReader) -> list[Click]:
@@ -277,7 +294,7 @@ def clicks_over(settings: Declip, source: SoundReader) -> list[Click]:
 class _Clamped:
     """Hands on samples that do not pass clip levels, since it is not known yet that they should."""
 
-    def __init__(self, sink: Spill, settings: Declip) -> None:
+    def __init__(self, sink: Sink, settings: Declip) -> None:
         self._sink, (self._low, self._high) = sink, _levels(settings)
 
     def add(self, start: int, samples: Array, changed: Array) -> None:
@@ -335,15 +352,37 @@ def _rounding(source: SoundReader) -> float:
     return grid.noise
 
 
-def _holed(work: _Work) -> Damage | None:
+def _fill(work: _Work) -> tuple[str, str]:
+    """The gaps, and of dropouts the ends; what lies between them is lifted, or filled, too."""
     settings, source = work.stage.settings, work.source
     assert isinstance(settings, FillGaps)
+    gaps = [(span.channel, _frames(span, source)) for span in settings.gaps]
+    dropouts = [(span.channel, _frames(span, source)) for span in settings.dropouts]
+    lifts, ends = lifts_of(source, dropouts)
+    fill = partial(_mend, partial(_holed, gaps + ends))
+    if not lifts or work.options.strength == 0:
+        return fill(work)
+    told, words = _in_two(work, partial(_lift, lifts), fill)
+    return ", ".join((told[0], words[0])), "; ".join((told[1], words[1]))
+
+
+def _lift(lifts: Sequence[Lift], work: _Work) -> tuple[str, str]:
+    for one in lifts:
+        x = work.source.read(one.start, one.stop)
+        changed = np.zeros(x.shape, bool)
+        changed[one.channel] = _inside(work.options, one.start, one.stop)
+        work.sink.add(one.start, x * one.gain, changed)
+    levels = [20 * log10(one.gain) for one in lifts]
+    return f"lifting of {plural(len(lifts), 'dropout')}", f"by {min(levels):.1f} to {max(levels):.1f} dB"
+
+
+def _holed(gaps: Sequence[tuple[int, Interval]], work: _Work) -> Damage | None:
     rows = tuple(
-        tuple(merge(_frames(span, source) for span in settings.gaps if span.channel == channel))
-        for channel in range(source.channels)
+        tuple(merge(frames for row, frames in gaps if row == channel))
+        for channel in range(work.source.channels)
     )
     lengths = [stop - start for row in rows for start, stop in row]
-    return Gaps(rows, max(lengths) / source.rate) if lengths else None
+    return Gaps(rows, max(lengths) / work.source.rate) if lengths else None
 
 
 def _frames(span: Span, source: SoundReader) -> Interval:
@@ -366,10 +405,10 @@ def _edge(source: SoundReader) -> float | None:
     return found.cutoff_hz if bandwidth_finding(found, source.rate).is_found else None
 
 
-_MENDING: Mapping[str, Callable[[_Work], tuple[str, str]]] = {
+_MENDING: Mapping[str, _Mending] = {
     "declip": _declip,
     "offset": _subtract,
     "declick": partial(_mend, _clicked),
-    "gaps": partial(_mend, _holed),
+    "gaps": _fill,
     "band": partial(_mend, _dull),
 }
