@@ -207,7 +207,7 @@ def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
         "offset": RemoveOffset(levels_to_remove(diagnosis.offset)),
         "declick": Declick(spans(clicks_to_mend(diagnosis.clicks, diagnosis.rate), diagnosis.rate)),
         "gaps": FillGaps(
-            spans(diagnosis.gaps, diagnosis.rate),
+            spans((gap for gap in diagnosis.gaps if gap.confidence >= FOUND), diagnosis.rate),
             dropouts=spans(_in_every_channel(diagnosis), diagnosis.rate),
         ),
         "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
