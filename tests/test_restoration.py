@@ -13,6 +13,7 @@ from audiomend.audio.file import open_sound
 from audiomend.audio.reader import Overlaid
 from audiomend.detect.offset import find_offset
 from audiomend.errors import Cancelled, UsageError
+from audiomend.restorers import jobs
 from audiomend.restorers.files import wide_enough
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.options import Options
@@ -307,6 +308,24 @@ def test_every_stage_tells_where_it_begins_and_ends(tmp_path: Path) -> None:
     restore_file(request, progress=lambda stage, share: shares.append((stage.stage, share)))
     told = {stage: [share for name, share in shares if name == stage] for stage in ("offset", "declick")}
     assert [(one[0], one[-1]) for one in told.values()] == [(0.0, 1.0)] * 2
+
+
+def test_it_foretells_how_long_a_stage_takes_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "foretold", lambda *_: 12.5)
+    source, told = tmp_path / "in.wav", list[tuple[str, float]]()
+    x = rich()
+    x[3000:3400] *= 0.01
+    soundfile.write(source, x, RATE, "DOUBLE")
+    fill = Stage("gaps", FillGaps((Span(0, 0.375, 0.425),), "janssen"))
+    request = RestoreRequest(str(source), str(tmp_path / "out.wav"), plan=plan(source, fill))
+
+    def note(stage: Stage, value: float) -> None:
+        told.append((stage.stage, value))
+
+    restore_file(request, progress=note, foretold=note)
+    assert told[:2] == [("gaps", 0.0), ("gaps", 12.5)]
 
 
 def test_it_says_what_it_will_do_before_it_does(tmp_path: Path) -> None:

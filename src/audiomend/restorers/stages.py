@@ -70,6 +70,7 @@ class _Work:
         options: those of every stage.
         sink: takes the changed samples.
         progress: told of the stage's share done.
+        foretold: told how many seconds a part of the stage will take, before it begins, which costs a trial.
         touched: whether samples are no longer, or will not stay, what the file holds.
     """
 
@@ -79,6 +80,7 @@ class _Work:
     options: Options
     sink: Sink
     progress: Progress | None
+    foretold: Callable[[float], object] | None
     touched: _Touched
 
 
@@ -115,10 +117,13 @@ def mend_stages(
     sink: Sink,
     progress: Callable[[Stage, float], object] | None = None,
     dtype: type[np.float32] | type[np.float64] = np.float64,
+    foretold: Callable[[Stage, float], object] | None = None,
 ) -> tuple[tuple[Done, ...], Runs, float]:
     """Do the stages one after the other; every changed sample goes to the sink.
 
-    dtype: of what is kept between the stages.
+    Args:
+        dtype: of what is kept between the stages.
+        foretold: called with a stage and how many seconds a part of it will take, before that begins.
 
     Returns:
         what each did, where samples changed, and the energy of all changes over that of the source, in dB.
@@ -128,7 +133,9 @@ def mend_stages(
         for stage in stages:
             changes = stack.enter_context(Spill(source.channels, dtype))
             told = None if progress is None else partial(progress, stage)
-            work = _Work(stage, source, now, options, changes, told, partial(_touched, spills, gaps))
+            seconds = None if foretold is None else partial(foretold, stage)
+            touched = partial(_touched, spills, gaps)
+            work = _Work(stage, source, now, options, changes, told, seconds, touched)
             done.append(_do(work, changes))
             spills.append(changes)
             now = Overlaid(now, changes)
@@ -229,6 +236,8 @@ def _mend(damage_of: Callable[[_Work], Damage | Bent | None], work: _Work) -> tu
     if damage.verb in WITHOUT_PRIOR:
         options = replace(options, model=None, quality=None)
     job = prepare(source, damage, level.gain, options)
+    if work.foretold is not None:
+        work.foretold(job.estimate_seconds)
     run(job, work.sink, work.progress)
     return job.method, job.settings
 
