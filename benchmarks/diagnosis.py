@@ -3,8 +3,8 @@
 Run: python benchmarks/diagnosis.py --data DIR [--other]
 
 DIR holds train/ and test/ with recordings and manifests. Clips of 5 s are cut from them and examined as they
-are, then damaged in known ways, every third of them, and examined by the detector of that damage. What a
-manifest says of a recording (where its band ends, that it is lossy, that it hums) is no false alarm.
+are, then damaged in known ways and examined by the detector of that damage. What a manifest says of a
+recording (where its band ends, that it is lossy, that it hums) is no false alarm.
 
 With --other only the false alarms, on clips from other recordings or other places in them: those on which no
 threshold was chosen. With --rounded only those where few steps of 8 or 16 bits are left of a clip. With
@@ -57,7 +57,6 @@ CLIPS = {  # of one recording at most, and every how many recordings
     "test/piano_render": (1, 1),
     "test/speech": (1, 1),
 }
-DAMAGED = 3  # every third clip
 FULL_BAND = 0.95
 PEAKS = ((8, 5), (8, 20), (8, 60), (8, 127), (16, 20), (16, 200))  # bits, and steps of the greatest sample
 Array = np.ndarray
@@ -146,17 +145,17 @@ def clean_table(all_clips: list[Clip]) -> None:
 
 def rounded_table(all_clips: list[Clip]) -> None:
     """False alarms where rounding is coarse, but for what is found in a clip as it is."""
-    chosen, damages = all_clips[::DAMAGED], ("clipping", "clicks", "gaps", "dropouts")
-    before = [{f.damage for f in inspect(clip.audio, clip.rate).findings if f.is_found} for clip in chosen]
+    damages = ("clipping", "clicks", "gaps", "dropouts")
+    before = [{f.damage for f in inspect(clip.audio, clip.rate).findings if f.is_found} for clip in all_clips]
     print(f"| bits | steps | clips | {' | '.join(damages)} |\n|{' --- |' * (3 + len(damages))}")
     for bits, steps in PEAKS:
         alarms = Counter[str]()
-        for clip, there in zip(chosen, before, strict=True):
+        for clip, there in zip(all_clips, before, strict=True):
             rounded = np.rint(clip.audio / np.abs(clip.audio).max() * steps) / 2 ** (bits - 1)
             found = inspect(rounded, clip.rate).findings
             alarms.update(f.damage for f in found if f.is_found and f.damage not in there)
         counts = " | ".join(str(alarms[damage]) for damage in damages)
-        print(f"| {bits} | {steps} | {len(chosen)} | {counts} |", flush=True)
+        print(f"| {bits} | {steps} | {len(all_clips)} | {counts} |", flush=True)
 
 
 # --- damages: each makes a damaged clip and gives the finding and the error of the estimate ---
@@ -475,8 +474,7 @@ def damage_table(all_clips: list[Clip], data: Path, beginnings: tuple[str, ...])
         if not name.startswith(beginnings):
             continue
         random = np.random.default_rng(number)
-        chosen = all_clips if "MP3, " in name[:5] else all_clips[::DAMAGED]  # lossless ones are few
-        results = [result for clip in chosen if (result := case(clip, random)) is not None]
+        results = [result for clip in all_clips if (result := case(clip, random)) is not None]
         found = np.mean([finding.is_found for finding, _ in results])
         errors = np.array([error for _, error in results])
         errors = errors[np.isfinite(errors)]

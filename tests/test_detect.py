@@ -10,7 +10,7 @@ import torch
 from audiomend.detect import bandwidth
 from audiomend.detect.bandwidth import BandwidthDetector, find_bandwidth
 from audiomend.detect.clipping import DEPTH, RATIO, ClippingDetector, find_clipping
-from audiomend.detect.gaps import Gap, GapDetector, find_gaps
+from audiomend.detect.gaps import Gap, GapDetector, find_gaps, finding
 from audiomend.operators.low_pass import LowPass
 
 
@@ -287,13 +287,24 @@ def test_both_edges_must_be_above_silence(side):
 
 
 @pytest.mark.parametrize("side", [slice(980, 1000), slice(1100, 1120)], ids=["before", "after"])
-@pytest.mark.parametrize(("level", "count"), [(0.18, 1), (0.175, 0)])
-def test_one_edge_must_be_loud(side, level, count):
+@pytest.mark.parametrize(("level", "is_sure"), [(0.18, True), (0.175, False)])
+def test_one_edge_must_be_loud_for_a_gap_to_be_sure(side, level, is_sure):
+    """Else its confidence is that of the louder edge, against the least of it."""
     x = tone()
     x[0, 980:1120] = 0.05
     x[0, side] = level
     x[0, 1000:1100] = 0
-    assert len(find_gaps(x, RATE)) == count
+    rms = math.sqrt((x**2).sum() / (x != 0).sum())
+    expected = 0.05 / (0.05 + 0.01 * rms) if is_sure else level / (level + rms * 10 ** (-15 / 20))
+    (gap,) = find_gaps(x, RATE)
+    assert gap.confidence == pytest.approx(expected)
+    assert (gap.confidence >= 0.5) == is_sure
+    told = finding((gap, Gap(0, 9, 14, 0.3)), RATE)
+    assert told.facts == {"count": int(is_sure), "seconds": 0.01 * is_sure, "soft_count": 2 - is_sure}
+    assert told.confidence == gap.confidence
+    if not is_sure:
+        assert told.summary == "none, but 2 stretches of digital silence in what is soft"
+        assert told.places == ()
 
 
 @pytest.mark.parametrize("outside", [979, 1120])

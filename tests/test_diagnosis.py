@@ -621,6 +621,40 @@ def test_dropouts_in_blocks_are_those_of_the_whole():
     assert detector.result() == find_dropouts(x, RATE)
 
 
+def gated(*frames):
+    """A tone that falls for 10 frames of 2 ms at each of these."""
+    x = sine(1000, 20) * np.ones((1, 20 * RATE))
+    for frame in frames:
+        x[0, frame * 32 : (frame + 10) * 32] *= 0.01
+    return x
+
+
+@pytest.mark.parametrize(
+    ("frames", "count"),
+    [
+        ([100 + 125 * k for k in range(8)], 0),
+        ([100 + 125 * k for k in range(7)], 7),
+        ([100 + 125 * k for k in (0, 1, 3, 4, 7, 8, 9, 20)], 0),  # a pattern
+        ([100, 225, 350, 475, 601, 726, 850, 975], 0),  # within two frames
+        ([100, 225, 350, 475, 604, 726, 850, 975], 8),
+        ([100 + 250 * k for k in range(8)], 0),  # 0.5 s
+        ([100 + 254 * k for k in range(8)], 8),
+        ([100 + 30 * k for k in range(8)], 0),  # 60 ms; closer ones are not steady in between
+        ([20, 333, *(500 + 125 * k for k in range(9)), 1940, 2718], 4),
+        ([100, 190, 333, 500, 611, 790, 901, 1100, 1234], 9),
+    ],
+)
+def test_falls_that_keep_time_are_a_gate(frames, count):
+    assert len(find_dropouts(gated(*frames), RATE)) == count
+
+
+def test_beats_are_of_one_channel():
+    both = np.concatenate(
+        [gated(*(100 + 125 * k for k in range(0, 9, 2))), gated(*(225 + 125 * k for k in range(0, 7, 2)))]
+    )
+    assert len(find_dropouts(both, RATE)) == 9
+
+
 # --- hum ----------------------------------------------------------------------------------------------
 
 

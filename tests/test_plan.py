@@ -14,6 +14,7 @@ from audiomend.detect.clicks import Click
 from audiomend.detect.diagnosis import Examination
 from audiomend.detect.dropouts import Dropout
 from audiomend.detect.finding import Finding
+from audiomend.detect.gaps import Gap
 from audiomend.errors import UsageError
 from audiomend.restorers.inspection import inspect_file
 from audiomend.restorers.plan import (
@@ -51,7 +52,7 @@ PLAN = MendingPlan(
         ),
         Stage("offset", RemoveOffset((0.01, 0.0))),
         Stage("declick", Declick((Span(1, 0.25, 0.2505),))),
-        Stage("gaps", FillGaps((Span(0, 1.0, 1.1), Span(1, 3.0, 4.0)))),
+        Stage("gaps", FillGaps((Span(0, 1.0, 1.1), Span(1, 3.0, 4.0)), dropouts=(Span(0, 2.0, 2.1),))),
         Stage("band", ExtendBand(3400.0), False),
         Stage("hum", NotThereYet(), False, 0.7, "50 Hz"),
     ),
@@ -153,6 +154,7 @@ def edited(**changes):
         ({"stages__3__settings__gaps__0__stop_s": 1.0}, "1 to 1 s in channel 0"),
         ({"stages__3__settings__gaps__1__stop_s": 4.1}, "3 to 4.1 s in channel 1"),
         ({"stages__3__settings__gaps__0__start_s": -0.1}, "-0.1 to 1.1 s"),
+        ({"stages__3__settings__dropouts__0__stop_s": 4.1}, "dropouts has 2 to 4.1 s in channel 0"),
         ({"stages__4__settings__cutoff_hz": False}, "cutoff_hz is False; it is a number"),
         ({"stages__5__enabled": True}, "enables hum, which is not there yet"),
         ({"stages__5__settings": {"hz": 50}}, "has hz; it may hold nothing"),
@@ -285,7 +287,12 @@ def test_a_plan_leaves_what_is_not_sure():
 
     assert not stages(dropouts=both[:1])["gaps"].enabled
     assert stages(dropouts=both)["gaps"].enabled
-    assert len(stages(dropouts=both)["gaps"].settings.gaps) == 2
+    assert stages(dropouts=both)["gaps"].settings == FillGaps(
+        dropouts=(Span(0, 500 / RATE, 900 / RATE), Span(1, 500 / RATE, 900 / RATE))
+    )
+    unsure, sure = Gap(0, 100, 900, 0.49), Gap(0, 2000, 2900, 0.5)
+    assert "gaps" not in stages(gaps=(unsure,))
+    assert stages(gaps=(unsure, sure))["gaps"].settings == FillGaps((Span(0, 2000 / RATE, 2900 / RATE),))
     assert not stages(clicks=few)["declick"].enabled
     assert stages(clicks=few)["declick"].reason.endswith("90% are needed; audiomend declick mends them")
     assert "needed" not in stages(clicks=many)["declick"].reason

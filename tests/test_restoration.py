@@ -17,6 +17,7 @@ from audiomend.audio.reader import Overlaid, SoundReader
 from audiomend.detect.clicks import find_clicks
 from audiomend.detect.offset import find_offset
 from audiomend.errors import Cancelled, UsageError
+from audiomend.restorers import jobs
 from audiomend.restorers.damage import Dull, Gaps
 from audiomend.restorers.files import wide_enough
 from audiomend.restorers.memory import ArrayReader
@@ -55,7 +56,9 @@ def plan(path: Path, *stages: Stage) -> MendingPlan:
     return MendingPlan(Input(str(path), "", size.samplerate, size.channels, size.frames), stages)
 
 
-def restored(tmp_path: Path, x: np.ndarray, *stages: Stage, **options: object) -> tuple[np.ndarray, Restored]:
+def restored(
+    tmp_path: Path, x: np.ndarray, *stages: Stage, regions: tuple[str, ...] = (), **options: object
+) -> tuple[np.ndarray, Restored]:
     source, output = tmp_path / "in.wav", tmp_path / "out.wav"
     soundfile.write(source, x.T, RATE, "DOUBLE")
     request = RestoreRequest(
@@ -63,6 +66,7 @@ def restored(tmp_path: Path, x: np.ndarray, *stages: Stage, **options: object) -
         str(output),
         Options(**{"model": "wiener", "quality": "fast", **options}),  # type: ignore[arg-type]
         plan(source, *stages),
+        regions=regions,
         force=True,
     )
     done = restore_file(request)
@@ -211,6 +215,45 @@ def test_what_is_put_in_place_of_a_click_does_not_pass_the_levels() -> None:
         assert spill.read(10, 14).tolist() == [[-0.3, -0.2, 0.2, 0.5], [-0.5, -0.2, 0.2, 0.4]]
 
 
+def test_dropouts_are_lifted_between_their_ends(tmp_path: Path) -> None:
+    """By their own gain in each channel; the ends are filled as gaps are."""
+    x = np.stack([rich(), rich()[::-1]])
+    y = x.copy()
+    y[0, 3000:3400] *= 10 ** (-30 / 20)
+    y[1, 5000:5400] *= 10 ** (-40 / 20)
+    stage = Stage("gaps", FillGaps(dropouts=(Span(0, 0.375, 0.425), Span(1, 0.625, 0.675))))
+    mended, told = restored(tmp_path, y, stage)
+    np.testing.assert_allclose(mended[0, 3032:3368], x[0, 3032:3368], rtol=1e-9)
+    np.testing.assert_allclose(mended[1, 5032:5368], x[1, 5032:5368], rtol=1e-9)
+    assert np.square(mended - x).sum() < 0.01 * np.square(y - x).sum()
+    assert told.done[0].intervals == ((3000, 3400), (5000, 5400))
+    assert told.changed == 800
+    assert told.done[0].method == "lifting of 2 dropouts, diffusion"
+    assert told.done[0].settings.startswith("by 30.0 to 40.0 dB; ")
+    half, _ = restored(tmp_path, y, stage, strength=0.5)
+    np.testing.assert_allclose(half, (y + mended) / 2, atol=1e-12)
+    within, _ = restored(tmp_path, y, stage, regions=("0.38-0.4",))
+    np.testing.assert_array_equal(within[0, 3040:3200], mended[0, 3040:3200])
+    np.testing.assert_array_equal(within[0, 3200:], y[0, 3200:])
+    np.testing.assert_array_equal(within[1], y[1])
+
+
+def test_a_dropout_that_holds_something_else_is_filled(tmp_path: Path) -> None:
+    y = rich()[None].copy()
+    y[0, 3000:3400] = 0.003 * np.random.default_rng(0).standard_normal(400)
+    place = (Span(0, 0.375, 0.425),)
+    as_gap, _ = restored(tmp_path, y, Stage("gaps", FillGaps(place)))
+    mended, told = restored(tmp_path, y, Stage("gaps", FillGaps(dropouts=place)))
+    np.testing.assert_array_equal(mended, as_gap)
+    assert told.done[0].method == "diffusion"
+
+
+def rich() -> np.ndarray:
+    """Partials of 125 Hz: (8000,), a second of one level."""
+    time = np.arange(8000) / RATE
+    return 0.1 * sum((np.sin(2 * np.pi * 125 * k * time + k) / k for k in range(1, 30)), np.zeros(8000))
+
+
 def test_the_longest_gap_decides_which_methods_can_be(tmp_path: Path) -> None:
     gaps = FillGaps((Span(0, 0.1, 0.11), Span(0, 0.5, 0.7), Span(1, 0.3, 0.31)), "janssen")
     with pytest.raises(UsageError, match=r"one here lasts 0\.200 s"):
@@ -291,6 +334,24 @@ def test_every_stage_tells_where_it_begins_and_ends(tmp_path: Path, monkeypatch:
     told = {stage: [share for name, share in shares if name == stage] for stage in ("offset", "declick")}
     assert [(one[0], one[-1]) for one in told.values()] == [(0.0, 1.0)] * 2
     assert told["offset"] == [0.0, 0.4, 0.8, 1.0, 1.0]  # after each 2000 frames, and at the end
+
+
+def test_it_foretells_how_long_a_stage_takes_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "foretold", lambda *_: 12.5)
+    source, told = tmp_path / "in.wav", list[tuple[str, float]]()
+    x = rich()
+    x[3000:3400] *= 0.01
+    soundfile.write(source, x, RATE, "DOUBLE")
+    fill = Stage("gaps", FillGaps((Span(0, 0.375, 0.425),), "janssen"))
+    request = RestoreRequest(str(source), str(tmp_path / "out.wav"), plan=plan(source, fill))
+
+    def note(stage: Stage, value: float) -> None:
+        told.append((stage.stage, value))
+
+    restore_file(request, progress=note, foretold=note)
+    assert told[:2] == [("gaps", 0.0), ("gaps", 12.5)]
 
 
 def test_it_says_what_it_will_do_before_it_does(tmp_path: Path) -> None:

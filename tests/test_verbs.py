@@ -86,6 +86,19 @@ def test_inpaint_finds_digital_silence_and_takes_gaps() -> None:
     np.testing.assert_array_equal(found[outside], holed()[outside])
 
 
+def test_a_gap_in_what_is_soft_is_left_by_restore_and_filled_by_inpaint() -> None:
+    """It may be a gate's."""
+    x = holed()
+    x[3900:4200] *= 0.1
+    mended, told = audiomend.restore(x, RATE, only=["gaps"], model="wiener", quality="fast")
+    assert told.done == ()
+    np.testing.assert_array_equal(mended, x)
+    filled = audiomend.inpaint(x, RATE, **FAST)
+    assert (filled[4000:4080] != 0).all()
+    named = audiomend.inpaint(x, RATE, gaps=[(0.5, 0.51)], **FAST)
+    np.testing.assert_array_equal(filled, named)
+
+
 def test_extend_replaces_only_the_band_above() -> None:
     rng = np.random.default_rng(1)
     x = np.fft.irfft(np.fft.rfft(rng.standard_normal(RATE)) * (np.arange(RATE // 2 + 1) < 1400), RATE)

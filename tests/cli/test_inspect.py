@@ -1,5 +1,6 @@
 """inspect: what it prints and writes."""
 
+import errno
 import json
 import weakref
 from collections.abc import Callable, Iterator
@@ -187,19 +188,39 @@ def test_what_was_told_is_forgotten(
     assert len(found) == 4
 
 
-def test_entries_of_json_are_printed_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
-    printed: list[str] = []
+ENTRIES = [{"text": "one"}, {"text": "a\u2028b\nc"}]
 
+
+def test_a_list_of_json_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_json_list("kind", {"x": [1]}, "list", iter(ENTRIES))
+    expected = {"schema": "audiomend.kind/1", "x": [1], "list": ENTRIES}
+    assert capsys.readouterr().out == json.dumps(expected, indent=2) + "\n"
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, ValueError])
+def test_half_a_list_of_json_is_not_printed(
+    kind: type[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
     def entries() -> Iterator[dict[str, str]]:
-        for text in ("one", "a\u2028b\nc"):
-            yield {"text": text}
-            printed.append(capsys.readouterr().out)
+        yield from ENTRIES
+        raise kind
 
-    console.print_json_list("kind", {"x": [1]}, "list", entries())
-    assert "one" in printed[0]
-    whole = "".join(printed) + capsys.readouterr().out
-    expected = {"schema": "audiomend.kind/1", "x": [1], "list": [{"text": "one"}, {"text": "a\u2028b\nc"}]}
-    assert whole == json.dumps(expected, indent=2) + "\n"
+    with pytest.raises(kind):
+        console.print_json_list("kind", {}, "list", entries())
+    assert capsys.readouterr().out == ""
+
+
+def test_json_of_many_files_on_a_full_disk(
+    cli: Callable, tape: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("audiomend.audio.atomic.RawFile.write", full)
+    done = cli("inspect", tape, "--recursive", "--json")
+    assert (done.code, done.out, done.err.count("\n")) == (1, b"", 1)
+    assert "a temporary file in " in done.err
+    assert "cannot be written: the disk is full" in done.err
 
 
 def test_the_bar_tells_the_share_of_frames_that_are_read() -> None:

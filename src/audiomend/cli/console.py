@@ -5,9 +5,11 @@ Where standard error is no terminal only warnings and errors are written.
 
 import contextlib
 import json
+import shutil
 import sys
+import tempfile
 import textwrap
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import typer
@@ -67,13 +69,35 @@ def print_json(kind: str, content: dict[str, Any]) -> None:
 
 
 def print_json_list(kind: str, content: dict[str, Any], name: str, entries: Iterable[Any]) -> None:
-    """`print_json` of `content` and a list by that name, each entry of which is printed as it comes."""
-    print(_json(as_document(kind, content)).removesuffix("\n}"), end=f',\n  "{name}": [')
+    """`print_json` of `content` and a list by that name, the entries of which wait on disk for the last.
+
+    So memory holds one of them, and a command that is interrupted prints nothing, rather than half an object.
+
+    Raises:
+        AudioWriteError: the temporary folder is full.
+    """
+    from audiomend.audio.atomic import RawFile, temporary_file, write_error
+
+    with temporary_file() as spool:
+        waiting = RawFile(spool.fileno())
+        for piece in _pieces(as_document(kind, content), name, entries):
+            try:
+                waiting.write(piece.encode())
+            except OSError as error:
+                raise write_error(f"a temporary file in {tempfile.gettempdir()}", error) from None
+        spool.seek(0)
+        shutil.copyfileobj(spool, sys.stdout.buffer, 1 << 20)
+    sys.stdout.flush()
+
+
+def _pieces(document: dict[str, Any], name: str, entries: Iterable[Any]) -> Iterator[str]:
+    """The JSON of a document that ends with a list."""
+    yield _json(document).removesuffix("\n}") + f',\n  "{name}": ['
     before = "\n"
     for entry in entries:
-        print(before + textwrap.indent(_json(entry), "    "), end="", flush=True)
+        yield before + textwrap.indent(_json(entry), "    ")
         before = ",\n"
-    print("\n  ]\n}", flush=True)
+    yield "\n  ]\n}\n"
 
 
 def as_document(kind: str, content: dict[str, Any]) -> dict[str, Any]:

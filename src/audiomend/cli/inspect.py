@@ -108,7 +108,7 @@ def _inspect_one(source: str, report: Path | None, plan: Path | None, force: boo
 
 
 def _inspect_all(names: Sequence[str], recursive: bool, json: bool) -> None:
-    """Tell of each file as soon as it is known; leaves as a batch does if some could not be read."""
+    """Tell of each file in turn, in JSON at the end; leaves as a batch does if some could not be read."""
     from audiomend import __version__
     from audiomend.restorers.batch import sounds
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiomend.cli import batch, interrupts, mend, summary
-from audiomend.cli.console import Bar, duration, print_json, progress_bar, say, warn
+from audiomend.cli import batch, console, interrupts, mend, summary
+from audiomend.cli.console import Bar, about, duration, print_json, progress_bar, say, warn
 from audiomend.cli.offline import forbid_network
 from audiomend.cli.options import HOW, Names, Settings, takes
 from audiomend.errors import Cancelled, UsageError
@@ -90,7 +90,8 @@ def _restore_one(
             request = _request(source, output, settings, plan, only, skip)
             announce = functools.partial(_announce, source)
             with threads(settings.threads):
-                restored = restore_file(request, announce, functools.partial(_show, bar))
+                foretold = _foretell if console.is_interactive() else None
+                restored = restore_file(request, announce, functools.partial(_show, bar), foretold)
             if settings.report is not None:
                 bar.show(f"Writing {settings.report}")
                 _report(request, restored, settings.report)
@@ -182,6 +183,11 @@ def _announce(source: str, diagnosis: "Diagnosis", plan: "MendingPlan", wanted: 
     found = [f"{one.damage} ({one.summary})" for one in diagnosis.findings if one.is_found]
     say(f"{source}: {'; '.join(found) or 'nothing is wrong with it'}")
     say(f"Stages: {', '.join(stage.stage for stage in wanted) or 'none, there is nothing to mend'}")
+
+
+def _foretell(stage: "Stage", seconds: float) -> None:
+    if seconds:
+        say(f"{stage.stage}: {about(seconds)}")
 
 
 def _show(bar: Bar, stage: "Stage", share: float) -> None:

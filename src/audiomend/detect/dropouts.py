@@ -4,7 +4,8 @@ The level in frames of 2 ms falls by 20 dB within two of them, stays down, and c
 steeply. Speech and drums do that too, but not out of a steady sound and back into one: for 20 ms on either
 side the level must not fall by 12 dB, nor may it lie far below that of the channel, where gates close. The
 price is that dropouts next to onsets and pauses, and in soft places, are missed. What rounding may have
-hidden counts as there: a soft pause that 8 bits made silent is no dropout.
+hidden counts as there: a soft pause that 8 bits made silent is no dropout. Nor are falls that keep time, as
+those of a gate or a tremolo do.
 """
 
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ STEADY_DB = 12.0
 BALANCE_DB = 12.0  # between the levels before and after
 LEAST_DB = -20.0  # of the sound around it, relative to the channel's RMS
 SILENCE_DB = -140.0
+BEATS = 8  # falls in a row that keep time
+PULSE_S = (0.06, 0.5)  # of the time that they keep
+LATE_S = 0.004  # by which they may miss it, two frames
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,16 @@ class _Channel:
         self._search()
         done = max(len(self.level) - LONGEST - 2 * CONTEXT - EDGE, 0)
         self.level, self.offset = self.level[done:], self.offset + done
+
+    def dropouts(self) -> list[tuple[int, int, float]]:
+        """First frame, first frame after it and depth of those in loud places that keep no time."""
+        least = 10 * log10(max(self.energy / max(self.samples, 1), 1e-30)) + LEAST_DB
+        starts = np.array([start for start, *_ in self.found]) * FRAME_S
+        return [
+            (start, stop, depth)
+            for (start, stop, around, depth), is_beat in zip(self.found, _beats(starts), strict=True)
+            if around >= least and not is_beat
+        ]
 
     def _search(self) -> None:
         """Note the dropouts whose frames after are there; what lacks frames before was seen already."""
@@ -122,9 +136,20 @@ class DropoutDetector:
         return tuple(
             Dropout(number, (start - 1) * channel.size, (stop + 1) * channel.size, depth, _confidence(depth))
             for number, channel in enumerate(self._channels)
-            for start, stop, around, depth in channel.found
-            if around >= 10 * log10(max(channel.energy / channel.samples, 1e-30)) + LEAST_DB
+            for start, stop, depth in channel.dropouts()
         )
+
+
+def _beats(times: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of the times, in s and rising, are among BEATS in a row that lie on the pulses of some period."""
+    is_beat = np.zeros(len(times), np.bool_)
+    for first in range(len(times) - BEATS + 1):
+        since = times[first : first + BEATS] - times[first]
+        period = since[-1] / np.rint(since[-1] / np.diff(since).min())
+        late = np.abs(since - period * np.rint(since / period))
+        if PULSE_S[0] <= period <= PULSE_S[1] and late.max() <= LATE_S:
+            is_beat[first : first + BEATS] = True
+    return is_beat
 
 
 def _confidence(depth_db: float) -> float:

@@ -78,10 +78,11 @@ class Declick:
 
 @dataclass(frozen=True)
 class FillGaps:
-    """Fill gaps and dropouts."""
+    """Fill gaps, and dropouts where they cannot be lifted."""
 
-    gaps: tuple[Span, ...]
+    gaps: tuple[Span, ...] = ()
     method: str = "auto"
+    dropouts: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def plan_of(diagnosis: Diagnosis, path: str = "", sha256: str = "") -> MendingPl
             if not is_sure:
                 needed = f"{confidence:.0%} sure, where {SURE[name]:.0%} are needed"
                 reason = f"{reason}, {needed}; audiomend {name} mends them"
-            enabled = settings.get(name) not in (None, FillGaps(())) and is_sure
+            enabled = settings.get(name) not in (None, FillGaps()) and is_sure
             stages.append(Stage(name, settings.get(name, NotThereYet()), enabled, confidence, reason))
         elif name == "offset" and is_clipped and any(levels_to_remove(diagnosis.offset)):
             stages.append(Stage(name, RemoveOffset(), confidence=FOUND, reason=LATER))
@@ -205,7 +206,10 @@ def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
         ),
         "offset": RemoveOffset(levels_to_remove(diagnosis.offset)),
         "declick": Declick(spans(clicks_to_mend(diagnosis.clicks, diagnosis.rate), diagnosis.rate)),
-        "gaps": FillGaps(spans((*diagnosis.gaps, *_in_every_channel(diagnosis)), diagnosis.rate)),
+        "gaps": FillGaps(
+            spans((gap for gap in diagnosis.gaps if gap.confidence >= FOUND), diagnosis.rate),
+            dropouts=spans(_in_every_channel(diagnosis), diagnosis.rate),
+        ),
         "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
     }
 
@@ -346,7 +350,7 @@ def _check_channels(settings: Settings, where: str, size: Input) -> None:
 
 def _check_spans(settings: Settings, where: str, size: Input) -> None:
     seconds = size.frames / size.rate
-    for name in ("clicks", "gaps"):
+    for name in ("clicks", "gaps", "dropouts"):
         for span in getattr(settings, name, ()):
             if not (0 <= span.start_s < span.stop_s <= seconds and 0 <= span.channel < size.channels):
                 raise UsageError(

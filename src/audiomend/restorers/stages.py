@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf
+from math import inf, log10
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ from audiomend.operators.low_pass import LowPass
 from audiomend.restorers.damage import Bent, Damage, Dull, Gaps
 from audiomend.restorers.frame import Progress, prepare, run
 from audiomend.restorers.jobs import Sink
+from audiomend.restorers.lifting import Lift, lifts_of
 from audiomend.restorers.locate import Beyond, clicked
 from audiomend.restorers.methods import SUBTRACTION, WITHOUT_PRIOR
 from audiomend.restorers.options import Options
@@ -69,6 +70,7 @@ class _Work:
         options: those of every stage.
         sink: takes the changed samples.
         progress: told of the stage's share done.
+        foretold: told how many seconds a part of the stage will take, before it begins, which costs a trial.
         touched: whether samples are no longer, or will not stay, what the file holds.
     """
 
@@ -78,7 +80,12 @@ class _Work:
     options: Options
     sink: Sink
     progress: Progress | None
+    foretold: Callable[[float], object] | None
     touched: _Touched
+
+
+_Mending = Callable[[_Work], tuple[str, str]]
+"""Mends, and tells the method and its settings in words; empty if nothing had to be done."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +117,13 @@ def mend_stages(
     sink: Sink,
     progress: Callable[[Stage, float], object] | None = None,
     dtype: type[np.float32] | type[np.float64] = np.float64,
+    foretold: Callable[[Stage, float], object] | None = None,
 ) -> tuple[tuple[Done, ...], Runs, float]:
     """Do the stages one after the other; every changed sample goes to the sink.
 
-    dtype: of what is kept between the stages.
+    Args:
+        dtype: of what is kept between the stages.
+        foretold: called with a stage and how many seconds a part of it will take, before that begins.
 
     Returns:
         what each did, where samples changed, and the energy of all changes over that of the source, in dB.
@@ -123,7 +133,9 @@ def mend_stages(
         for stage in stages:
             changes = stack.enter_context(Spill(source.channels, dtype))
             told = None if progress is None else partial(progress, stage)
-            work = _Work(stage, source, now, options, changes, told, partial(_touched, spills, gaps))
+            seconds = None if foretold is None else partial(foretold, stage)
+            touched = partial(_touched, spills, gaps)
+            work = _Work(stage, source, now, options, changes, told, seconds, touched)
             done.append(_do(work, changes))
             spills.append(changes)
             now = Overlaid(now, changes)
@@ -168,9 +180,10 @@ def _compare(before: SoundReader, after: SoundReader, changes: Sink | None = Non
 
 
 def _gaps_of(stages: Sequence[Stage], source: SoundReader) -> list[tuple[int, Interval]]:
-    """(channel, frames) of all gaps that are to be filled."""
+    """(channel, frames) of all gaps and dropouts that are to be mended."""
     filling = [stage.settings for stage in stages if isinstance(stage.settings, FillGaps)]
-    return [(span.channel, _frames(span, source)) for settings in filling for span in settings.gaps]
+    every = [span for settings in filling for span in (*settings.gaps, *settings.dropouts)]
+    return [(span.channel, _frames(span, source)) for span in every]
 
 
 def _touched(
@@ -223,6 +236,8 @@ def _mend(damage_of: Callable[[_Work], Damage | Bent | None], work: _Work) -> tu
     if damage.verb in WITHOUT_PRIOR:
         options = replace(options, model=None, quality=None)
     job = prepare(source, damage, level.gain, options)
+    if work.foretold is not None:
+        work.foretold(job.estimate_seconds)
     run(job, work.sink, work.progress)
     return job.method, job.settings
 
@@ -234,19 +249,30 @@ def _declip(work: _Work) -> tuple[str, str]:
     clicks = clicks_over(settings, source) if settings.kind == "hard" or settings.curve else []
     if not clicks or strength == 0:
         return _mend(_clipped, work)
-    whole = replace(work, options=replace(work.options, strength=1.0))  # of the sum there is a share
-    first = Stage("declick", Declick(spans(clicks, source.rate)))
+    clamped = partial(_without_clicks, clicks, settings)
+    (method, _), words = _in_two(work, clamped, partial(_mend, _clipped))
+    return f"{method} at {plural(len(clicks), 'click')}, {words[0]}", words[1]
+
+
+def _without_clicks(clicks: Sequence[Click], settings: Declip, work: _Work) -> tuple[str, str]:
+    first = Stage("declick", Declick(spans(clicks, work.source.rate)))
+    return _mend(_clicked, replace(work, stage=first, sink=_Clamped(work.sink, settings)))
+
+
+def _in_two(work: _Work, first: _Mending, second: _Mending) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Two steps, the second on what the first left; of the change by both there is a share, the strength."""
+    source, strength = work.source, work.options.strength
+    whole = replace(work, options=replace(work.options, strength=1.0))
     with contextlib.ExitStack() as stack:
-        filled, peaks = (stack.enter_context(Spill(source.channels, np.float64)) for _ in range(2))
-        clamped = _Clamped(filled, settings)
-        method, _ = _mend(_clicked, replace(whole, stage=first, sink=clamped, progress=None))
-        cleaned = Overlaid(source, filled)
-        words = _mend(_clipped, replace(whole, source=cleaned, sink=peaks))
-        mended = Overlaid(cleaned, peaks)
+        one, two = (stack.enter_context(Spill(source.channels, np.float64)) for _ in range(2))
+        told = first(replace(whole, sink=one, progress=None))
+        between = Overlaid(source, one)
+        words = second(replace(whole, source=between, sink=two))
+        mended = Overlaid(between, two)
         for start, stop in blocks(source):
             before, after = source.read(start, stop), mended.read(start, stop)
             work.sink.add(start, before + strength * (after - before), after != before)
-    return f"{method} at {plural(len(clicks), 'click')}, {words[0]}", words[1]
+    return told, words
 
 
 def clicks_over(settings: Declip, source: SoundReader) -> list[Click]:
@@ -277,7 +303,7 @@ def clicks_over(settings: Declip, source: SoundReader) -> list[Click]:
 class _Clamped:
     """Hands on samples that do not pass clip levels, since it is not known yet that they should."""
 
-    def __init__(self, sink: Spill, settings: Declip) -> None:
+    def __init__(self, sink: Sink, settings: Declip) -> None:
         self._sink, (self._low, self._high) = sink, _levels(settings)
 
     def add(self, start: int, samples: Array, changed: Array) -> None:
@@ -335,15 +361,37 @@ def _rounding(source: SoundReader) -> float:
     return grid.noise
 
 
-def _holed(work: _Work) -> Damage | None:
+def _fill(work: _Work) -> tuple[str, str]:
+    """The gaps, and of dropouts the ends; what lies between them is lifted, or filled, too."""
     settings, source = work.stage.settings, work.source
     assert isinstance(settings, FillGaps)
+    gaps = [(span.channel, _frames(span, source)) for span in settings.gaps]
+    dropouts = [(span.channel, _frames(span, source)) for span in settings.dropouts]
+    lifts, ends = lifts_of(source, dropouts)
+    fill = partial(_mend, partial(_holed, gaps + ends))
+    if not lifts or work.options.strength == 0:
+        return fill(work)
+    told, words = _in_two(work, partial(_lift, lifts), fill)
+    return ", ".join((told[0], words[0])), "; ".join((told[1], words[1]))
+
+
+def _lift(lifts: Sequence[Lift], work: _Work) -> tuple[str, str]:
+    for one in lifts:
+        x = work.source.read(one.start, one.stop)
+        changed = np.zeros(x.shape, bool)
+        changed[one.channel] = _inside(work.options, one.start, one.stop)
+        work.sink.add(one.start, x * one.gain, changed)
+    levels = [20 * log10(one.gain) for one in lifts]
+    return f"lifting of {plural(len(lifts), 'dropout')}", f"by {min(levels):.1f} to {max(levels):.1f} dB"
+
+
+def _holed(gaps: Sequence[tuple[int, Interval]], work: _Work) -> Damage | None:
     rows = tuple(
-        tuple(merge(_frames(span, source) for span in settings.gaps if span.channel == channel))
-        for channel in range(source.channels)
+        tuple(merge(frames for row, frames in gaps if row == channel))
+        for channel in range(work.source.channels)
     )
     lengths = [stop - start for row in rows for start, stop in row]
-    return Gaps(rows, max(lengths) / source.rate) if lengths else None
+    return Gaps(rows, max(lengths) / work.source.rate) if lengths else None
 
 
 def _frames(span: Span, source: SoundReader) -> Interval:
@@ -366,10 +414,10 @@ def _edge(source: SoundReader) -> float | None:
     return found.cutoff_hz if bandwidth_finding(found, source.rate).is_found else None
 
 
-_MENDING: Mapping[str, Callable[[_Work], tuple[str, str]]] = {
+_MENDING: Mapping[str, _Mending] = {
     "declip": _declip,
     "offset": _subtract,
     "declick": partial(_mend, _clicked),
-    "gaps": partial(_mend, _holed),
+    "gaps": _fill,
     "band": partial(_mend, _dull),
 }
