@@ -398,7 +398,7 @@ def rough(places: Sequence[int]) -> np.ndarray:
 
 
 def work_of(stage: Stage, original: ArrayReader, source: SoundReader, changes: Spill) -> _Work:
-    return _Work(stage, original, source, Options(), changes, None, lambda *_: False)
+    return _Work(stage, original, source, Options(), changes, None, None, lambda *_: False)
 
 
 SEEK = Stage("declick", Declick())
