@@ -359,15 +359,14 @@ def plain_gaps(row):
     """The definition, sample by sample."""
     level = np.abs(row)
     rms = math.sqrt((row**2).sum() / (row != 0).sum())
-    least, loud = 0.01 * rms, 10 ** (-15 / 20) * rms
+    least = 0.01 * rms
     found, start = [], None
     for position, value in enumerate(level):
         if value == 0:
             start = position if start is None else start
         elif start is not None:
             edges = [level[max(start - 20, 0) : start].max(initial=0), level[position : position + 20].max()]
-            is_loud = min(edges) >= least and max(edges) >= loud
-            if start > 0 and 20 <= position - start <= 20000 and is_loud:
+            if start > 0 and 20 <= position - start <= 20000 and min(edges) >= least:
                 found.append((start, position))
             start = None
     return found
