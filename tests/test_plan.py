@@ -288,7 +288,7 @@ def test_a_plan_leaves_what_is_not_sure():
     assert not stages(dropouts=both[:1])["gaps"].enabled
     assert stages(dropouts=both)["gaps"].enabled
     assert stages(dropouts=both)["gaps"].settings == FillGaps(
-        dropouts=(Span(0, 500 / RATE, 900 / RATE), Span(1, 500 / RATE, 900 / RATE))
+        (), dropouts=(Span(0, 500 / RATE, 900 / RATE), Span(1, 500 / RATE, 900 / RATE))
     )
     unsure, sure = Gap(0, 100, 900, 0.49), Gap(0, 2000, 2900, 0.5)
     assert "gaps" not in stages(gaps=(unsure,))

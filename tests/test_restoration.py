@@ -221,7 +221,7 @@ def test_dropouts_are_lifted_between_their_ends(tmp_path: Path) -> None:
     y = x.copy()
     y[0, 3000:3400] *= 10 ** (-30 / 20)
     y[1, 5000:5400] *= 10 ** (-40 / 20)
-    stage = Stage("gaps", FillGaps(dropouts=(Span(0, 0.375, 0.425), Span(1, 0.625, 0.675))))
+    stage = Stage("gaps", FillGaps((), dropouts=(Span(0, 0.375, 0.425), Span(1, 0.625, 0.675))))
     mended, told = restored(tmp_path, y, stage)
     np.testing.assert_allclose(mended[0, 3032:3368], x[0, 3032:3368], rtol=1e-9)
     np.testing.assert_allclose(mended[1, 5032:5368], x[1, 5032:5368], rtol=1e-9)
@@ -243,7 +243,7 @@ def test_a_dropout_that_holds_something_else_is_filled(tmp_path: Path) -> None:
     y[0, 3000:3400] = 0.003 * np.random.default_rng(0).standard_normal(400)
     place = (Span(0, 0.375, 0.425),)
     as_gap, _ = restored(tmp_path, y, Stage("gaps", FillGaps(place)))
-    mended, told = restored(tmp_path, y, Stage("gaps", FillGaps(dropouts=place)))
+    mended, told = restored(tmp_path, y, Stage("gaps", FillGaps((), dropouts=place)))
     np.testing.assert_array_equal(mended, as_gap)
     assert told.done[0].method == "diffusion"
 

@@ -317,7 +317,7 @@ def test_models_are_listed_and_shown(cli: Callable, model: Path) -> None:
     assert listed["default"] == "prior"
     assert "wiener" in cli("models", "list").out.decode()
     shown = cli("models", "show", model, "--json").json
-    assert shown.pop("schema") == "audiomend.model/1"
+    assert (shown.pop("schema"), shown.pop("audiomend")) == ("audiomend.model/1", audiomend.__version__)
     assert shown == json.loads((model / "card.json").read_text())
     text = cli("models", "show", "wiener").out.decode()
     assert f"weights licence: {CARD.weights_licence}" in text

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+import audiomend
 from audiomend.cli import console, inspect
 from audiomend.cli.console import Bar
 from audiomend.detect.diagnosis import Diagnosis
@@ -193,7 +194,7 @@ ENTRIES = [{"text": "one"}, {"text": "a\u2028b\nc"}]
 
 def test_a_list_of_json_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_json_list("kind", {"x": [1]}, "list", iter(ENTRIES))
-    expected = {"schema": "audiomend.kind/1", "x": [1], "list": ENTRIES}
+    expected = {"schema": "audiomend.kind/1", "audiomend": audiomend.__version__, "x": [1], "list": ENTRIES}
     assert capsys.readouterr().out == json.dumps(expected, indent=2) + "\n"
 
 

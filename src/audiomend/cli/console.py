@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+from audiomend import __version__
 from audiomend.errors import OptionError, UsageError
 
 SENTENCE_ENDS = (".", "!", "?")
@@ -64,7 +65,7 @@ def printable(text: str) -> str:
 
 
 def print_json(kind: str, content: dict[str, Any]) -> None:
-    """One JSON object on standard output, which says of which kind and version it is."""
+    """One JSON object on standard output, which says of which kind it is and what made it."""
     print(_json(as_document(kind, content)), flush=True)
 
 
@@ -101,8 +102,8 @@ def _pieces(document: dict[str, Any], name: str, entries: Iterable[Any]) -> Iter
 
 
 def as_document(kind: str, content: dict[str, Any]) -> dict[str, Any]:
-    """The content, after of which kind and version it is."""
-    return {"schema": f"audiomend.{kind}/1", **content}
+    """The content, after of which kind it is and what version of the program made it."""
+    return {"schema": f"audiomend.{kind}/1", "audiomend": __version__, **content}
 
 
 def _json(content: Any) -> str:

@@ -236,13 +236,11 @@ def as_json(request: "RestoreRequest", restored: "Restored") -> dict[str, Any]:
     """All of it as plain data; paths as the user gave them, times in seconds."""
     import json
 
-    from audiomend import __version__
     from audiomend.cli.inspect import findings_of
     from audiomend.restorers.plan import to_json
 
     rate, frames = restored.rate, restored.survey.frames
     return {
-        "audiomend": __version__,
         **summary.files(request, restored),
         "findings": findings_of(restored.diagnosis),
         "plan": json.loads(to_json(restored.plan)),

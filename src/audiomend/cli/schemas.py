@@ -200,7 +200,7 @@ def batch_schema() -> Schema:
         **_told(),
     }
     files = _list(_object(file), "in the order in which they were done")
-    return _document("batch", {"verb": {"enum": [*_FACTS, "restore"]}, "folder": _TEXT, "files": files})
+    return _root("batch", {"verb": {"enum": [*_FACTS, "restore"]}, "folder": _TEXT, "files": files})
 
 
 def generate_schema() -> Schema:
@@ -227,7 +227,7 @@ def generate_schema() -> Schema:
 
 def evaluate_schema() -> Schema:
     """Of `audiomend evaluate --json`."""
-    schema = _document(
+    schema = _root(
         "evaluate",
         {
             "reference": _TEXT,
@@ -254,17 +254,17 @@ def evaluate_schema() -> Schema:
 def models_schema() -> Schema:
     """Of `audiomend models list --json`."""
     model = _object({"name": _TEXT, "rate": _COUNTED, "summary": _TEXT})
-    return _document("models", {"default": _TEXT, "models": _list(model)})
+    return _root("models", {"default": _TEXT, "models": _list(model)})
 
 
 def model_schema() -> Schema:
     """Of `audiomend models show --json`."""
-    return _document("model", _of(Card)["properties"])
+    return _root("model", _of(Card)["properties"])
 
 
 def import_schema() -> Schema:
     """Of `audiomend models import --json`."""
-    return _document("import", _imported())
+    return _root("import", _imported())
 
 
 def fetch_schema() -> Schema:
@@ -275,7 +275,7 @@ def fetch_schema() -> Schema:
         "sha256": _SHA256,
         "known": {**_TRUTH, "description": "whether it was fetched before"},
     }
-    return _document("fetch", {**_imported(), "checkpoint": _object(checkpoint)})
+    return _root("fetch", {**_imported(), "checkpoint": _object(checkpoint)})
 
 
 def plan_schema() -> Schema:
@@ -331,12 +331,9 @@ def _of(kind: Any) -> Schema:
 
 
 def _root(kind: str, properties: Mapping[str, Schema]) -> Schema:
-    return _document(kind, {"audiomend": {**_TEXT, "description": "version"}, **properties})
-
-
-def _document(kind: str, properties: Mapping[str, Schema]) -> Schema:
     name = f"audiomend.{kind}/1"
-    return {"$schema": _DRAFT, "title": name, **_object({"schema": {"const": name}, **properties})}
+    begin = {"schema": {"const": name}, "audiomend": {**_TEXT, "description": "version"}}
+    return {"$schema": _DRAFT, "title": name, **_object({**begin, **properties})}
 
 
 def _object(properties: Mapping[str, Schema], description: str = "") -> Schema:

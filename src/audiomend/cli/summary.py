@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from audiomend import __version__
 from audiomend.cli.console import about, duration
 from audiomend.words import decibels, percent, plural
 
@@ -131,7 +130,6 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
     """All of it as plain data; paths as the user gave them, times in seconds."""
     rate, frames = outcome.rate, outcome.survey.frames
     return {
-        "audiomend": __version__,
         "verb": request.verb,
         **files(request, outcome),
         "found": {"summary": outcome.plan.found.summary, **outcome.plan.found.facts},
