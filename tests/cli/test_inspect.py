@@ -193,8 +193,8 @@ ENTRIES = [{"text": "one"}, {"text": "a\u2028b\nc"}]
 
 
 def test_a_list_of_json_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    console.print_json_list("kind", {"x": [1]}, "list", iter(ENTRIES))
-    expected = {"schema": "audiomend.kind/1", "audiomend": audiomend.__version__, "x": [1], "list": ENTRIES}
+    console.print_json_list("kind", "list", iter(ENTRIES))
+    expected = {"schema": "audiomend.kind/1", "audiomend": audiomend.__version__, "list": ENTRIES}
     assert capsys.readouterr().out == json.dumps(expected, indent=2) + "\n"
 
 
@@ -207,7 +207,7 @@ def test_half_a_list_of_json_is_not_printed(
         raise kind
 
     with pytest.raises(kind):
-        console.print_json_list("kind", {}, "list", entries())
+        console.print_json_list("kind", "list", entries())
     assert capsys.readouterr().out == ""
 
 

@@ -69,8 +69,8 @@ def print_json(kind: str, content: dict[str, Any]) -> None:
     print(_json(as_document(kind, content)), flush=True)
 
 
-def print_json_list(kind: str, content: dict[str, Any], name: str, entries: Iterable[Any]) -> None:
-    """`print_json` of `content` and a list by that name, the entries of which wait on disk for the last.
+def print_json_list(kind: str, name: str, entries: Iterable[Any]) -> None:
+    """`print_json` of a list by that name, the entries of which wait on disk for the last.
 
     So memory holds one of them, and a command that is interrupted prints nothing, rather than half an object.
 
@@ -81,7 +81,7 @@ def print_json_list(kind: str, content: dict[str, Any], name: str, entries: Iter
 
     with temporary_file() as spool:
         waiting = RawFile(spool.fileno())
-        for piece in _pieces(as_document(kind, content), name, entries):
+        for piece in _pieces(as_document(kind, {}), name, entries):
             try:
                 waiting.write(piece.encode())
             except OSError as error:

@@ -128,7 +128,7 @@ def _inspect_all(names: Sequence[str], recursive: bool, json: bool) -> None:
 
     if json:
         entries = (_entry(source, found) for source, found in each())
-        print_json_list("inspections", {}, "files", entries)
+        print_json_list("inspections", "files", entries)
     else:
         for _, found in each():
             if not isinstance(found, str):
@@ -195,7 +195,6 @@ def _entry(source: Path, found: "Inspection | str") -> dict[str, Any]:
 
 def as_json(found: "Inspection") -> dict[str, Any]:
     """All of it as plain data; times in seconds, channels from 0."""
-
     diagnosis = found.diagnosis
     return {
         "input": {

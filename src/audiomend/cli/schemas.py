@@ -16,6 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from audiomend.cli.evaluate import BANDS, FIGURES
 from audiomend.cli.options import Settings
 from audiomend.cli.presets import VERBS
+from audiomend.cli.summary import CHOSEN
 from audiomend.models.card import Card
 from audiomend.models.precision import PRECISIONS
 from audiomend.models.published import WEIGHTS
@@ -134,9 +135,8 @@ def restore_schema() -> Schema:
 
 def mend_schema() -> Schema:
     """Of `audiomend declip --json`, and of declick, inpaint and extend."""
-    walked = ("quality", "preset", "guidance", "solver", "sampler", "seed", "strength", "device", "clip_mode")
     settings = {
-        **_chosen(*walked),
+        **_chosen(*CHOSEN, "clip_mode"),
         "regions": _list(_TEXT),
         "method": _TEXT,
         "method_settings": {**_MAYBE_TEXT, "description": "in words; null where nothing had to be mended"},
@@ -145,8 +145,6 @@ def mend_schema() -> Schema:
         "steps_asked": {"type": ["integer", "null"], "minimum": 1},
         "started_from": _MAYBE_TEXT,
         "precision": {"enum": [*_PRECISIONS, None]},
-        "walk": {"const": {}},
-        "draw": {"const": False},
     }
     sample = {
         "path": _TEXT,
