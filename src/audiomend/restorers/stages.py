@@ -363,24 +363,34 @@ def _rounding(source: SoundReader) -> float:
 
 def _fill(work: _Work) -> tuple[str, str]:
     """The gaps, and of dropouts the ends; what lies between them is lifted, or filled, too."""
-    settings, source = work.stage.settings, work.source
+    settings = work.stage.settings
     assert isinstance(settings, FillGaps)
-    gaps = [(span.channel, _frames(span, source)) for span in settings.gaps]
-    dropouts = [(span.channel, _frames(span, source)) for span in settings.dropouts]
-    lifts, ends = lifts_of(source, dropouts)
-    fill = partial(_mend, partial(_holed, gaps + ends))
+    gaps, dropouts = (_merged(spans, work.source) for spans in (settings.gaps, settings.dropouts))
+    lifts, left = lifts_of(work.source, dropouts)
+    fill = partial(_mend, partial(_holed, gaps + left))
     if not lifts or work.options.strength == 0:
         return fill(work)
     told, words = _in_two(work, partial(_lift, lifts), fill)
     return ", ".join((told[0], words[0])), "; ".join((told[1], words[1]))
 
 
+def _merged(spans: Sequence[Span], source: SoundReader) -> list[tuple[int, Interval]]:
+    """(channel, frames) of stretches that do not touch."""
+    return [
+        (channel, frames)
+        for channel in range(source.channels)
+        for frames in merge(_frames(span, source) for span in spans if span.channel == channel)
+    ]
+
+
 def _lift(lifts: Sequence[Lift], work: _Work) -> tuple[str, str]:
-    for one in lifts:
-        x = work.source.read(one.start, one.stop)
-        changed = np.zeros(x.shape, bool)
-        changed[one.channel] = _inside(work.options, one.start, one.stop)
-        work.sink.add(one.start, x * one.gain, changed)
+    for start, stop in merge((one.start, one.stop) for one in lifts):
+        gain = np.ones((work.source.channels, stop - start))
+        for one in lifts:
+            if start <= one.start < stop:
+                gain[one.channel, one.start - start : one.stop - start] = one.gain
+        changed = (gain != 1) & _inside(work.options, start, stop)
+        work.sink.add(start, work.source.read(start, stop) * gain, changed)
     levels = [20 * log10(one.gain) for one in lifts]
     return f"lifting of {plural(len(lifts), 'dropout')}", f"by {min(levels):.1f} to {max(levels):.1f} dB"
 
