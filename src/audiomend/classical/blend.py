@@ -4,8 +4,8 @@ A falling threshold in short frames, which follow a voice, and in long ones, whi
 tone; a shrinkage by neighbours; one that starts from the mean of these. Beside their mean stand two that are
 several dB better than it in their own province, and worse elsewhere: social sparsity in long frames, where
 partials are clean, and A-SPADE in short ones, where they move or most is clipped; either is a mean over
-frames of several lengths. Where A-SPADE has much weight, social sparsity is left out: it would take as long
-again and better nothing. Where the errors of estimates are about as large and not alike, that of their mean
+frames of several lengths. Where A-SPADE has much weight, social sparsity may be left out: it takes as long
+again and betters nothing. Where the errors of estimates are about as large and not alike, that of their mean
 is smaller; and a mean of consistent signals is consistent, since these are a convex set.
 """
 
@@ -29,7 +29,6 @@ HALF, BLUR, TONAL = 0.65, 1.5, 0.3  # the weight of social sparsity, and what it
 CLOSE = 0.05  # least difference of the logarithms of densities
 MOVING, DENSE, LOST, OFFSET = 0.75, 0.25, 0.6, 1.0  # what the weight of A-SPADE follows
 LEAST = 0.1  # of its weight, below which it is left out
-ENOUGH = 0.45  # from which social sparsity is
 SWEEP = replace(social_sparsity.DEFAULT, thresholds=500, start=None)
 QUICK = replace(spade.DEFAULT, redundancy=1, step=4)
 QUICK_HEAVY = replace(spade.DEFAULT, redundancy=1, step=1, growth=1 / 64, tolerance=1.0)
@@ -48,6 +47,7 @@ class Blend:
         long: its frames, times longer than the window: what is taken is the mean of these.
         spade: how A-SPADE runs.
         short: its frames, times shorter than the window: what is taken is the mean of these.
+        enough: weight of A-SPADE from which social sparsity is left out.
         steps: of every estimate but the finish, which takes `finish_steps`.
         window: in samples, a multiple of twice the most that divides it.
         rate: in Hz.
@@ -64,14 +64,22 @@ class Blend:
     long: tuple[float, ...] = ()
     spade: Spade = QUICK
     short: tuple[int, ...] = ()
+    enough: float = math.inf
     window: int = 8192
     rate: float = 44_100.0
     rms: float | None = USUAL.rms
 
 
 FAST = Blend(((4, 0.22), (1, 0.08)), ((4, 0.18),), 0.52, steps=100, finish_steps=60, short=(4,))
-BALANCED = replace(FAST, steps=200, finish_steps=90, long=(0.5, 2), short=(4, 2))
-BEST = replace(BALANCED, steps=600, finish_steps=180, sweep=replace(SWEEP, thresholds=1500), long=(0.5, 1, 2))
+BALANCED = replace(FAST, steps=200, finish_steps=90, long=(0.5, 2), short=(4, 2), enough=0.45)
+BEST = replace(
+    BALANCED,
+    steps=600,
+    finish_steps=180,
+    sweep=replace(SWEEP, thresholds=1500),
+    long=(0.5, 1, 2),
+    enough=math.inf,
+)
 HEAVY_FAST = Blend(  # where most is clipped
     ((4, 0.1), (1, 0.2)), ((1, 0.27),), 0.43, steps=200, finish_steps=60, spade=QUICK_HEAVY, short=(4,)
 )
@@ -82,9 +90,15 @@ HEAVY = replace(
     start=social_sparsity.HEAVY_START,
     long=BALANCED.long,
     short=BALANCED.short,
+    enough=BALANCED.enough,
 )
 HEAVY_BEST = replace(
-    HEAVY, steps=1200, sweep=BEST.sweep, long=BEST.long, spade=replace(QUICK_HEAVY, growth=0.0)
+    HEAVY,
+    steps=1200,
+    sweep=BEST.sweep,
+    long=BEST.long,
+    spade=replace(QUICK_HEAVY, growth=0.0),
+    enough=BEST.enough,
 )
 
 
@@ -105,7 +119,11 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     of_spade = torch.zeros_like(known)
     if settings.short:
         of_spade = _weight_of_spade(_log(in_long) - _log(of_mean), of_mean, known)
-    some = (of_spade < ENOUGH).nonzero()[:, 0] if settings.long else known.new_empty(0, dtype=torch.int64)
+    some = (
+        (of_spade < settings.enough).nonzero()[:, 0]
+        if settings.long
+        else known.new_empty(0, dtype=torch.int64)
+    )
     if len(some):
         beside = torch.stack(results([partial(swept, *rows[k], settings) for k in some]))
         clipped = observation.reshape(mean.shape)[some]
