@@ -119,11 +119,8 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     of_spade = torch.zeros_like(known)
     if settings.short:
         of_spade = _weight_of_spade(_log(in_long) - _log(of_mean), of_mean, known)
-    some = (
-        (of_spade < settings.enough).nonzero()[:, 0]
-        if settings.long
-        else known.new_empty(0, dtype=torch.int64)
-    )
+    most = settings.enough if settings.long else 0.0
+    some = (of_spade < most).nonzero()[:, 0]
     if len(some):
         beside = torch.stack(results([partial(swept, *rows[k], settings) for k in some]))
         clipped = observation.reshape(mean.shape)[some]
