@@ -32,7 +32,7 @@ from scipy.signal import fftconvolve
 from audiomend.audio.resample import resample
 from audiomend.data.level import RATE
 from audiomend.data.midi import read_midi
-from audiomend.data.orchestra import find_synth, orchestrate, play
+from audiomend.data.orchestra import DRUM_CHANNEL, find_synth, orchestrate, play
 from audiomend.data.score import excerpt
 from audiomend.detect import (
     bandwidth,
@@ -125,11 +125,13 @@ def renders(data: Path) -> tuple[Clip, ...]:
     for number, path in enumerate(sorted((data / "train/piano_midi").glob("*.mid"))):
         score, random = read_midi(path), np.random.default_rng(number)
         middle = excerpt(score, (score.seconds - CLIP_S) / 2 - before, before + CLIP_S)
-        sound = play(synth, orchestrate(middle, random), reverb=True, chorus=True)
+        parts = orchestrate(middle, random)
+        folder = "renders with drums" if any(part[0] == DRUM_CHANNEL for part in parts) else "renders"
+        sound = play(synth, parts, reverb=True, chorus=True)
         audio = sound[before * RATE : (before + CLIP_S) * RATE].astype(np.float64)[None]
         hz = bandwidth.find_bandwidth(audio, RATE).cutoff_hz
         about = {"file": f"{path.stem}.flac", "bandwidth_hz": str(hz)}
-        made.append(Clip(audio, RATE, "renders", about))
+        made.append(Clip(audio, RATE, folder, about))
     return tuple(clip for clip in made if clip.audio.shape[1] == CLIP_S * RATE and clip.rms > 0)
 
 
@@ -193,7 +195,7 @@ def whole_table(data: Path) -> None:
             detector = bandwidth.BandwidthDetector(len(clip.audio), clip.rate)
             detector.add(clip.audio)
             findings = [codec.finding(codec.shelf_of(detector))]
-            if clip.folder != "renders":  # the band of what the soundfont has is not known
+            if "renders" not in clip.folder:  # the band of what the soundfont has is not known
                 findings.append(bandwidth.finding(detector.result(), clip.rate))
             for finding in findings:
                 if not is_known(finding.damage, clip):
