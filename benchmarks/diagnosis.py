@@ -67,7 +67,7 @@ CLIPS = {  # of one recording at most, and every how many recordings
 }
 EVERY_CLIP = dict.fromkeys(CLIPS, (1000, 1))
 FULL_BAND = 0.95
-ABOVE_SHELF_HZ = 1500
+ABOVE_SHELF_HZ = 1500  # that a sound reaches at least, to have a shelf when coded
 MATERIALS = ("piano", "music", "singing", "speech")
 HOLES, HOLES_MS = {"gaps": -np.inf, "dropouts by 30 dB": -30.0}, (10, 50, 200)
 PEAKS = ((8, 5), (8, 20), (8, 60), (8, 127), (16, 20), (16, 200))  # bits, and steps of the greatest sample
@@ -136,7 +136,7 @@ def renders(data: Path) -> tuple[Clip, ...]:
 
 
 def is_known(damage: str, clip: Clip) -> bool:
-    """Whether the recording is known to have this, by its manifest or by being what it is, or cannot tell."""
+    """Whether the recording is known to have this, by its manifest or by being what it is, or could not show it."""
     row, audio = clip.about, clip.audio
     if damage == "clipping":
         return int(row.get("flat_runs") or 0) > 0
@@ -649,11 +649,12 @@ def main() -> None:
         return
     if arguments.cases is None:
         clean_table(found)
-    if arguments.cases is None and not arguments.other:
+    if arguments.other:
+        return
+    if arguments.cases is None:
         whole_table(arguments.data)
         hole_table(found)
-    if not arguments.other:
-        damage_table(found, arguments.data, tuple(arguments.cases or [""]))
+    damage_table(found, arguments.data, tuple(arguments.cases or [""]))
 
 
 if __name__ == "__main__":
