@@ -136,7 +136,7 @@ def renders(data: Path) -> tuple[Clip, ...]:
 
 
 def is_known(damage: str, clip: Clip) -> bool:
-    """Whether the recording is known to have this, by its manifest or by being what it is, or could not show it."""
+    """Whether the recording is known to have this, by its manifest or what it is, or could not show it."""
     row, audio = clip.about, clip.audio
     if damage == "clipping":
         return int(row.get("flat_runs") or 0) > 0
