@@ -400,17 +400,18 @@ def dull(hz: float) -> Case:
     return case
 
 
-def lossy(kbit: int) -> Case:
+def lossy(kbit: int, is_mono: bool = False) -> Case:
     def case(clip: Clip, random: np.random.Generator) -> Result | None:
-        """Where the sound goes on above the shelf."""
+        """Where the sound goes on above the shelf, which is known of stereo; one channel is put in both."""
         hz = codec.MP3_HZ[kbit]
         if clip.rate != 44_100 or float(clip.about["bandwidth_hz"]) < hz + ABOVE_SHELF_HZ:
             return None
-        found = codec.find_shelf(mp3(0.9 * clip.audio / np.abs(clip.audio).max(), clip.rate, kbit), clip.rate)
+        x = 0.9 * clip.audio / np.abs(clip.audio).max()
+        found = codec.find_shelf(mp3(x[:1] if is_mono else x[[0, -1]], clip.rate, kbit), clip.rate)
         verdict = codec.finding(found)
         rate = verdict.facts["like_mp3_kbit"]
-        errors = {"shelf, relative": relative(found.hz, hz), "MP3 rate wrong": float(rate != kbit)}
-        return verdict, errors if rate else {**errors, "MP3 rate wrong": np.nan}
+        errors = {"MP3 rate wrong": float(rate != kbit) if rate else np.nan}
+        return verdict, errors if is_mono else {"shelf, relative": relative(found.hz, hz), **errors}
 
     return case
 
@@ -595,6 +596,7 @@ def cases(rooms: list[tuple[str, float, Array]], noises: list[tuple[str, Array]]
         "tanh(x)": soft(1),
         "tanh(0.5 x)": soft(0.5),
         "tanh(x), then MP3, 128 kbit/s": coded_soft(1),
+        "MP3, 128 kbit/s, mono": lossy(128, is_mono=True),
     }
 
 
