@@ -63,7 +63,7 @@ class Case:
     def score(self, as_gap: bool) -> float:
         """SDR of the mended dropout, filled as a gap is, or lifted where it can be."""
         place, there = spans([self.found], self.rate), slice(self.found.start, self.found.stop)
-        stage = Stage("gaps", FillGaps(place) if as_gap else FillGaps(dropouts=place))
+        stage = Stage("gaps", FillGaps(place) if as_gap else FillGaps((), dropouts=place))
         plan = MendingPlan(Input("", "", self.rate, 1, len(self.damaged)), (stage,))
         return sdr(self.clean[there], audiomend.restore(self.damaged, self.rate, plan=plan)[0][there])
 

@@ -81,7 +81,7 @@ def _spade_frame(
             x = project(sparse + u)
             u = u + sparse - x
         if (count + 1) % settings.every == 0:
-            k += settings.step
+            k += max(settings.step, int(settings.growth * k))
     return result, settings.most_iterations
 
 

@@ -15,12 +15,15 @@ from audiomend.detect.clicks import (
     Click,
     ClickDetector,
     _apart_from_waves,
+    _bounded,
     _onset,
+    _unforetold,
     find_clicks,
     finding,
 )
 from audiomend.errors import UsageError
 from audiomend.operators.low_pass import LowPass
+from audiomend.restorers import locate
 from audiomend.restorers.locate import Given, search
 
 RATE = 44_100
@@ -81,6 +84,29 @@ def test_the_noise_of_rounding_may_be_told_where_the_samples_no_longer_tell_it()
     assert [(k.start, k.stop) for k in told.result()] == [(k.start, k.stop) for k in on_grid]
     assert [k.confidence for k in told.result()] == pytest.approx([k.confidence for k in on_grid], abs=1e-2)
     assert len(untold.result()) > 1
+
+
+@pytest.mark.parametrize(("level", "count"), [(1e-6, 0), (1e-4, 1)])
+def test_what_is_softer_than_rounding_to_16_bits_is_no_click(level: float, count: int) -> None:
+    """Its step is 3e-5, and ten deviations of that rounding are 9e-5."""
+    noise = np.random.default_rng(4).standard_normal(RATE)
+    noise[20_000:20_003] += 60
+    assert len(find_clicks(level * noise[None], RATE)) == count
+
+
+def test_a_step_of_the_grid_is_foretold_beside_silence_and_two_are_not() -> None:
+    """Five deviations of rounding are 1.44 steps."""
+    x = torch.zeros(1, 560, dtype=torch.float64)
+    x[0, [540, 545, 550, 555]] = torch.tensor([1.0, -1.0, 2.0, -2.0], dtype=torch.float64)
+    assert np.flatnonzero(_unforetold(x, 529, noise=1 / 12)).tolist() == [550 - 529, 555 - 529]
+
+
+def test_a_click_that_either_side_bounds_beyond_the_other_has_a_sample() -> None:
+    """What is before a step foretells its last sample, what is after it the first."""
+    x = np.zeros((1, 4096))
+    x[0, 2001:] = 1
+    starts, stops = _bounded(x, np.array([2000]), np.array([2002]), RATE, noise=1e-10)
+    assert (starts.tolist(), stops.tolist()) == ([2000], [2001])
 
 
 def test_clicks_are_found_at_their_ends():
@@ -265,6 +291,21 @@ def test_that_a_clipped_sound_is_to_be_declipped_first_is_told(level: float) -> 
     summary = looked.conclude().summary
     assert "clicks, the longest of" in summary
     assert ("declip it first" in summary) == (level < 1)
+
+
+def test_what_is_lost_is_a_sample_more_on_either_side() -> None:
+    found = [Click(0, 0, 2, 0.9), Click(0, 10, 12, 0.9), Click(0, 13, 15, 0.9), Click(1, 20, 24, 0.9)]
+    lost = locate.clicked(found, RATE, 2)
+    assert lost.gaps == (((0, 3), (9, 16)), ((19, 25),))
+    assert lost.severity == 7 / RATE
+
+
+def test_the_longest_click_is_told_in_milliseconds() -> None:
+    looked = search("declick", Given(), RATE, 1)
+    for accumulator in looked.accumulators:
+        accumulator.add(clicked(music(), [(20_480, 20), (40_000, 2)])[None])
+    summary = looked.conclude().summary
+    assert summary in ("2 clicks, the longest of 0.5 ms", "2 clicks, the longest of 0.6 ms")
 
 
 def test_half_the_strength_is_half_of_the_change_and_regions_hold():

@@ -9,8 +9,8 @@ import torch
 
 from audiomend.detect import bandwidth
 from audiomend.detect.bandwidth import BandwidthDetector, find_bandwidth
-from audiomend.detect.clipping import ClippingDetector, find_clipping
-from audiomend.detect.gaps import Gap, GapDetector, find_gaps
+from audiomend.detect.clipping import DEPTH, RATIO, ClippingDetector, find_clipping
+from audiomend.detect.gaps import Gap, GapDetector, find_gaps, finding
 from audiomend.operators.low_pass import LowPass
 
 
@@ -193,6 +193,20 @@ def test_what_was_counted_below_an_earlier_maximum_still_counts():
     assert detector.result()[0].confidence == pytest.approx(89 / (89 + 3 + 8), abs=1e-9)
 
 
+def test_values_are_counted_by_their_ratio_to_the_maximum_whatever_the_blocks():
+    """In bins of a ten-thousandth, down to an eighth; the loudest block is neither the first nor the last."""
+    x = rumble(5000) * np.repeat([1.0, 0.2, 3.0, 0.5, 2.9], 1000)
+    last = np.floor(np.log(x.max()) / RATIO) - DEPTH + 1.5  # the middle of the lowest bin
+    x[0, 4900:4902] = np.exp(RATIO * np.array([last, last - 1]))
+    detector = ClippingDetector(1)
+    for block in np.split(x, 5, axis=1):
+        detector.add(block)
+    for peaks, side in zip(detector._peaks[0], (-x[0], x[0]), strict=True):
+        bins = np.floor(np.log(side[side > 0]) / RATIO).astype(int)
+        below = bins.max() - bins
+        np.testing.assert_array_equal(peaks.values, np.bincount(below, minlength=DEPTH)[:DEPTH])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_clipping_does_not_depend_on_the_blocks(seed):
     x = np.clip(rumble(60000, 2, seed) * np.linspace(0.3, 1, 60000), -0.5, 0.8).astype(np.float32)
@@ -237,6 +251,12 @@ def test_silence_at_the_ends_of_a_file_is_no_gap():
     assert find_gaps(x, RATE) == ()
 
 
+def test_the_end_of_a_file_may_cut_an_edge_short():
+    x = tone(1000)
+    x[0, 900:990] = 0
+    assert [(gap.start, gap.stop) for gap in find_gaps(x, RATE)] == [(900, 990)]
+
+
 def test_one_sample_of_sound_on_either_side_bounds_a_gap():
     x = np.zeros((1, 102))
     x[0, 0] = x[0, -1] = 1
@@ -267,13 +287,24 @@ def test_both_edges_must_be_above_silence(side):
 
 
 @pytest.mark.parametrize("side", [slice(980, 1000), slice(1100, 1120)], ids=["before", "after"])
-@pytest.mark.parametrize(("level", "count"), [(0.18, 1), (0.175, 0)])
-def test_one_edge_must_be_loud(side, level, count):
+@pytest.mark.parametrize(("level", "is_sure"), [(0.18, True), (0.175, False)])
+def test_one_edge_must_be_loud_for_a_gap_to_be_sure(side, level, is_sure):
+    """Else its confidence is that of the louder edge, against the least of it."""
     x = tone()
     x[0, 980:1120] = 0.05
     x[0, side] = level
     x[0, 1000:1100] = 0
-    assert len(find_gaps(x, RATE)) == count
+    rms = math.sqrt((x**2).sum() / (x != 0).sum())
+    expected = 0.05 / (0.05 + 0.01 * rms) if is_sure else level / (level + rms * 10 ** (-15 / 20))
+    (gap,) = find_gaps(x, RATE)
+    assert gap.confidence == pytest.approx(expected)
+    assert (gap.confidence >= 0.5) == is_sure
+    told = finding((gap, Gap(0, 9, 14, 0.3)), RATE)
+    assert told.facts == {"count": int(is_sure), "seconds": 0.01 * is_sure, "soft_count": 2 - is_sure}
+    assert told.confidence == gap.confidence
+    if not is_sure:
+        assert told.summary == "none, but 2 stretches of digital silence in what is soft"
+        assert told.places == ()
 
 
 @pytest.mark.parametrize("outside", [979, 1120])
@@ -335,8 +366,7 @@ def plain_gaps(row):
             start = position if start is None else start
         elif start is not None:
             edges = [level[max(start - 20, 0) : start].max(initial=0), level[position : position + 20].max()]
-            is_loud = min(edges) >= least and max(edges) >= 0.1 * rms
-            if start > 0 and 20 <= position - start <= 20000 and is_loud:
+            if start > 0 and 20 <= position - start <= 20000 and min(edges) >= least:
                 found.append((start, position))
             start = None
     return found

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from audiomend.classical.curve import Bend, Fit
+from audiomend.classical.curve import Bend, Fit, loudest
 from audiomend.detect import (
     bandwidth,
     bends,
@@ -193,10 +193,35 @@ def test_values_far_apart_share_a_step_that_none_of_their_distances_is():
     assert find_quantisation(np.array([[0.0, 0.6, 1.0, 1.0, 2.5]])).step == pytest.approx(0.1)
 
 
+def test_the_step_is_that_of_all_blocks():
+    detector = QuantisationDetector()
+    detector.add(np.array([[0.0, 0.3, 0.9]]))
+    assert detector.step == pytest.approx(0.3)
+    detector.add(np.array([[0.2, 0.4, 0.8]]))
+    assert detector.step == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize("x", [white(1), np.full((1, 50), 0.3), np.zeros((1, 10)), np.zeros((1, 0))])
 def test_no_step_where_there_is_none(x):
     found = find_quantisation(x)
     assert (found.step, found.snr_db, found.bits, found.confidence) == (0, math.inf, math.inf, 0)
+
+
+@pytest.mark.parametrize(("bits", "found"), [(-23.0, True), (-25.0, False)])
+def test_the_step_of_a_soft_sound_is_found_down_to_24_bits(bits, found):
+    x = np.rint(30 * white(1)) * 2.0**bits
+    assert find_quantisation(x).step == pytest.approx(2.0**bits if found else 0)
+
+
+def test_rounding_adds_to_the_tenth_of_a_step_by_which_values_miss_a_grid():
+    values = np.array([3.0, 3.09, 2.89, 3.115, 2.88])
+    assert quantisation._odd(values, 1.0, 0.03).size == 0
+    assert quantisation._odd(values, 1.0, 0.0) == pytest.approx([0.11, 0.115, 0.12])
+
+
+def test_equal_channels_have_the_noise_of_one():
+    x = np.rint(white(1) * 20) / 64
+    assert find_quantisation(np.vstack([x, x])) == find_quantisation(x)
 
 
 @pytest.mark.parametrize(("below_db", "expected"), [(45, 0.5), (35, 0.75), (55, 0.25)])
@@ -249,6 +274,19 @@ def test_a_pile_of_amplitudes_is_found_at_its_level(level):
     assert found.share == pytest.approx(0.05 + 0.95 * (1 - level) / 2, abs=0.02)
     mirrored = find_bent_tops(-piled(level, 0.02, 0.05))[0]
     assert mirrored.low == pytest.approx(-level, rel=0.015)
+
+
+def test_the_density_of_a_pile_is_two_deviations_less_than_counted():
+    """Ten samples in each bin of a per cent, and a pile in three of them."""
+    counts = np.full(120, 10)
+    counts[99:102] = 110, 210, 110
+    x = np.exp(0.01 * (np.repeat(np.arange(-120, 0), counts) + 0.5))
+    (found,) = find_bent_tops(x[None])
+    assert found.high == pytest.approx(math.exp(0.01 * -19.5))
+    # Of the bins 6 to 15 below it, those 6 below are the widest; nine around each, and three samples more.
+    expected = (430 - 2 * math.sqrt(431)) / 3 / ((90 + 3) / 9 * math.exp(0.06))
+    assert found.density == pytest.approx(expected, rel=0.01)
+    assert found.share == pytest.approx(counts[98:].sum() / counts.sum())
 
 
 @pytest.mark.parametrize(
@@ -367,14 +405,22 @@ def test_flat_tops_of_a_cubic_curve_are_told_from_hard_clipping():
     assert even.share == pytest.approx((np.abs(x) >= 1.5 * 0.25).mean(), rel=0.1)
 
 
-@pytest.mark.parametrize(("steps", "found"), [(31, False), (33, True)])
+@pytest.mark.parametrize(("steps", "found"), [(31, False), (32, True)])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_curve_within_32_steps_may_be_rounding(steps, found, sign):
     bent = np.maximum(0.25 * np.tanh(4 * chords(4)), -0.125) * sign / 0.25
     detector = BendDetector(1, RATE)
     detector.add(np.rint(bent / np.abs(bent).max() * steps) / 256)
+    detector.add(np.zeros((1, 100)))  # what was is what counts
     assert (detector.result(0).bend is not None) == found
     assert (detector.flat(0, -steps / 256, steps / 256).bend is not None) == found
+
+
+@pytest.mark.parametrize(("low", "high"), [(-math.inf, 0.3), (-0.3, math.inf), (-0.3, 0.3)])
+def test_a_curve_whose_flat_tops_are_of_one_polarity_has_one_level(low, high):
+    detector = BendDetector(1, RATE)
+    detector.add(chords(0.1))
+    assert detector.flat(0, low, high) == SoftClipping(Bend("cubic", 0.3), 0.0)
 
 
 def test_between_flat_tops_lie_the_frames_that_reach_neither_level():
@@ -390,6 +436,13 @@ def test_between_flat_tops_lie_the_frames_that_reach_neither_level():
 def test_a_curve_is_sure_if_it_makes_the_sound_likelier_and_is_in_time(entropy, displaced, confidence):
     found = bends._verdict(Fit(Bend("tanh", 1.0), entropy, displaced))
     assert found.confidence == pytest.approx(confidence)
+
+
+def test_the_loudest_frames_of_all_blocks_are_kept():
+    frames, kept = rng().standard_normal((150, 8)), [np.zeros((0, 8))]
+    for some in np.split(frames, [70, 90]):
+        kept = bends._louder(kept, [some])
+    np.testing.assert_array_equal(kept[0], loudest(frames))
 
 
 def test_no_curve_is_found_in_less_than_half_a_second():
@@ -513,7 +566,15 @@ def test_what_is_20_milliseconds_away_does_not_matter(frame):
 
 
 @pytest.mark.parametrize(
-    ("levels_db", "count"), [((-4, -32), 1), ((-4, -25), 1), ((-4, -8, -33), 1), ((-4, -8, -9, -27), 0)]
+    ("levels_db", "count"),
+    [
+        ((-4, -32), 1),
+        ((-4, -25), 1),
+        ((-4, -8, -33), 1),
+        ((-4, -8, -9, -27), 0),
+        ((-8, -27), 1),
+        ((-8, -8, -27), 0),
+    ],
 )
 def test_the_fall_is_steep(levels_db, count):
     """20 dB must be lost within two frames."""
@@ -538,11 +599,26 @@ def test_dropouts_in_near_silence_do_not_count(below_db, count):
     assert len(find_dropouts(x, RATE)) == count
 
 
-@pytest.mark.parametrize(("last", "count"), [(1024, 1), (1023, 0)])
-def test_the_shortest_sound_with_a_dropout(last, count):
+@pytest.mark.parametrize(("first", "last", "count"), [(1000, 1024, 1), (1001, 1044, 0), (980, 1023, 0)])
+def test_the_shortest_sound_with_a_dropout(first, last, count):
     """10 frames before it, 4 inside, 10 after."""
     x = dropped(-40, frames=4, first=1010)
-    assert len(find_dropouts(x[:, 1000 * 32 : last * 32], RATE)) == count
+    assert len(find_dropouts(x[:, first * 32 : last * 32], RATE)) == count
+
+
+def test_dropouts_in_a_soft_recording_are_as_deep():
+    (found,) = find_dropouts(1e-4 * dropped(-40), RATE)
+    assert found.depth_db == pytest.approx(40, abs=0.01)
+
+
+def test_dropouts_in_blocks_are_those_of_the_whole():
+    """The longest that there may be, and one after it."""
+    x, detector = dropped(-40, frames=500), DropoutDetector(1, RATE)
+    x[0, 1700 * 32 : 1720 * 32] *= 0.01
+    for start in range(0, x.shape[1], 320):
+        detector.add(x[:, start : start + 320])
+    assert len(detector.result()) == 2
+    assert detector.result() == find_dropouts(x, RATE)
 
 
 def gated(*frames):
@@ -1086,6 +1162,13 @@ def test_findings_say_what_was_measured():
     ]
     assert found[2].confidence == pytest.approx(0.5 + 0.5 * ((0.6 + 0.4) / (1 + 2 / 60) - 0.5) / 1.5)
     assert [(p.channel, p.start, p.stop) for p in found[3].places] == [(0, 100, 1700)]
+
+
+def test_a_gap_of_several_channels_counts_once():
+    found = gaps.finding((gaps.Gap(0, 100, 1700, 0.8), gaps.Gap(1, 100, 1700, 0.9)), RATE)
+    assert (found.facts["count"], found.facts["seconds"]) == (1, 0.1)
+    assert found.summary == "1 gap of digital silence, 0.100 s together"
+    assert (found.confidence, len(found.places)) == (0.9, 2)
 
 
 def test_facts_are_rounded():

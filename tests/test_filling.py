@@ -93,6 +93,9 @@ def test_a_gap_longer_than_a_cell_is_filled_to_its_middle():
 def test_gaps_that_are_too_long_for_a_model_are_refused(method: str):
     with pytest.raises(UsageError, match=f"{method} fills gaps of up to 0.12 s; one here lasts 0.200"):
         audiomend.inpaint(sound(), RATE, gaps=[(0.5, 0.7)], method=method)
+    longest = Gaps((((4000, 4960),),), 0.12)
+    source = ArrayReader(holed(sound(), (4000, 4960))[None], RATE)
+    assert prepare(source, longest, 1.0, Options(method=method)).method == method
 
 
 def constant(
@@ -125,6 +128,9 @@ def test_the_guess_is_the_fill_as_far_as_both_sides_agree(monkeypatch: pytest.Mo
     warm = guess.warm(damaged, 3900, 4100)
     assert torch.equal(warm[:, :100], y[:, 3900:4000])
     torch.testing.assert_close(warm[:, 100:], torch.full((1, 100), 0.1 * sure**0.5), rtol=1e-3, atol=0)
+    farther = replace(METHODS["inpaint"]["janssen"], margin_s=0.3)
+    monkeypatch.setitem(METHODS["inpaint"], "janssen", farther)
+    torch.testing.assert_close(replace(guess, _kept={}).warm(damaged, 3900, 4100), warm)
     walked = torch.full((1, 500), -1.0)
     blended = guess.blended(damaged, walked, 3900)
     expected = torch.full((1, 200), part * 0.1 - (1 - part))
@@ -221,6 +227,9 @@ def test_of_many_gaps_the_first_are_told():
     job = prepare(ArrayReader(holed(sound(8.0), *gaps)[None], RATE), Gaps((gaps,), 0.1), 1.0, Options())
     assert job.settings.startswith("janssen and diffusion at 0.250, 0.500,")
     assert ", 2.250, 2.500 s and 2 more: janssen with" in job.settings
+    ten = (*gaps[:10], gaps[-1])
+    job = prepare(ArrayReader(holed(sound(8.0), *ten)[None], RATE), Gaps((ten,), 0.1), 1.0, Options())
+    assert ", 2.250, 2.500 s: janssen with" in job.settings
 
 
 def test_each_gap_is_filled_in_the_way_that_suits_its_length():
@@ -237,7 +246,7 @@ def test_each_gap_is_filled_in_the_way_that_suits_its_length():
     assert jobs(0.121, of=restless())[0].method == "diffusion"
     assert [job.method for job in jobs(0.2, quality="fast")] == ["similarity"]  # which has one quality only
     (alone,) = jobs(0.05, 0.04)
-    assert alone.method == "janssen and diffusion"
+    assert (alone.method, alone.damage.severity) == ("janssen and diffusion", 0.05)
     (quick,) = jobs(0.05, quality="fast")
     assert isinstance(quick, WalkJob)
     assert quick.blend is not None

@@ -30,6 +30,7 @@ from audiomend.restorers import inverse
 GOLDEN = np.load(Path(__file__).parent / "golden" / "cqtdiff_walk.npz")
 RATE, LENGTH, STEPS = 22050, 8192, 8
 NARROW = Architecture(length=LENGTH, octaves=6, bins=48, widths=(8, 16, 16, 32, 32, 32))
+NOISE = torch.from_numpy(np.random.Generator(np.random.PCG64(655)).standard_normal((9, LENGTH))).float()
 REFERENCE = torch.from_numpy(GOLDEN["ref"])[None]
 GAP = Mask(torch.from_numpy(GOLDEN["mask"]))
 LEVEL = float(GOLDEN["clip_value"])
@@ -69,7 +70,7 @@ def walked(
 
     def draws(step: int, draw: int, start: int, stop: int) -> Tensor:
         del draw
-        return torch.from_numpy(GOLDEN["noise"][step, start:stop])
+        return NOISE[step, start:stop]
 
     monkeypatch.setattr(inverse, "windows_for", lambda *_: Windows(LENGTH, LENGTH))
     monkeypatch.setattr(inverse, "seeded", lambda *_: draws)

@@ -14,6 +14,7 @@ from audiomend.detect.clicks import Click
 from audiomend.detect.diagnosis import Examination
 from audiomend.detect.dropouts import Dropout
 from audiomend.detect.finding import Finding
+from audiomend.detect.gaps import Gap
 from audiomend.errors import UsageError
 from audiomend.restorers.inspection import inspect_file
 from audiomend.restorers.plan import (
@@ -287,8 +288,11 @@ def test_a_plan_leaves_what_is_not_sure():
     assert not stages(dropouts=both[:1])["gaps"].enabled
     assert stages(dropouts=both)["gaps"].enabled
     assert stages(dropouts=both)["gaps"].settings == FillGaps(
-        dropouts=(Span(0, 500 / RATE, 900 / RATE), Span(1, 500 / RATE, 900 / RATE))
+        (), dropouts=(Span(0, 500 / RATE, 900 / RATE), Span(1, 500 / RATE, 900 / RATE))
     )
+    unsure, sure = Gap(0, 100, 900, 0.49), Gap(0, 2000, 2900, 0.5)
+    assert "gaps" not in stages(gaps=(unsure,))
+    assert stages(gaps=(unsure, sure))["gaps"].settings == FillGaps((Span(0, 2000 / RATE, 2900 / RATE),))
     assert not stages(clicks=few)["declick"].enabled
     assert stages(clicks=few)["declick"].reason.endswith("90% are needed; audiomend declick mends them")
     assert "needed" not in stages(clicks=many)["declick"].reason

@@ -1,24 +1,40 @@
 """Stages see the signal through each other's changes; what each did is measured by itself."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from scipy.signal import butter, sosfilt
 
 import audiomend
 from audiomend.audio.blocks import Spill
 from audiomend.audio.file import open_sound
-from audiomend.audio.reader import Overlaid
+from audiomend.audio.reader import Overlaid, SoundReader
+from audiomend.detect.clicks import find_clicks
 from audiomend.detect.offset import find_offset
 from audiomend.errors import Cancelled, UsageError
+from audiomend.restorers import jobs
+from audiomend.restorers.damage import Dull, Gaps
 from audiomend.restorers.files import wide_enough
 from audiomend.restorers.memory import ArrayReader
 from audiomend.restorers.options import Options
-from audiomend.restorers.plan import Declick, Declip, FillGaps, Input, MendingPlan, RemoveOffset, Span, Stage
+from audiomend.restorers.plan import (
+    Declick,
+    Declip,
+    ExtendBand,
+    FillGaps,
+    Input,
+    MendingPlan,
+    RemoveOffset,
+    Span,
+    Stage,
+)
 from audiomend.restorers.restoration import Restored, RestoreRequest, restore_file
-from audiomend.restorers.stages import _Clamped, _touched, clicks_over
+from audiomend.restorers.stages import _Clamped, _clicked, _dull, _touched, _Work, clicks_over
 
 RATE = 8000
 
@@ -159,6 +175,9 @@ def test_curves_of_a_plan_are_inverted(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mended[0], y[0])
     np.testing.assert_allclose(mended[1], x[1], atol=1e-12)
     assert (told.done[0].method, told.done[0].settings) == ("inverse curve", "tanh towards 0.4")
+    uneven = np.where(y > 0, y, 0.5 * np.tanh(x / 0.5))
+    stage = Stage("declip", Declip((None, -0.5), (None, 0.4), "soft", curve=("straight", "tanh")))
+    np.testing.assert_allclose(restored(tmp_path, uneven, stage)[0][1], x[1], atol=1e-12)
     flat = Stage("declip", Declip((None, -0.4), (None, 0.4), "soft", curve=("straight", "straight")))
     assert restored(tmp_path, y, flat)[1].changed == 0
 
@@ -201,22 +220,25 @@ def test_dropouts_are_lifted_between_their_ends(tmp_path: Path) -> None:
     x = np.stack([rich(), rich()[::-1]])
     y = x.copy()
     y[0, 3000:3400] *= 10 ** (-30 / 20)
-    y[1, 5000:5400] *= 10 ** (-40 / 20)
-    stage = Stage("gaps", FillGaps(dropouts=(Span(0, 0.375, 0.425), Span(1, 0.625, 0.675))))
+    y[1, 3100:3600] *= 10 ** (-40 / 20)
+    y[0, 5000:5400] *= 10 ** (-35 / 20)
+    places = (Span(0, 0.375, 0.4), Span(0, 0.39, 0.425), Span(1, 0.3875, 0.45), Span(0, 0.625, 0.675))
+    stage = Stage("gaps", FillGaps((), dropouts=places))
     mended, told = restored(tmp_path, y, stage)
-    np.testing.assert_allclose(mended[0, 3032:3368], x[0, 3032:3368], rtol=1e-9)
-    np.testing.assert_allclose(mended[1, 5032:5368], x[1, 5032:5368], rtol=1e-9)
+    for channel, start, stop in ((0, 3000, 3400), (1, 3100, 3600), (0, 5000, 5400)):
+        between = np.s_[channel, start + 32 : stop - 32]
+        np.testing.assert_allclose(mended[between], x[between], rtol=1e-9)
     assert np.square(mended - x).sum() < 0.01 * np.square(y - x).sum()
-    assert told.done[0].intervals == ((3000, 3400), (5000, 5400))
-    assert told.changed == 800
-    assert told.done[0].method == "lifting of 2 dropouts, diffusion"
+    assert told.done[0].intervals == ((3000, 3600), (5000, 5400))
+    assert told.changed == 1300
+    assert told.done[0].method == "lifting of 3 dropouts, diffusion"
     assert told.done[0].settings.startswith("by 30.0 to 40.0 dB; ")
     half, _ = restored(tmp_path, y, stage, strength=0.5)
     np.testing.assert_allclose(half, (y + mended) / 2, atol=1e-12)
     within, _ = restored(tmp_path, y, stage, regions=("0.38-0.4",))
     np.testing.assert_array_equal(within[0, 3040:3200], mended[0, 3040:3200])
-    np.testing.assert_array_equal(within[0, 3200:], y[0, 3200:])
-    np.testing.assert_array_equal(within[1], y[1])
+    np.testing.assert_array_equal(within[:, :3040], y[:, :3040])
+    np.testing.assert_array_equal(within[:, 3200:], y[:, 3200:])
 
 
 def test_a_dropout_that_holds_something_else_is_filled(tmp_path: Path) -> None:
@@ -224,7 +246,7 @@ def test_a_dropout_that_holds_something_else_is_filled(tmp_path: Path) -> None:
     y[0, 3000:3400] = 0.003 * np.random.default_rng(0).standard_normal(400)
     place = (Span(0, 0.375, 0.425),)
     as_gap, _ = restored(tmp_path, y, Stage("gaps", FillGaps(place)))
-    mended, told = restored(tmp_path, y, Stage("gaps", FillGaps(dropouts=place)))
+    mended, told = restored(tmp_path, y, Stage("gaps", FillGaps((), dropouts=place)))
     np.testing.assert_array_equal(mended, as_gap)
     assert told.done[0].method == "diffusion"
 
@@ -239,6 +261,12 @@ def test_the_longest_gap_decides_which_methods_can_be(tmp_path: Path) -> None:
     gaps = FillGaps((Span(0, 0.1, 0.11), Span(0, 0.5, 0.7), Span(1, 0.3, 0.31)), "janssen")
     with pytest.raises(UsageError, match=r"one here lasts 0\.200 s"):
         restored(tmp_path, beeps(), Stage("gaps", gaps), quality=None, model=None)
+
+
+def test_a_gap_of_a_plan_ends_where_the_sound_does(tmp_path: Path) -> None:
+    stage = Stage("gaps", FillGaps((Span(0, 0.99, 5.0),), "janssen"))
+    _, told = restored(tmp_path, beeps(), stage, quality=None, model=None)
+    assert told.done[0].intervals == ((7920, 8000),)
 
 
 def test_clicks_are_told_from_the_edges_of_tops() -> None:
@@ -299,7 +327,8 @@ def test_it_can_be_cancelled_and_leaves_nothing(tmp_path: Path) -> None:
     assert not output.exists()
 
 
-def test_every_stage_tells_where_it_begins_and_ends(tmp_path: Path) -> None:
+def test_every_stage_tells_where_it_begins_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiomend.audio.file.BLOCK_VALUES", 4000)
     source, shares = tmp_path / "in.wav", list[tuple[str, float]]()
     soundfile.write(source, np.full((5000, 2), 0.25), RATE, "DOUBLE")
     asked = plan(source, OFFSET, Stage("declick", Declick()))
@@ -307,6 +336,25 @@ def test_every_stage_tells_where_it_begins_and_ends(tmp_path: Path) -> None:
     restore_file(request, progress=lambda stage, share: shares.append((stage.stage, share)))
     told = {stage: [share for name, share in shares if name == stage] for stage in ("offset", "declick")}
     assert [(one[0], one[-1]) for one in told.values()] == [(0.0, 1.0)] * 2
+    assert told["offset"] == [0.0, 0.4, 0.8, 1.0, 1.0]  # after each 2000 frames, and at the end
+
+
+def test_it_foretells_how_long_a_stage_takes_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "foretold", lambda *_: 12.5)
+    source, told = tmp_path / "in.wav", list[tuple[str, float]]()
+    x = rich()
+    x[3000:3400] *= 0.01
+    soundfile.write(source, x, RATE, "DOUBLE")
+    fill = Stage("gaps", FillGaps((Span(0, 0.375, 0.425),), "janssen"))
+    request = RestoreRequest(str(source), str(tmp_path / "out.wav"), plan=plan(source, fill))
+
+    def note(stage: Stage, value: float) -> None:
+        told.append((stage.stage, value))
+
+    restore_file(request, progress=note, foretold=note)
+    assert told[:2] == [("gaps", 0.0), ("gaps", 12.5)]
 
 
 def test_it_says_what_it_will_do_before_it_does(tmp_path: Path) -> None:
@@ -341,6 +389,52 @@ def test_clicks_at_the_edge_of_a_block_are_found(monkeypatch: pytest.MonkeyPatch
     x[70_000] = 0.9
     found = clicks_over(Declip((-0.3,), (0.3,)), ArrayReader(x[None], 44_100))
     assert [click.start for click in found] == [30_005, 59_990, 70_000, 88_000]
+
+
+def rough(places: Sequence[int]) -> np.ndarray:
+    """A rumble as loud as a step of 8 bits, with clicks, at 44.1 kHz: (1, 88200)."""
+    low = butter(2, 100, fs=44_100, output="sos")
+    rumble = sosfilt(low, np.random.default_rng(2).standard_normal(88_200))
+    rumble /= rumble.std()
+    rumble[places] += 200
+    return np.rint(rumble)[None] / 256
+
+
+def work_of(stage: Stage, original: ArrayReader, source: SoundReader, changes: Spill) -> _Work:
+    return _Work(stage, original, source, Options(), changes, None, None, lambda *_: False)
+
+
+SEEK = Stage("declick", Declick())
+
+
+def test_the_rounding_under_clicks_is_that_of_the_file_and_not_of_what_was_mended() -> None:
+    places = range(20_000, 80_000, 10_000)
+    x = rough(places)
+    with Spill(1, np.float64) as changes:  # which lie on no grid
+        changes.add(5000, x[:, 5000:5100] + 1e-6 * np.sin(np.arange(100.0)), np.ones((1, 100), np.bool_))
+        file = ArrayReader(x, 44_100)
+        mended = Overlaid(file, changes)
+        damage = _clicked(work_of(SEEK, file, mended, changes))
+        assert isinstance(damage, Gaps)
+        assert [start for start, _ in damage.gaps[0]] == [pytest.approx(place, abs=2) for place in places]
+        assert _clicked(replace(work_of(SEEK, file, mended, changes), original=mended)) != damage
+
+
+@pytest.mark.parametrize(("count", "done"), [(1, False), (6, True)])
+def test_clicks_that_no_plan_names_are_taken_out_if_they_surely_are_some(count: int, done: bool) -> None:
+    x = rough(range(20_000, 80_000, 10_000)[:count])
+    assert len(find_clicks(x, 44_100)) == count
+    with Spill(1, np.float64) as changes:
+        file = ArrayReader(x, 44_100)
+        assert (_clicked(work_of(SEEK, file, file, changes)) is not None) == done
+
+
+def test_a_band_is_lost_up_to_half_the_rate() -> None:
+    with Spill(1, np.float64) as changes:
+        file = ArrayReader(np.zeros((1, 100)), RATE)
+        damage = _dull(work_of(Stage("band", ExtendBand(1500.0)), file, file, changes))
+    assert isinstance(damage, Dull)
+    assert (damage.low_pass.cutoff_hz, damage.bandwidth_hz) == (1500, RATE / 2)
 
 
 def test_a_stretch_is_touched_by_one_changed_sample_or_one_in_a_gap() -> None:

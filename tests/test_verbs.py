@@ -23,6 +23,7 @@ from audiomend.operators.mask import Mask
 from audiomend.restorers.bent import BentJob
 from audiomend.restorers.damage import Bent
 from audiomend.restorers.files import Request, mend_file
+from audiomend.restorers.frame import prepare
 from audiomend.restorers.generation import generate_file
 from audiomend.restorers.jobs import Job, Jobs, WalkJob
 from audiomend.restorers.locate import search
@@ -85,6 +86,19 @@ def test_inpaint_finds_digital_silence_and_takes_gaps() -> None:
     np.testing.assert_array_equal(found[outside], holed()[outside])
 
 
+def test_a_gap_in_what_is_soft_is_left_by_restore_and_filled_by_inpaint() -> None:
+    """It may be a gate's."""
+    x = holed()
+    x[3900:4200] *= 0.1
+    mended, told = audiomend.restore(x, RATE, only=["gaps"], model="wiener", quality="fast")
+    assert told.done == ()
+    np.testing.assert_array_equal(mended, x)
+    filled = audiomend.inpaint(x, RATE, **FAST)
+    assert (filled[4000:4080] != 0).all()
+    named = audiomend.inpaint(x, RATE, gaps=[(0.5, 0.51)], **FAST)
+    np.testing.assert_array_equal(filled, named)
+
+
 def test_extend_replaces_only_the_band_above() -> None:
     rng = np.random.default_rng(1)
     x = np.fft.irfft(np.fft.rfft(rng.standard_normal(RATE)) * (np.arange(RATE // 2 + 1) < 1400), RATE)
@@ -128,6 +142,8 @@ def test_a_curve_with_flat_tops_is_inverted_between_them() -> None:
     mended = audiomend.declip(y, RATE, model="wiener", steps=3)
     np.testing.assert_allclose(mended[~flat], x[~flat], atol=0.01)
     assert (np.abs(mended[flat]) > 0.149).all()
+    half = audiomend.declip(y, RATE, model="wiener", steps=3, strength=0.5)
+    np.testing.assert_allclose(half, (y + mended) / 2, atol=1e-6)
     # One of two clipped channels has no curve: both are mended between their levels alone.
     pair = np.stack((y, np.clip(x, -0.1, 0.1)))
     mended = audiomend.declip(pair, RATE, model="wiener", steps=3)
@@ -182,6 +198,13 @@ def test_work_on_a_curve_costs_what_its_flat_samples_cost() -> None:
     both = BentJob(source, damage, Options(), cast(Job, SimpleNamespace(method="walk", **told)), 2.0)
     assert {name: getattr(both, name) for name in told} == {**told, "settings": "tanh towards 0.4; declip"}
     assert both.method == "inverse curve, walk where it is flat"
+
+
+def test_the_severity_of_a_curve_is_the_share_of_flat_samples_in_all_channels() -> None:
+    x = swelling()
+    source = ArrayReader(np.stack([cubic(x, 0.1), x]), RATE)
+    job = prepare(source, Bent((Bend("cubic", 0.1), None)), 1.0, Options(model="wiener"))
+    assert job.damage.severity == pytest.approx((np.abs(x) >= 0.15).mean() / 2, rel=0.05)
 
 
 def test_polarities_that_were_bent_unlike_are_straightened_by_themselves() -> None:

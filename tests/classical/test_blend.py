@@ -55,8 +55,10 @@ def test_it_is_the_weighted_mean_of_its_parts(name: str) -> None:
     assert settings.sweep == replace(social_sparsity.DEFAULT, thresholds=thresholds, start=None)
     assert settings.long == (() if "fast" in name else (0.5, 1, 2) if "best" in name else (0.5, 2))
     few = replace(settings, window=128, rate=800.0, steps=steps // 10, finish_steps=finish_steps // 10)
-    step, tolerance = (1, 1.0) if "heavy" in name else (4, 0.2)
-    assert settings.spade == replace(spade.DEFAULT, redundancy=1, step=step, tolerance=tolerance)
+    step, growth, tolerance = (1, 1 / 64, 1.0) if "heavy" in name else (4, 0, 0.2)
+    growth = 0 if name == "heavy best" else growth
+    quick = replace(spade.DEFAULT, redundancy=1, step=step, growth=growth, tolerance=tolerance)
+    assert settings.spade == quick
     assert settings.short == ((4,) if "fast" in name else (4, 2))
     few = replace(few, long=(), short=())
     y = CLIP.forward(tones())
@@ -146,7 +148,7 @@ def test_a_spade_weighs_more_where_partials_move_spectra_are_dense_and_much_is_c
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
 
 
-def test_what_moves_is_left_to_a_spade_in_short_frames() -> None:
+def test_what_moves_is_left_to_a_spade_in_short_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     place = torch.arange(4000, dtype=torch.float32)
     glide = (0.02 * place + 3e-4 * place**2).sin()
     y = CLIP.forward(torch.stack([glide, (place * 0.31).sin()]))
@@ -157,15 +159,20 @@ def test_what_moves_is_left_to_a_spade_in_short_frames() -> None:
     weight = blend._weight_of_spade(moving, brief, known)
     assert moving[0] > 0.2
     assert moving[1] < -0.2
-    assert weight[0] > 0.5
+    assert weight[0] > blend.ENOUGH
     assert weight[1] == 0
     kinds = [replace(blend.QUICK, window=window) for window in (128, 256)]
     short = torch.stack([a_spade(y, CLIP, kind)[0] for kind in kinds]).mean(0)
     sweep = replace(social_sparsity.DEFAULT, thresholds=20)
-    few = replace(few, sweep=sweep, long=(1,))
-    swept, got = (blended(y, CLIP, replace(few, short=frames)) for frames in ((), (4, 2)))
-    torch.testing.assert_close(got, torch.lerp(swept, short, weight[:, None]), rtol=0, atol=2e-5)
+    both = replace(few, sweep=sweep, long=(1,))
+    plain, swept, got = (blended(y, CLIP, each) for each in (few, both, replace(both, short=(4, 2))))
+    torch.testing.assert_close(got[0], torch.lerp(plain[0], short[0], weight[0]), rtol=0, atol=2e-5)
+    torch.testing.assert_close(got[1], swept[1], rtol=0, atol=2e-5)
     assert (got[0] - swept[0]).norm() > 1e-2
+    assert (swept[0] - plain[0]).norm() > 1e-3
+    monkeypatch.setattr(blend, "ENOUGH", float(weight[0]) + 0.01)
+    got = blended(y, CLIP, replace(both, short=(4, 2)))
+    torch.testing.assert_close(got[0], torch.lerp(swept[0], short[0], weight[0]), rtol=0, atol=2e-5)
 
 
 def test_known_samples_stay_to_the_bit_and_clipped_ones_are_consistent() -> None:

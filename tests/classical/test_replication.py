@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from audiomend.classical import replication
 from audiomend.classical.replication import (
     CHANGE_HOPS,
     DRAWN_SAMPLE,
@@ -193,6 +194,7 @@ def test_silence_stays_silence() -> None:
 def test_what_frames_cannot_resolve_is_left_empty() -> None:
     assert not replicated(coloured(-24.0), RATE, 180.0).any()
     assert replicated(coloured(-24.0), RATE, 190.0).any()
+    assert not replicated(coloured(-24.0), RATE, 0.6 * RATE).any()  # nor is there a band above half the rate
 
 
 def by_definition(x: np.ndarray, rate: float, cutoff: float) -> np.ndarray:
@@ -273,6 +275,18 @@ def test_drawn_levels_change_with_time() -> None:
     for lag, expected in ((2, 0.9), (8, 0.25), (20, 0.0)):
         correlation = (centred[lag:] * centred[:-lag]).mean() / centred.square().mean()
         assert correlation.item() == pytest.approx(expected, abs=0.2), lag
+
+
+def test_what_changes_a_frame_is_heard_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty decibels in one frame: the band is there what it is, hardly anything elsewhere."""
+
+    def one(seed: int, first: int, count: int) -> Tensor:
+        return 10.0 * (torch.arange(first, first + count) == 20)
+
+    monkeypatch.setattr(replication, "changing", one)
+    band = drawn(coloured(0.0, 1.0), RATE, CUTOFF, 3)[0].square()
+    begin = 20 * WINDOW // 4
+    assert band[begin : begin + WINDOW].sum() > 0.999 * band.sum()
 
 
 def test_what_changes_has_unit_variance_at_every_frame() -> None:

@@ -257,6 +257,33 @@ def test_places_that_are_tried_are_three_hops_apart():
     assert np.diff(sorted(tried)).min() >= 3 * hop
 
 
+def test_levels_are_compared_where_both_places_are_known():
+    """A tenth of a second before and after the gap; 1000 samples earlier there is a hole, and the gap."""
+    known = holed(4000, (2000, 2400), (900, 950))
+    x = known.double()[None]
+    gain = similarity._gain(x, known, 2000, 2400, -1000, RATE, Similarity())
+    torch.testing.assert_close(gain, torch.ones(400, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("short", "fits"), [(0, True), (1, False)])
+def test_a_copy_and_a_hop_beyond_it_must_lie_within_the_recording(short: int, fits: bool):
+    hop, (start, end) = round(HOP_S * RATE), (6000, 6400)
+    period = 80 * hop
+    x = noise(1, period).repeat(1, 5)[:, : end + period + hop - short]
+    known = holed(x.shape[1], (start, end))
+    tried = [shift for shift, _ in similarity._near_shifts(x, known, start, end, RATE, Similarity())]
+    assert -period in tried
+    assert (period in tried) == fits
+
+
+@pytest.mark.parametrize(("hz", "band"), [(500, 6), (1500, 18), (3000, 27), (6000, 36)])
+def test_bands_are_even_to_1_khz_and_by_ratio_beyond(hz: int, band: int):
+    """Forty from 0 to 8 kHz, which is 1 + ln 8 on a scale where 1 kHz is 1."""
+    x = (2 * math.pi * hz / 16_000 * torch.arange(2048, dtype=torch.float64)).sin()
+    levels = similarity._log_spectra(x[None], 1024, 256, 16_000)
+    assert levels.argmax(dim=0).tolist() == [band] * 5
+
+
 def test_without_a_place_everything_is_unlike():
     x = torch.ones(1, 3000)
     assert unlikeness(x, holed(3000, (1000, 2500)), 1000, 2500, RATE) == math.inf

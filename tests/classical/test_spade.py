@@ -76,17 +76,38 @@ def test_of_equal_bins_the_lower_are_kept_and_bin_0_counts_half() -> None:
 
 
 @FORMS
-@pytest.mark.parametrize(("step", "every", "redundancy"), [(1, 2, 2), (2, 3, 2), (1, 2, 1)])
+@pytest.mark.parametrize(
+    ("step", "every", "redundancy", "growth"), [(1, 2, 2, 0), (2, 3, 2, 0), (1, 2, 1, 0), (1, 2, 1, 0.2)]
+)
 def test_all_frames_at_once_are_the_plain_form(
-    form, step: int, every: int, redundancy: int, benchmark_file: Callable[[str], ModuleType]
+    form,
+    step: int,
+    every: int,
+    redundancy: int,
+    growth: float,
+    benchmark_file: Callable[[str], ModuleType],
 ) -> None:
-    settings = replace(SMALL, step=step, every=every, redundancy=redundancy)
+    settings = replace(SMALL, step=step, every=every, redundancy=redundancy, growth=growth)
     y, clip = tones(240).clamp(-0.9, 0.7), HardClip(-0.9, 0.7)
     signal, iterations = form(y, clip, settings)
     expected, counts = benchmark_file("plain_declip").spade(y.numpy(), -0.9, 0.7, settings, form is a_spade)
     assert iterations.tolist() == counts
-    assert len(set(counts)) > 4
+    assert len(set(counts)) > 3
     torch.testing.assert_close(signal, torch.from_numpy(expected), rtol=0, atol=1e-10)
+
+
+def test_k_grows_by_the_step_or_by_a_share_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def keep(spectrum: torch.Tensor, k: int) -> torch.Tensor:
+        asked.append(k)
+        return hard_threshold(spectrum, k)
+
+    form = replace(a_form(1), sparse=keep)
+    y = noise(1, 128)
+    known = (y, y)
+    solve(y, *known, replace(SMALL, redundancy=1, step=2, every=1, growth=0.25, tolerance=-1.0), form)
+    assert asked[:9] == [2, 4, 6, 8, 10, 12, 15, 18, 22]
 
 
 @FORMS
@@ -147,9 +168,9 @@ def test_the_default_does_not_depend_on_the_level_and_skips_what_is_whole(form) 
 
 
 def test_settings_are_those_of_the_survey_and_those_that_were_chosen() -> None:
-    assert Spade(8192, 2, 1, 2, 0.1, None, torch.float64, True) == PUBLISHED
+    assert Spade(8192, 2, 1, 2, 0.0, 0.1, None, torch.float64, True) == PUBLISHED
     assert PUBLISHED.most_iterations == 16386
-    assert Spade(8192, 2, 2, 2, 0.2, 0.15, torch.float32, False) == DEFAULT
+    assert Spade(8192, 2, 2, 2, 0.0, 0.2, 0.15, torch.float32, False) == DEFAULT
     assert DEFAULT.most_iterations == 8193  # 8193 * 2 / 2
     assert replace(DEFAULT, step=1, tolerance=0.5) == HEAVY
 

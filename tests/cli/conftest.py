@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import io
-import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,14 +27,17 @@ class Result:
     code: int
     out: bytes
     err: str
+    read_json: Callable[[bytes], Any]
 
     @property
     def json(self) -> Any:
-        return json.loads(self.out)
+        return self.read_json(self.out)
 
 
 @pytest.fixture
-def cli(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Result]:
+def cli(
+    capfdbinary: pytest.CaptureFixture[bytes], read_json: Callable[[bytes], Any]
+) -> Callable[..., Result]:
     """Call `audiomend ARGUMENTS`, with bytes on standard input if given."""
 
     def call(*arguments: object, stdin: bytes | None = None) -> Result:
@@ -45,7 +47,7 @@ def cli(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Result]:
             capfdbinary.readouterr()
             code = run([str(argument) for argument in arguments])
             captured = capfdbinary.readouterr()
-        return Result(code, captured.out, captured.err.decode())
+        return Result(code, captured.out, captured.err.decode(), read_json)
 
     return call
 

@@ -22,7 +22,7 @@ TONE = 0.45 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
 
 @pytest.fixture
 def tape(tmp_path: Path) -> Path:
-    """Two clipped files, one of them within a folder, one without damage and one that is no sound."""
+    """Two clipped files, one of them within a folder, one unchanged and one that is no sound."""
     folder = tmp_path / "tape"
     (folder / "side").mkdir(parents=True)
     soundfile.write(folder / "a.wav", np.clip(TONE, -0.3, 0.3), RATE)
@@ -38,7 +38,7 @@ def test_a_folder_is_mended_as_far_as_it_can_be(cli: Callable, tape: Path, tmp_p
     assert done.code == 3
     assert done.err.count("Warning: ") == 1
     assert "text.wav is not a sound file" in done.err
-    assert done.err.endswith(f"{out}: 4 files, 2 mended, 1 failed, 1 without damage.\n")
+    assert done.err.endswith(f"{out}: 4 files, 2 mended, 1 failed, 1 unchanged.\n")
     assert done.json["schema"] == "audiomend.batch/1"
     assert (done.json["verb"], done.json["folder"]) == ("declip", str(out))
     states = {file["output"]: file["state"] for file in done.json["files"]}
@@ -112,7 +112,7 @@ def test_each_file_is_told_of(
     said = cli("declip", tape / "a.wav", tape / "whole.wav", "-o", out, *QUICK).err
     assert f"{out / 'a.wav'}: 2" in said
     assert "samples changed" in said
-    assert f"{out}: 2 files, 1 mended, 1 without damage." in said
+    assert f"{out}: 2 files, 1 mended, 1 unchanged." in said
     assert f"{tape / 'a.wav'} was done before." in cli("declip", tape / "a.wav", "-o", out, *QUICK).err
 
 

@@ -1,15 +1,21 @@
 """inspect: what it prints and writes."""
 
+import errno
 import json
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from audiomend.cli import console
+import audiomend
+from audiomend.cli import console, inspect
+from audiomend.cli.console import Bar
+from audiomend.detect.diagnosis import Diagnosis
+from audiomend.detect.finding import Finding, Place
 from audiomend.restorers.inspection import Inspection, inspect_file
 from audiomend.restorers.plan import read_plan
 
@@ -183,19 +189,54 @@ def test_what_was_told_is_forgotten(
     assert len(found) == 4
 
 
-def test_entries_of_json_are_printed_as_they_come(capsys: pytest.CaptureFixture[str]) -> None:
-    printed: list[str] = []
+ENTRIES = [{"text": "one"}, {"text": "a\u2028b\nc"}]
 
+
+def test_a_list_of_json_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_json_list("kind", "list", iter(ENTRIES))
+    expected = {"schema": "audiomend.kind/1", "audiomend": audiomend.__version__, "list": ENTRIES}
+    assert capsys.readouterr().out == json.dumps(expected, indent=2) + "\n"
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, ValueError])
+def test_half_a_list_of_json_is_not_printed(
+    kind: type[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
     def entries() -> Iterator[dict[str, str]]:
-        for text in ("one", "a\u2028b\nc"):
-            yield {"text": text}
-            printed.append(capsys.readouterr().out)
+        yield from ENTRIES
+        raise kind
 
-    console.print_json_list("kind", {"x": [1]}, "list", entries())
-    assert "one" in printed[0]
-    whole = "".join(printed) + capsys.readouterr().out
-    expected = {"schema": "audiomend.kind/1", "x": [1], "list": [{"text": "one"}, {"text": "a\u2028b\nc"}]}
-    assert whole == json.dumps(expected, indent=2) + "\n"
+    with pytest.raises(kind):
+        console.print_json_list("kind", "list", entries())
+    assert capsys.readouterr().out == ""
+
+
+def test_json_of_many_files_on_a_full_disk(
+    cli: Callable, tape: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("audiomend.audio.atomic.RawFile.write", full)
+    done = cli("inspect", tape, "--recursive", "--json")
+    assert (done.code, done.out, done.err.count("\n")) == (1, b"", 1)
+    assert "a temporary file in " in done.err
+    assert "cannot be written: the disk is full" in done.err
+
+
+def test_the_bar_tells_the_share_of_frames_that_are_read() -> None:
+    shares: list[float] = []
+    watch = inspect._Watch(cast(Bar, SimpleNamespace(advance=shares.append)), 8)
+    for length in (2, 4, 3):  # more than were said
+        watch.add(np.zeros((2, length)))
+    assert shares == [0.25, 0.75, 1.0]
+
+
+def test_json_lists_the_first_thousand_places() -> None:
+    places = tuple(Place(1, start, start + 4) for start in range(1001))
+    found = SimpleNamespace(rate=RATE, findings=(Finding("clicks", 1.0, "1,001 clicks", {}, places),))
+    (told,) = inspect.findings_of(cast(Diagnosis, found))
+    assert told["places_s"] == [[1, start / RATE, (start + 4) / RATE] for start in range(1000)]
 
 
 def test_names_cannot_control_a_terminal(cli: Callable, write: Callable) -> None:

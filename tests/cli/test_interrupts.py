@@ -82,6 +82,24 @@ from audiomend.cli.main import main
 main()
 """
 
+INSPECT_SPY = """
+import os
+from audiomend.restorers import inspection
+
+inspect_file = inspection.inspect_file
+
+def spied(source, *watching):
+    if source.endswith("last.wav"):
+        os.write(1, b"last")
+        while True:
+            pass
+    return inspect_file(source, *watching)
+
+inspection.inspect_file = spied
+from audiomend.cli.main import main
+main()
+"""
+
 
 def slowness() -> float:
     """How much longer than on an idle machine work takes at this moment, at least 1."""
@@ -190,6 +208,19 @@ def test_while_standard_input_is_read(start: Callable, source: Path, tmp_path: P
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
     check_interruption(process, tmp_path)
+
+
+def test_among_many_files_half_an_object_is_not_printed(
+    start: Callable, source: Path, tmp_path: Path
+) -> None:
+    last = source.rename(tmp_path / "last.wav")
+    (first := tmp_path / "first.wav").write_bytes(last.read_bytes())
+    process = start("-c", INSPECT_SPY, "inspect", first, last, "--json")
+    assert process.stdout is not None
+    assert os.read(process.stdout.fileno(), 4) == b"last"
+    out, _ = interrupt(process)
+    assert (process.returncode, out) == (interrupts.EXIT_CODE, b"")
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize("block", [NATIVE, SWALLOWING, STUBBORN], ids=["native", "swallowed", "tidying"])

@@ -124,8 +124,8 @@ def test_no_damage_found_is_a_copy(cli: Callable, write: Callable, tmp_path: Pat
     source, output = write("in.wav", hiss()), tmp_path / "out.wav"
     told = {
         "declip": "no clipping was found, so {}; --clip-level sets a level by hand",
-        "inpaint": "no gap of digital silence was found, so {}; --gap names one by hand, and restore finds "
-        "dropouts",
+        "inpaint": "no digital silence that breaks off a sound was found, so {}; --gap names one by hand, and"
+        " restore finds dropouts",
         "extend": "the band is whole, up to 3,938 Hz, so {}; --cutoff-hz sets a cut-off by hand",
     }
     for verb, text in told.items():

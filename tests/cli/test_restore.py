@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,5 +197,6 @@ def test_it_says_what_it_does(
     said = cli("restore", write("in.wav", damaged()), tmp_path / "out.wav", *QUICK).err
     assert "in.wav: clipping (hard, at 0.2 of full scale" in said
     assert "Stages: declip, gaps, band." in said
+    assert re.search(r"^declip: (about \d+ s|less than a second)\.$", said, re.MULTILINE)
     assert "out.wav: declip by diffusion, gaps by diffusion;" in said
     assert "what was filled in is invented" in said

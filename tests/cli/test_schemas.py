@@ -1,6 +1,7 @@
 """What programs read is what the schemas of docs/schemas say, and plans are taken exactly if they say so."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from audiomend.restorers.plan import ORDER, from_json
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
 RATE = 8000
 QUICK = ("--quality", "fast", "--model", "wiener")
+CLI = Path(schemas.__file__).parent
 
 
 def validate(name: str, content: Any) -> None:
@@ -76,6 +78,67 @@ def test_presets_are_told_as_their_schema_says(cli: Callable) -> None:
     ):
         with pytest.raises(ValidationError):
             validate("presets", {**told, rows: [{**told[rows][0], name: value}]})
+
+
+def test_all_that_is_printed_has_a_schema() -> None:
+    files = "".join(path.read_text() for path in CLI.glob("*.py"))
+    kinds = re.findall(r'print_json(?:_list)?\("(\w+)"', files)
+    assert sorted([*kinds, "plan"]) == sorted(schemas.SCHEMAS)
+
+
+TOLD: dict[str, set[str]] = {
+    "declip clipped.wav out.wav --quality fast": set(),
+    "declip clipped.wav out.wav --clip-level 0.3 --method ar --region 0.1-0.2": set(),
+    "declip bent.wav out.wav": set(),
+    "declip quiet.wav out.wav": set(),
+    "declick quiet.wav out.wav --residue residue.wav": set(),
+    "inpaint holed.wav out.wav --model wiener --steps 2 --samples 2 --preview-steps steps": set(),
+    "inpaint holed.wav out.wav --gap 0.5-0.51 --band 1k-2k --model wiener --steps 2": {"found"},  # the bands
+    "inpaint quiet.wav out.wav --preset published --method janssen": set(),
+    "extend quiet.wav out.wav --cutoff-hz 2000 --preset dps --model wiener --steps 2": set(),
+    "extend dull.wav out.wav --model wiener --steps 2 --seed 3": {"found"},  # the cut-off: none may be found
+    "extend quiet.wav out.wav": set(),
+    "declip clipped.wav quiet.wav lost.wav -o out": set(),
+    "restore clipped.wav quiet.wav lost.wav -o out --only declip": set(),
+    "restore clipped.wav out.wav --only declip": {*("findings.facts", "plan.stages", "plan.stages.settings")},
+    "inspect clipped.wav": {"findings.facts"},
+    "inspect clipped.wav lost.wav": {"files.inspection.findings.facts"},
+    "generate out.wav --seconds 0.1 --model wiener --steps 1": set(),
+    "evaluate clipped.wav holed.wav": set(),
+    "evaluate clipped.wav holed.wav --cutoff-hz 1000": set(),
+    "evaluate clipped.wav holed.wav --damaged quiet.wav": set(),
+    "evaluate clipped.wav holed.wav --damaged quiet.wav --cutoff-hz 1000": set(),
+    "models list": set(),
+    "models show prior": {"arguments", "training_data", "figures"},
+}
+
+
+@pytest.mark.parametrize("command", TOLD)
+def test_no_entry_may_be_missing_or_have_another_name(
+    command: str, cli: Callable, write: Callable, loose: Callable, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """But for what the schema leaves open, as estimates of a detector."""
+    monkeypatch.chdir(tmp_path)
+    time = np.arange(RATE) / RATE
+    tone = 0.5 * np.sin(2 * np.pi * 440 * time) * (1 + 0.3 * np.sin(2 * np.pi * 3 * time))
+    hiss = np.random.default_rng(0).normal(scale=0.1, size=RATE)
+    write("clipped.wav", np.clip(tone, -0.4, 0.3))
+    write("holed.wav", np.where((time > 0.5) & (time < 0.51), 0, tone))
+    write("quiet.wav", hiss)
+    spectrum = np.fft.rfft(hiss)
+    spectrum[2000:] = 0
+    write("dull.wav", np.fft.irfft(spectrum))
+    longer = np.arange(4 * RATE) / (2 * RATE)
+    chord = sum(np.sin(2 * np.pi * hz * longer + hz) for hz in (200, 331, 770)) * np.sin(np.pi * longer / 2)
+    write("bent.wav", 0.4 * np.tanh(0.15 * chord / 0.4), 2 * RATE, "FLOAT")
+    done = cli(*command.split(), "--json")
+    assert done.code in (0, 3), done.err
+    assert ("curve" in done.json.get("found", ())) == ("bent.wav" in command)
+    assert loose(done.json) == TOLD[command]
+    if "-o" in command.split():
+        again = cli(*command.split(), "--json").json
+        assert [file["done_before"] for file in again["files"]] == [True, True, False]
+        assert loose(again) == TOLD[command]
 
 
 SIZE = {"path": "", "sha256": "", "rate": RATE, "channels": 1, "frames": 8000}

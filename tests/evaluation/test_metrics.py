@@ -207,6 +207,12 @@ def test_lsd_is_a_mean_over_channels_and_frames() -> None:
     assert log_spectral_distance(r, e, RATE) == pytest.approx(10.0, abs=1e-9)  # (20 + 0) / 2
 
 
+def test_lsd_of_what_is_shorter_than_a_frame_is_that_with_zeros_at_its_end() -> None:
+    r, e = noise(1500), noise(1500, seed=7)
+    padded = (np.pad(x, (0, 548)) for x in (r, e))
+    assert log_spectral_distance(r, e, RATE) == pytest.approx(log_spectral_distance(*padded, RATE))
+
+
 def test_lsd_sees_the_last_samples() -> None:
     r = noise(2048 + 300)
     e = r.copy()

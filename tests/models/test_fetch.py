@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import http.server
-import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -206,6 +205,8 @@ def test_files_are_kept_where_the_system_keeps_them(monkeypatch: pytest.MonkeyPa
 def test_the_command_makes_a_model_and_says_what_it_trusted(
     server: Server,
     saved: Callable,
+    read_json: Callable,
+    loose: Callable,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -226,7 +227,8 @@ def test_the_command_makes_a_model_and_says_what_it_trusted(
     assert run(["models", "fetch", "mine"]) == 2  # the folder exists
     assert "--force replaces it" in capsys.readouterr().err
     assert run(["models", "fetch", "mine", "--out", "again", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    told = read_json(capsys.readouterr().out)
+    assert loose(told) == {"card.arguments", "card.training_data"}
     assert told["checkpoint"]["sha256"] == sha256
     assert told["checkpoint"]["known"] is True
     assert told["folder"] == "again"

@@ -235,7 +235,12 @@ def test_an_imported_model_walks_as_published_at_another_rate(
 
 
 def test_the_command_says_which_weights_it_took(
-    saved: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    saved: Callable,
+    read_json: Callable,
+    loose: Callable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path, checkpoint = saved("cqtdiff")
     monkeypatch.chdir(tmp_path)
@@ -247,7 +252,9 @@ def test_the_command_says_which_weights_it_took(
     assert run(command) == 2
     assert "exists" in capsys.readouterr().err
     assert run([*command, "--force", "--weights", "raw", "--json", "--name", "weights"]) == 0
-    assert '"weights": "raw"' in capsys.readouterr().out
+    told = read_json(capsys.readouterr().out)
+    assert (told["weights"], told["offered"]) == ("raw", ["ema", "raw"])
+    assert loose(told) == {"card.arguments", "card.training_data"}
 
 
 def test_a_replaced_folder_survives_a_full_disk(

@@ -4,7 +4,8 @@ A falling threshold in short frames, which follow a voice, and in long ones, whi
 tone; a shrinkage by neighbours; one that starts from the mean of these. Beside their mean stand two that are
 several dB better than it in their own province, and worse elsewhere: social sparsity in long frames, where
 partials are clean, and A-SPADE in short ones, where they move or most is clipped; either is a mean over
-frames of several lengths. Where the errors of estimates are about as large and not alike, that of their mean
+frames of several lengths. Where A-SPADE has much weight, social sparsity is left out: it would take as long
+again and better nothing. Where the errors of estimates are about as large and not alike, that of their mean
 is smaller; and a mean of consistent signals is consistent, since these are a convex set.
 """
 
@@ -28,9 +29,10 @@ HALF, BLUR, TONAL = 0.65, 1.5, 0.3  # the weight of social sparsity, and what it
 CLOSE = 0.05  # least difference of the logarithms of densities
 MOVING, DENSE, LOST, OFFSET = 0.75, 0.25, 0.6, 1.0  # what the weight of A-SPADE follows
 LEAST = 0.1  # of its weight, below which it is left out
+ENOUGH = 0.45  # from which social sparsity is
 SWEEP = replace(social_sparsity.DEFAULT, thresholds=500, start=None)
 QUICK = replace(spade.DEFAULT, redundancy=1, step=4)
-QUICK_HEAVY = replace(spade.DEFAULT, redundancy=1, step=1, tolerance=1.0)
+QUICK_HEAVY = replace(spade.DEFAULT, redundancy=1, step=1, growth=1 / 64, tolerance=1.0)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ HEAVY = replace(
     long=BALANCED.long,
     short=BALANCED.short,
 )
-HEAVY_BEST = replace(HEAVY, steps=1200, sweep=BEST.sweep, long=BEST.long)
+HEAVY_BEST = replace(
+    HEAVY, steps=1200, sweep=BEST.sweep, long=BEST.long, spade=replace(QUICK_HEAVY, growth=0.0)
+)
 
 
 def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> Tensor:
@@ -95,21 +99,24 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
         (..., time) float32, equal to the observation between the levels.
     """
     rows = _rows(observation, clip)
-    tasks = [partial(_mean, *row, settings) for row in rows]
-    if settings.long:
-        tasks += [partial(swept, *row, settings) for row in rows]
-    found = torch.stack(results(tasks)).view(-1, *observation.shape)
-    mean, beside = found[0], found[-1]
+    mean = torch.stack(results([partial(_mean, *row, settings) for row in rows]))
     in_long, of_mean = (density(mean, settings.window // shorter) for shorter in (1, 4))
-    moving = _log(in_long) - _log(of_mean)
-    known = _known(observation, clip)
-    of_spade = _weight_of_spade(moving, of_mean, known)
-    if settings.long:
-        of_swept, of_clipped = (density(x, settings.window // 4) for x in (beside, observation))
-        weight = _weight_of_sweep(of_mean, of_swept, of_clipped, known)
-        mean = torch.lerp(mean, beside, weight[..., None])
-    if settings.short and of_spade.any():
-        mean = torch.lerp(mean, in_short_frames(observation, clip, settings), of_spade[..., None])
+    known = _known(observation, clip).reshape(-1)
+    of_spade = torch.zeros_like(known)
+    if settings.short:
+        of_spade = _weight_of_spade(_log(in_long) - _log(of_mean), of_mean, known)
+    some = (of_spade < ENOUGH).nonzero()[:, 0] if settings.long else known.new_empty(0, dtype=torch.int64)
+    if len(some):
+        beside = torch.stack(results([partial(swept, *rows[k], settings) for k in some]))
+        clipped = observation.reshape(mean.shape)[some]
+        of_swept, of_clipped = (density(x, settings.window // 4) for x in (beside, clipped))
+        weight = _weight_of_sweep(of_mean[some], of_swept, of_clipped, known[some])
+        mean[some] = torch.lerp(mean[some], beside, weight[:, None])
+    some = of_spade.nonzero()[:, 0]
+    if len(some):
+        short = torch.stack(results([partial(in_short_frames, *rows[k], settings) for k in some]))
+        mean[some] = torch.lerp(mean[some], short, of_spade[some, None])
+    mean = mean.view_as(observation)
     return clip.project(mean, observation)  # to the bit
 
 

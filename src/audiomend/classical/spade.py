@@ -35,6 +35,7 @@ class Spade:
         window: frame length in samples, a multiple of 4.
         redundancy: bins for each sample of a frame. With 1, frames are not padded.
         step, every: k begins at `step` and grows by it after each `every` iterations.
+        growth: k grows by this share of it, rounded down, if that is more.
         tolerance: a frame is done when the 2-norm of the difference is at most this.
         rms: level the observation is brought to before, since tolerance is absolute; None leaves it.
         dtype: number format of all arithmetic.
@@ -45,6 +46,7 @@ class Spade:
     redundancy: int = 2
     step: int = 1
     every: int = 2
+    growth: float = 0.0
     tolerance: float = 0.1
     rms: float | None = None
     dtype: torch.dtype = torch.float64
@@ -235,6 +237,6 @@ def solve(y: Tensor, lower: Tensor, upper: Tensor, settings: Spade, form: Form) 
         z = form.lift(x)
         u += z
         if (iteration + 2) % settings.every == 0:  # counted from 1, after the step
-            k += settings.step
+            k += max(settings.step, int(settings.growth * k))
     restored[rows] = best
     return restored, iterations

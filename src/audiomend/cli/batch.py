@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import typer
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 PARTIAL = 3  # exit code: some files failed and some did not
 _SEMAPHORES = "ignore:resource_tracker"
 _OF_ONE_FILE = ("residue", "report", "preview_steps")
-_IN_WORDS = {"mended": "mended", "unchanged": "without damage"}
 
 
 def check(sources: Sequence[str], settings: Settings) -> None:
@@ -48,7 +48,7 @@ def run(
     work: "Work",
     digest: str,
     settings: Settings,
-    in_words: Mapping[str, str] = _IN_WORDS,
+    in_words: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Work on files and folders into a folder; leaves with PARTIAL if some failed, 1 if all did.
 

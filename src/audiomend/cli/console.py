@@ -5,13 +5,16 @@ Where standard error is no terminal only warnings and errors are written.
 
 import contextlib
 import json
+import shutil
 import sys
+import tempfile
 import textwrap
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import typer
 
+from audiomend import __version__
 from audiomend.errors import OptionError, UsageError
 
 SENTENCE_ENDS = (".", "!", "?")
@@ -62,23 +65,45 @@ def printable(text: str) -> str:
 
 
 def print_json(kind: str, content: dict[str, Any]) -> None:
-    """One JSON object on standard output, which says of which kind and version it is."""
+    """One JSON object on standard output, which says of which kind it is and what made it."""
     print(_json(as_document(kind, content)), flush=True)
 
 
-def print_json_list(kind: str, content: dict[str, Any], name: str, entries: Iterable[Any]) -> None:
-    """`print_json` of `content` and a list by that name, each entry of which is printed as it comes."""
-    print(_json(as_document(kind, content)).removesuffix("\n}"), end=f',\n  "{name}": [')
+def print_json_list(kind: str, name: str, entries: Iterable[Any]) -> None:
+    """`print_json` of a list by that name, the entries of which wait on disk for the last.
+
+    So memory holds one of them, and a command that is interrupted prints nothing, rather than half an object.
+
+    Raises:
+        AudioWriteError: the temporary folder is full.
+    """
+    from audiomend.audio.atomic import RawFile, temporary_file, write_error
+
+    with temporary_file() as spool:
+        waiting = RawFile(spool.fileno())
+        for piece in _pieces(as_document(kind, {}), name, entries):
+            try:
+                waiting.write(piece.encode())
+            except OSError as error:
+                raise write_error(f"a temporary file in {tempfile.gettempdir()}", error) from None
+        spool.seek(0)
+        shutil.copyfileobj(spool, sys.stdout.buffer, 1 << 20)
+    sys.stdout.flush()
+
+
+def _pieces(document: dict[str, Any], name: str, entries: Iterable[Any]) -> Iterator[str]:
+    """The JSON of a document that ends with a list."""
+    yield _json(document).removesuffix("\n}") + f',\n  "{name}": ['
     before = "\n"
     for entry in entries:
-        print(before + textwrap.indent(_json(entry), "    "), end="", flush=True)
+        yield before + textwrap.indent(_json(entry), "    ")
         before = ",\n"
-    print("\n  ]\n}", flush=True)
+    yield "\n  ]\n}\n"
 
 
 def as_document(kind: str, content: dict[str, Any]) -> dict[str, Any]:
-    """The content, after of which kind and version it is."""
-    return {"schema": f"audiomend.{kind}/1", **content}
+    """The content, after of which kind it is and what version of the program made it."""
+    return {"schema": f"audiomend.{kind}/1", "audiomend": __version__, **content}
 
 
 def _json(content: Any) -> str:

@@ -108,8 +108,7 @@ def _inspect_one(source: str, report: Path | None, plan: Path | None, force: boo
 
 
 def _inspect_all(names: Sequence[str], recursive: bool, json: bool) -> None:
-    """Tell of each file as soon as it is known; leaves as a batch does if some could not be read."""
-    from audiomend import __version__
+    """Tell of each file in turn, in JSON at the end; leaves as a batch does if some could not be read."""
     from audiomend.restorers.batch import sounds
 
     sources = dict.fromkeys(item.source for item in sounds(names, recursive=recursive))
@@ -129,7 +128,7 @@ def _inspect_all(names: Sequence[str], recursive: bool, json: bool) -> None:
 
     if json:
         entries = (_entry(source, found) for source, found in each())
-        print_json_list("inspections", {"audiomend": __version__}, "files", entries)
+        print_json_list("inspections", "files", entries)
     else:
         for _, found in each():
             if not isinstance(found, str):
@@ -196,11 +195,8 @@ def _entry(source: Path, found: "Inspection | str") -> dict[str, Any]:
 
 def as_json(found: "Inspection") -> dict[str, Any]:
     """All of it as plain data; times in seconds, channels from 0."""
-    from audiomend import __version__
-
     diagnosis = found.diagnosis
     return {
-        "audiomend": __version__,
         "input": {
             "path": found.source,
             "sha256": found.sha256,

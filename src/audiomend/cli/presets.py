@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from audiomend import __version__
 from audiomend.cli.console import print_json
 from audiomend.cli.options import JsonResult
 
@@ -36,7 +35,7 @@ def presets(json: JsonResult = False) -> None:
             }
             for name, preset in PRESETS.items()
         ]
-        print_json("presets", {"audiomend": __version__, "presets": rows, PUBLISHED: _published()})
+        print_json("presets", {"presets": rows, PUBLISHED: _published()})
         return
     table = Table(box=None, pad_edge=False)
     for title in ("name", "paper", "equation", "evaluations"):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiomend.cli import batch, interrupts, mend, summary
-from audiomend.cli.console import Bar, duration, print_json, progress_bar, say, warn
+from audiomend.cli import batch, console, interrupts, mend, summary
+from audiomend.cli.console import Bar, about, duration, print_json, progress_bar, say, warn
 from audiomend.cli.offline import forbid_network
 from audiomend.cli.options import HOW, Names, Settings, takes
 from audiomend.errors import Cancelled, UsageError
@@ -90,7 +90,8 @@ def _restore_one(
             request = _request(source, output, settings, plan, only, skip)
             announce = functools.partial(_announce, source)
             with threads(settings.threads):
-                restored = restore_file(request, announce, functools.partial(_show, bar))
+                foretold = _foretell if console.is_interactive() else None
+                restored = restore_file(request, announce, functools.partial(_show, bar), foretold)
             if settings.report is not None:
                 bar.show(f"Writing {settings.report}")
                 _report(request, restored, settings.report)
@@ -184,6 +185,11 @@ def _announce(source: str, diagnosis: "Diagnosis", plan: "MendingPlan", wanted: 
     say(f"Stages: {', '.join(stage.stage for stage in wanted) or 'none, there is nothing to mend'}")
 
 
+def _foretell(stage: "Stage", seconds: float) -> None:
+    if seconds:
+        say(f"{stage.stage}: {about(seconds)}")
+
+
 def _show(bar: Bar, stage: "Stage", share: float) -> None:
     if share == 0:
         bar.show(stage.stage)
@@ -230,13 +236,11 @@ def as_json(request: "RestoreRequest", restored: "Restored") -> dict[str, Any]:
     """All of it as plain data; paths as the user gave them, times in seconds."""
     import json
 
-    from audiomend import __version__
     from audiomend.cli.inspect import findings_of
     from audiomend.restorers.plan import to_json
 
     rate, frames = restored.rate, restored.survey.frames
     return {
-        "audiomend": __version__,
         **summary.files(request, restored),
         "findings": findings_of(restored.diagnosis),
         "plan": json.loads(to_json(restored.plan)),

@@ -1,10 +1,8 @@
 """What was found and what was done: in words for people, as plain data for programs."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from audiomend import __version__
 from audiomend.cli.console import about, duration
 from audiomend.words import decibels, percent, plural
 
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from audiomend.restorers.restoration import Restored, RestoreRequest
 
 LISTED = 1000  # changed stretches that JSON lists
+CHOSEN = ("quality", "preset", "guidance", "solver", "sampler", "seed", "strength", "device")  # by the user
 
 
 def before(plan: "Plan", request: "Request") -> str:
@@ -131,7 +130,6 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
     """All of it as plain data; paths as the user gave them, times in seconds."""
     rate, frames = outcome.rate, outcome.survey.frames
     return {
-        "audiomend": __version__,
         "verb": request.verb,
         **files(request, outcome),
         "found": {"summary": outcome.plan.found.summary, **outcome.plan.found.facts},
@@ -142,7 +140,7 @@ def as_json(request: "Request", outcome: "Outcome") -> dict[str, Any]:
             "stretches_s": in_seconds(outcome.intervals[:LISTED], rate),
         },
         "settings": {
-            **{k: v for k, v in dataclasses.asdict(request.options).items() if k != "regions"},
+            **{name: getattr(request.options, name) for name in CHOSEN},
             "regions": list(request.regions),
             "clip_mode": request.clip_mode,
             "method": outcome.method or request.options.method,

@@ -79,7 +79,7 @@ class _Channel:
 
     def dropouts(self) -> list[tuple[int, int, float]]:
         """First frame, first frame after it and depth of those in loud places that keep no time."""
-        least = 10 * log10(max(self.energy / self.samples, 1e-30)) + LEAST_DB
+        least = 10 * log10(max(self.energy / max(self.samples, 1), 1e-30)) + LEAST_DB
         starts = np.array([start for start, *_ in self.found]) * FRAME_S
         return [
             (start, stop, depth)

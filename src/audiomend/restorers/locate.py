@@ -231,7 +231,7 @@ def _search_gaps(gaps: tuple[Interval, ...], rate: int, channels: int) -> Search
         seconds = sum(stop - start for start, stop in intervals) / rate
         facts = {"gaps_s": [[start / rate, stop / rate] for start, stop in intervals]}
         if not intervals:
-            return Found(None, "no gap of digital silence was found", facts, SET_GAP)
+            return Found(None, "no digital silence that breaks off a sound was found", facts, SET_GAP)
         return Found(
             Gaps(rows, max(stop - start for start, stop in intervals) / rate),
             f"{plural(len(intervals), 'gap')}, {seconds:.3f} s together, {how}",

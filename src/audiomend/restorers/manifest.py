@@ -116,7 +116,7 @@ class Manifest:
             found = self._base.execute(f"SELECT {names} FROM files WHERE output = ?", (output,)).fetchone()
         except _ERRORS as error:
             raise self._refusal(error) from None
-        return None if found is None else Row(*found)
+        return None if found is None else Row(*found[:-1], own=bool(found[-1]))  # SQLite has no truths
 
     def put(self, row: Row) -> None:
         """Write a row in place of the one of the same output; it is on the disk when this returns.

@@ -80,7 +80,7 @@ class Declick:
 class FillGaps:
     """Fill gaps, and dropouts where they cannot be lifted."""
 
-    gaps: tuple[Span, ...] = ()
+    gaps: tuple[Span, ...]
     method: str = "auto"
     dropouts: tuple[Span, ...] = ()
 
@@ -178,7 +178,7 @@ def plan_of(diagnosis: Diagnosis, path: str = "", sha256: str = "") -> MendingPl
             if not is_sure:
                 needed = f"{confidence:.0%} sure, where {SURE[name]:.0%} are needed"
                 reason = f"{reason}, {needed}; audiomend {name} mends them"
-            enabled = settings.get(name) not in (None, FillGaps()) and is_sure
+            enabled = settings.get(name) not in (None, FillGaps(())) and is_sure
             stages.append(Stage(name, settings.get(name, NotThereYet()), enabled, confidence, reason))
         elif name == "offset" and is_clipped and any(levels_to_remove(diagnosis.offset)):
             stages.append(Stage(name, RemoveOffset(), confidence=FOUND, reason=LATER))
@@ -207,7 +207,7 @@ def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
         "offset": RemoveOffset(levels_to_remove(diagnosis.offset)),
         "declick": Declick(spans(clicks_to_mend(diagnosis.clicks, diagnosis.rate), diagnosis.rate)),
         "gaps": FillGaps(
-            spans(diagnosis.gaps, diagnosis.rate),
+            spans((gap for gap in diagnosis.gaps if gap.confidence >= FOUND), diagnosis.rate),
             dropouts=spans(_in_every_channel(diagnosis), diagnosis.rate),
         ),
         "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),

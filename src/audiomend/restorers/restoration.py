@@ -126,12 +126,15 @@ def restore_file(
     request: RestoreRequest,
     announce: Callable[[Diagnosis, MendingPlan, Sequence[Stage]], None] = lambda *_: None,
     progress: Callable[[Stage, float], object] | None = None,
+    foretold: Callable[[Stage, float], object] | None = None,
 ) -> Restored:
     """Diagnose a file and mend it; the output appears when it is whole, or not at all.
 
     Args:
         announce: called with what was found and the stages that follow, before the work starts.
         progress: called with the stage and its share done; returning False cancels.
+        foretold: called with a stage and how many seconds a part of it will take, before that begins; 0 for
+            little. To know costs a trial.
 
     Raises:
         AudiomendError: whatever is wrong with the input, the output, the plan, the options or the model.
@@ -154,7 +157,8 @@ def restore_file(
             contextlib.ExitStack() as stack,
         ):
             changes = stack.enter_context(Spill(sound.channels, wide_enough(sound)))
-            done, _, residue_db = mend_stages(reader, wanted, options, changes, progress, wide_enough(sound))
+            kept_as = wide_enough(sound)
+            done, _, residue_db = mend_stages(reader, wanted, options, changes, progress, kept_as, foretold)
             written = assemble(sound, counted, changes, target, clip_mode=request.clip_mode, residue=residue)
         return Restored(
             diagnosis=diagnosis,

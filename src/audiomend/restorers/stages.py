@@ -70,6 +70,7 @@ class _Work:
         options: those of every stage.
         sink: takes the changed samples.
         progress: told of the stage's share done.
+        foretold: told how many seconds a part of the stage will take, before it begins, which costs a trial.
         touched: whether samples are no longer, or will not stay, what the file holds.
     """
 
@@ -79,6 +80,7 @@ class _Work:
     options: Options
     sink: Sink
     progress: Progress | None
+    foretold: Callable[[float], object] | None
     touched: _Touched
 
 
@@ -115,10 +117,13 @@ def mend_stages(
     sink: Sink,
     progress: Callable[[Stage, float], object] | None = None,
     dtype: type[np.float32] | type[np.float64] = np.float64,
+    foretold: Callable[[Stage, float], object] | None = None,
 ) -> tuple[tuple[Done, ...], Runs, float]:
     """Do the stages one after the other; every changed sample goes to the sink.
 
-    dtype: of what is kept between the stages.
+    Args:
+        dtype: of what is kept between the stages.
+        foretold: called with a stage and how many seconds a part of it will take, before that begins.
 
     Returns:
         what each did, where samples changed, and the energy of all changes over that of the source, in dB.
@@ -128,7 +133,9 @@ def mend_stages(
         for stage in stages:
             changes = stack.enter_context(Spill(source.channels, dtype))
             told = None if progress is None else partial(progress, stage)
-            work = _Work(stage, source, now, options, changes, told, partial(_touched, spills, gaps))
+            seconds = None if foretold is None else partial(foretold, stage)
+            touched = partial(_touched, spills, gaps)
+            work = _Work(stage, source, now, options, changes, told, seconds, touched)
             done.append(_do(work, changes))
             spills.append(changes)
             now = Overlaid(now, changes)
@@ -229,6 +236,8 @@ def _mend(damage_of: Callable[[_Work], Damage | Bent | None], work: _Work) -> tu
     if damage.verb in WITHOUT_PRIOR:
         options = replace(options, model=None, quality=None)
     job = prepare(source, damage, level.gain, options)
+    if work.foretold is not None:
+        work.foretold(job.estimate_seconds)
     run(job, work.sink, work.progress)
     return job.method, job.settings
 
@@ -354,24 +363,34 @@ def _rounding(source: SoundReader) -> float:
 
 def _fill(work: _Work) -> tuple[str, str]:
     """The gaps, and of dropouts the ends; what lies between them is lifted, or filled, too."""
-    settings, source = work.stage.settings, work.source
+    settings = work.stage.settings
     assert isinstance(settings, FillGaps)
-    gaps = [(span.channel, _frames(span, source)) for span in settings.gaps]
-    dropouts = [(span.channel, _frames(span, source)) for span in settings.dropouts]
-    lifts, ends = lifts_of(source, dropouts)
-    fill = partial(_mend, partial(_holed, gaps + ends))
+    gaps, dropouts = (_merged(spans, work.source) for spans in (settings.gaps, settings.dropouts))
+    lifts, left = lifts_of(work.source, dropouts)
+    fill = partial(_mend, partial(_holed, gaps + left))
     if not lifts or work.options.strength == 0:
         return fill(work)
     told, words = _in_two(work, partial(_lift, lifts), fill)
     return ", ".join((told[0], words[0])), "; ".join((told[1], words[1]))
 
 
+def _merged(spans: Sequence[Span], source: SoundReader) -> list[tuple[int, Interval]]:
+    """(channel, frames) of stretches that do not touch."""
+    return [
+        (channel, frames)
+        for channel in range(source.channels)
+        for frames in merge(_frames(span, source) for span in spans if span.channel == channel)
+    ]
+
+
 def _lift(lifts: Sequence[Lift], work: _Work) -> tuple[str, str]:
-    for one in lifts:
-        x = work.source.read(one.start, one.stop)
-        changed = np.zeros(x.shape, bool)
-        changed[one.channel] = _inside(work.options, one.start, one.stop)
-        work.sink.add(one.start, x * one.gain, changed)
+    for start, stop in merge((one.start, one.stop) for one in lifts):
+        gain = np.ones((work.source.channels, stop - start))
+        for one in lifts:
+            if start <= one.start < stop:
+                gain[one.channel, one.start - start : one.stop - start] = one.gain
+        changed = (gain != 1) & _inside(work.options, start, stop)
+        work.sink.add(start, work.source.read(start, stop) * gain, changed)
     levels = [20 * log10(one.gain) for one in lifts]
     return f"lifting of {plural(len(lifts), 'dropout')}", f"by {min(levels):.1f} to {max(levels):.1f} dB"
 
