@@ -364,8 +364,8 @@ def find_holes(
     for start, stop in spans:
         x[0, start:stop] *= 10 ** (gain_db / 20)
     if gain_db == -np.inf:
-        every = gaps.find_gaps(x, rate)
-        verdict, found = gaps.finding(every, rate), [(one.start, one.stop, np.inf) for one in every]
+        verdict = gaps.finding(gaps.find_gaps(x, rate), rate)
+        found = [(place.start, place.stop, np.inf) for place in verdict.places]
     else:
         every = dropouts.find_dropouts(x, rate)
         verdict = dropouts.finding(every, rate)
