@@ -457,7 +457,7 @@ def stepped(hz, fall_db, bin_hz=10.0, rate=44_100):
     return np.where(np.arange(round(rate / 2 / bin_hz) + 1) * bin_hz < hz, -20.0, -20.0 - fall_db)
 
 
-@pytest.mark.parametrize(("hz", "kbit"), [(12_000, None), (16_350, 128), (18_600, 192), (20_300, 320)])
+@pytest.mark.parametrize(("hz", "kbit"), [(12_000, None), (16_500, 128), (18_900, 192), (20_350, 320)])
 def test_a_shelf_lies_in_the_middle_of_its_fall(hz, kbit):
     found = shelf_in(stepped(hz, 24), 10.0)
     assert abs(found.hz - hz) <= 260
@@ -481,6 +481,16 @@ def test_what_comes_back_above_is_no_shelf():
 @pytest.mark.parametrize("hz", [9000, 21_600])
 def test_a_shelf_lies_where_encoders_put_it(hz):
     assert shelf_in(stepped(hz, 30), 10.0).confidence < 0.5
+
+
+@pytest.mark.parametrize(("hz", "is_found"), [(20_680, True), (20_720, False), (21_200, False)])
+def test_what_falls_on_beyond_where_encoders_put_shelves_is_none(hz, is_found):
+    """A slope that is as steep at the last place looked at as anywhere."""
+    places = np.arange(2206) * 10.0
+    slope = -20 - 0.08 * np.clip(places - (hz - 250), 0, 500)
+    found = shelf_in(slope, 10.0)
+    assert found.fall_db > 18
+    assert (found.confidence >= 0.5) == is_found
 
 
 def test_a_rate_without_that_band_has_no_shelf():
@@ -1138,7 +1148,7 @@ def test_findings_say_what_was_measured():
         gaps.finding((gaps.Gap(0, 100, 1700, 0.9),), RATE),
         dropouts.finding(find_dropouts(dropped(-30), RATE), RATE),
         bandwidth.finding(bandwidth.Bandwidth(5000, "edge", 30, 1.0), RATE),
-        codec.finding(Shelf(16_400, 24, 0.75)),
+        codec.finding(Shelf(16_700, 24, 0.75)),
         hum.finding(hum.Hum(50.02, (1, 2, 3), -40, 20, 15, 0.6)),
         noise.finding(noise.Noise(20, -40, 0.1, "white", 0.9, 0.75), None),
         reverberation.finding(reverberation.Reverberation(0.8, 0.8), 0.71, 30.0, is_clipped=False),
@@ -1153,7 +1163,7 @@ def test_findings_say_what_was_measured():
         "1 gap of digital silence, 0.100 s together",
         "1 fall of level by up to 30 dB, 0.044 s together",
         "ends at 5,000 Hz, by an edge of 30 dB",
-        "shelf at 16,400 Hz, as MP3 has at 128 kbit/s",
+        "shelf at 16,700 Hz, as MP3 in stereo has at 128 kbit/s",
         "50.0 Hz and multiples, 20 dB below the sound",
         "white, 20 dB below the sound",
         "T60 of about 0.8 s",

@@ -1,8 +1,8 @@
 """The shelf of a lossy codec: the long-term spectrum falls off within half a kilohertz, high up.
 
 Encoders save bits above a frequency that follows from the bit rate. No instrument and no microphone ends so
-steeply between 11 and 20.7 kHz. A steep resampler does: a shelf just below 12 or 16 kHz may come from a rate
-of 24 or 32 kHz instead.
+steeply between 11 and 20.7 kHz; a sound that goes on to fall beyond, as cymbals do, has no shelf there. A steep
+resampler makes one: just below 12 or 16 kHz it may come from a rate of 24 or 32 kHz instead.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ QUANTILE = 0.75  # over frames
 LOWEST_HZ, HIGHEST_HZ = 11_000.0, 20_700.0
 SIDE_HZ, STEP_HZ = 500.0, 500.0  # widths of the stretches below and above, and of the fall between them
 NONE_DB, CERTAIN_DB, SURE_DB = 8.0, 18.0, 30.0
-# Where LAME's low-pass lies by default, joint stereo at 44.1 kHz: kbit/s to Hz.
-MP3_HZ = {96: 15_200, 128: 16_400, 160: 17_500, 192: 18_600, 256: 19_800, 320: 20_300}
+# Where noise in joint stereo at 44.1 kHz has its shelf after LAME 3.100: kbit/s to Hz. In mono it lies higher.
+MP3_HZ = {96: 15_400, 128: 16_800, 160: 17_600, 192: 18_900, 256: 19_600, 320: 20_350}
 MP3_NEAR_HZ = 350.0
 
 
@@ -29,7 +29,7 @@ class Shelf:
     Attributes:
         hz: its middle; 0 if the rate is too low to tell.
         fall_db: from the 500 Hz below it to the highest level above it.
-        confidence: 0 to 1, that a codec made it; from 0.5, a fall of 18 dB.
+        confidence: 0 to 1, that a codec made it; from 0.5, a fall of 18 dB. 0 at the last place looked at.
     """
 
     hz: float
@@ -38,7 +38,7 @@ class Shelf:
 
     @property
     def like_kbit(self) -> int | None:
-        """Bit rate at which LAME puts its low-pass nearest to it, if one is near."""
+        """Bit rate of MP3 in stereo whose shelf is nearest to it, if one is near."""
         rate = min(MP3_HZ, key=lambda kbit: abs(MP3_HZ[kbit] - self.hz))
         return rate if abs(MP3_HZ[rate] - self.hz) <= MP3_NEAR_HZ else None
 
@@ -55,11 +55,9 @@ def shelf_in(spectrum: NDArray[np.float64], bin_hz: float) -> Shelf:
     highest = np.maximum.accumulate(above[::-1])[::-1]
     fall = (total[k - half] - total[k - half - side]) / side - highest[k]
     steepest = int(fall.argmax())
-    return Shelf(
-        float(k[steepest]) * bin_hz,
-        float(fall[steepest]),
-        sureness(float(fall[steepest]), NONE_DB, CERTAIN_DB, SURE_DB),
-    )
+    fall_db, is_last = float(fall[steepest]), steepest == len(fall) - 1
+    confidence = 0.0 if is_last else sureness(fall_db, NONE_DB, CERTAIN_DB, SURE_DB)
+    return Shelf(float(k[steepest]) * bin_hz, fall_db, confidence)
 
 
 def find_shelf(x: NDArray[np.floating], sample_rate: float) -> Shelf:
@@ -80,5 +78,5 @@ def finding(shelf: Shelf) -> Finding:
     if shelf.confidence < 0.5:
         return Finding("lossy codec", shelf.confidence, "no shelf", facts)
     facts["like_mp3_kbit"] = shelf.like_kbit
-    like = f", as MP3 has at {shelf.like_kbit} kbit/s" if shelf.like_kbit else ""
+    like = f", as MP3 in stereo has at {shelf.like_kbit} kbit/s" if shelf.like_kbit else ""
     return Finding("lossy codec", shelf.confidence, f"shelf at {shelf.hz:,.0f} Hz{like}", facts)
