@@ -47,7 +47,8 @@ def estimates(y: Tensor, clip: HardClip, rate: int, share: float) -> list[Tensor
     chosen = blend.HEAVY if share > MANY_SHARE else blend.BALANCED
     chosen = replace(chosen, window=frame_at(rate), rate=float(rate))
     others = blend.blended(y, clip, replace(chosen, long=(), short=()))
-    parts = [form(y, clip, chosen) for form in (blend.swept, blend.in_short_frames)]
+    rows = blend.rows_of(y, clip)
+    parts = [form(rows, chosen).view_as(y) for form in (blend.swept, blend.in_short_frames)]
     return [others, *parts, blend.blended(y, clip, chosen)]
 
 

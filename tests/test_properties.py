@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import audiomend
 from audiomend.audio.resample import resample, resampled_length
+from audiomend.cli.console import as_document
 from audiomend.cli.inspect import as_json
 from audiomend.cli.schemas import inspect_schema, plan_schema
 from audiomend.detect.diagnosis import Examination
@@ -131,9 +132,7 @@ def test_sounds_of_any_length_are_inspected(rate: int) -> None:
 def test_any_diagnosis_is_as_the_schema_says_and_makes_a_plan(sound: tuple[Array, int]) -> None:
     x, rate = sound
     found = audiomend.inspect(x, rate)
-    told = json.loads(
-        json.dumps({"schema": "audiomend.inspect/1", **as_json(Inspection("a", "", found, ()))})
-    )
+    told = json.loads(json.dumps(as_document("inspect", as_json(Inspection("a", "", found, ())))))
     Draft202012Validator(inspect_schema()).validate(told)
     plan = plan_of(found)
     Draft202012Validator(plan_schema()).validate(json.loads(to_json(plan)))

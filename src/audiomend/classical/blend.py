@@ -10,6 +10,7 @@ is smaller; and a mean of consistent signals is consistent, since these are a co
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -32,6 +33,9 @@ LEAST = 0.1  # of its weight, below which it is left out
 SWEEP = replace(social_sparsity.DEFAULT, thresholds=500, start=None)
 QUICK = replace(spade.DEFAULT, redundancy=1, step=4)
 QUICK_HEAVY = replace(spade.DEFAULT, redundancy=1, step=1, growth=1 / 64, tolerance=1.0)
+
+
+Row = tuple[Tensor, HardClip]  # of one channel, (time,)
 
 
 @dataclass(frozen=True)
@@ -112,73 +116,89 @@ def blended(observation: Tensor, clip: HardClip, settings: Blend = BALANCED) -> 
     Returns:
         (..., time) float32, equal to the observation between the levels.
     """
-    rows = _rows(observation, clip)
-    mean = torch.stack(results([partial(_mean, *row, settings) for row in rows]))
-    in_long, of_mean = (density(mean, settings.window // shorter) for shorter in (1, 4))
-    known = _known(observation, clip).reshape(-1)
+    rows = rows_of(observation, clip)
+    mean = _means(rows, settings)
+    in_long, of_mean = (_densities(mean, settings.window // shorter) for shorter in (1, 4))
+    known = torch.stack(results([partial(_known, *row) for row in rows]))
     of_spade = torch.zeros_like(known)
     if settings.short:
         of_spade = _weight_of_spade(_log(in_long) - _log(of_mean), of_mean, known)
     most = settings.enough if settings.long else 0.0
     some = (of_spade < most).nonzero()[:, 0]
     if len(some):
-        beside = torch.stack(results([partial(swept, *rows[k], settings) for k in some]))
-        clipped = observation.reshape(mean.shape)[some]
-        of_swept, of_clipped = (density(x, settings.window // 4) for x in (beside, clipped))
+        few = [rows[k] for k in some]
+        beside, clipped = swept(few, settings), torch.stack([row for row, _ in few])
+        of_swept, of_clipped = (_densities(x, settings.window // 4) for x in (beside, clipped))
         weight = _weight_of_sweep(of_mean[some], of_swept, of_clipped, known[some])
         mean[some] = torch.lerp(mean[some], beside, weight[:, None])
     some = of_spade.nonzero()[:, 0]
     if len(some):
-        short = torch.stack(results([partial(in_short_frames, *rows[k], settings) for k in some]))
+        short = in_short_frames([rows[k] for k in some], settings)
         mean[some] = torch.lerp(mean[some], short, of_spade[some, None])
-    mean = mean.view_as(observation)
-    return clip.project(mean, observation)  # to the bit
+    return clip.project(mean.view_as(observation), observation)  # to the bit
 
 
-def _rows(observation: Tensor, clip: HardClip) -> list[tuple[Tensor, HardClip]]:
-    """Each channel, (time,), with its levels."""
+def rows_of(observation: Tensor, clip: HardClip) -> list[Row]:
+    """Each channel of (..., time), (time,), with its levels."""
     low, high = (level.expand(*observation.shape[:-1], 1).reshape(-1) for level in clip.levels(observation))
     rows = observation.reshape(-1, observation.shape[-1])
     return [(row, HardClip(low[k], high[k])) for k, row in enumerate(rows)]
 
 
-def _mean(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
-    """That of all estimates but social sparsity and A-SPADE."""
+def _means(rows: Sequence[Row], settings: Blend) -> Tensor:
+    """(rows, time), those of all estimates but social sparsity and A-SPADE."""
 
     def chosen(kind: Thresholding, steps: int, shorter: int = 1) -> Thresholding:
         window = settings.window // shorter
         return replace(kind, window=window, steps=steps, rate=settings.rate, rms=settings.rms)
 
-    parts = [
-        (weight, thresholded(observation, clip, chosen(kind, settings.steps, shorter)))
+    kinds = [
+        (weight, chosen(kind, settings.steps, shorter))
         for kind, frames in ((USUAL, settings.hard), (SOFT, settings.soft))
         for shorter, weight in frames
     ]
-    start = torch.stack([part for _, part in parts]).mean(0)
-    finish = chosen(FINISH, settings.finish_steps)
-    parts.append((settings.finish, thresholded(observation, clip, finish, start)))
-    return torch.stack([weight * part for weight, part in parts]).sum(0)
+    parts = _each(rows, [partial(thresholded, settings=kind) for _, kind in kinds])
+    finish = partial(thresholded, settings=chosen(FINISH, settings.finish_steps))
+    ends = results(
+        [partial(finish, *row, start=start) for row, start in zip(rows, parts.mean(1), strict=True)]
+    )
+    weights = parts.new_tensor([*(weight for weight, _ in kinds), settings.finish])
+    return (torch.cat((parts, torch.stack(ends)[:, None]), 1) * weights[:, None]).sum(1)
 
 
-def swept(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
-    """The part of social sparsity: the mean over its frames, (..., time), consistent."""
+def _each(rows: Sequence[Row], ways: Sequence[Callable[[Tensor, HardClip], Tensor]]) -> Tensor:
+    """(rows, ways, time): each row in each way, side by side."""
+    found = results([partial(way, *row) for row in rows for way in ways])
+    return torch.stack(found).view(len(rows), len(ways), -1)
+
+
+def swept(rows: Sequence[Row], settings: Blend) -> Tensor:
+    """The part of social sparsity: the means over its frames, (rows, time), consistent."""
     begun = replace(settings.start, window=settings.window, rate=settings.rate, rms=settings.rms)
-    start = thresholded(observation, clip, begun)
+    starts = results([partial(thresholded, *row, begun) for row in rows])
     kinds = [
         replace(settings.sweep, window=round(settings.window * longer), rms=settings.rms)
         for longer in settings.long
     ]
-    each = [clip.project(ss_pew(observation, clip, kind, start)[0], observation) for kind in kinds]
-    return torch.stack(each).mean(0)
+    tasks = [partial(_sweep, *row, k, start) for row, start in zip(rows, starts, strict=True) for k in kinds]
+    return torch.stack(results(tasks)).view(len(rows), len(kinds), -1).mean(1)
 
 
-def in_short_frames(observation: Tensor, clip: HardClip, settings: Blend) -> Tensor:
-    """The part of A-SPADE: the mean over its frames, (..., time)."""
+def _sweep(observation: Tensor, clip: HardClip, settings: SocialSparsity, start: Tensor) -> Tensor:
+    return clip.project(ss_pew(observation, clip, settings, start)[0], observation)
+
+
+def in_short_frames(rows: Sequence[Row], settings: Blend) -> Tensor:
+    """The part of A-SPADE: the means over its frames, (rows, time)."""
     kinds = [
         replace(settings.spade, window=settings.window // shorter, rms=settings.rms)
         for shorter in settings.short
     ]
-    return torch.stack([a_spade(observation, clip, kind)[0] for kind in kinds]).mean(0)
+    return _each(rows, [partial(_spaded, settings=kind) for kind in kinds]).mean(1)
+
+
+def _spaded(observation: Tensor, clip: HardClip, settings: Spade) -> Tensor:
+    return a_spade(observation, clip, settings)[0]
 
 
 def _weight_of_sweep(of_mean: Tensor, of_swept: Tensor, of_clipped: Tensor, known: Tensor) -> Tensor:
@@ -215,6 +235,11 @@ def _known(observation: Tensor, clip: HardClip) -> Tensor:
     """(..., time) to (...): the share of samples between the levels."""
     low, high = clip.levels(observation)
     return ((observation > low) & (observation < high)).to(observation.dtype).mean(-1)
+
+
+def _densities(x: Tensor, window: int) -> Tensor:
+    """(rows, time) to (rows,), to the bit whatever the number of threads."""
+    return torch.stack(results([partial(density, row, window) for row in x]))
 
 
 def density(x: Tensor, window: int) -> Tensor:

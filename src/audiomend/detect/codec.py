@@ -1,7 +1,7 @@
 """The shelf of a lossy codec: the long-term spectrum falls off within half a kilohertz, high up.
 
 Encoders save bits above a frequency that follows from the bit rate. No instrument and no microphone ends so
-steeply between 11 and 20.7 kHz; a sound that goes on to fall beyond, as cymbals do, has no shelf there. A steep
+steeply between 11 and 20.7 kHz; a sound that falls on beyond, as cymbals do, has no shelf there. A steep
 resampler makes one: just below 12 or 16 kHz it may come from a rate of 24 or 32 kHz instead.
 """
 
@@ -17,7 +17,7 @@ QUANTILE = 0.75  # over frames
 LOWEST_HZ, HIGHEST_HZ = 11_000.0, 20_700.0
 SIDE_HZ, STEP_HZ = 500.0, 500.0  # widths of the stretches below and above, and of the fall between them
 NONE_DB, CERTAIN_DB, SURE_DB = 8.0, 18.0, 30.0
-# Where noise in joint stereo at 44.1 kHz has its shelf after LAME 3.100: kbit/s to Hz. In mono it lies higher.
+# Where noise in joint stereo at 44.1 kHz has its shelf after LAME 3.100, kbit/s to Hz; mono's is higher.
 MP3_HZ = {96: 15_400, 128: 16_800, 160: 17_600, 192: 18_900, 256: 19_600, 320: 20_350}
 MP3_NEAR_HZ = 350.0
 
