@@ -450,6 +450,12 @@ def test_no_curve_is_found_in_less_than_half_a_second():
     assert find_soft_clipping(0.4 * np.tanh(chords()[:, :9216] / 0.4), RATE)[0].confidence == 1
 
 
+@pytest.mark.parametrize("scale", [1.0, 2e6])
+def test_huge_samples_are_no_pile(scale):
+    x = white(2) * scale
+    assert find_bent_tops(x)[0].confidence < 0.5
+
+
 # --- codec --------------------------------------------------------------------------------------------
 
 

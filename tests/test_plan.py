@@ -275,7 +275,7 @@ def size_of(thing, seen=None) -> int:
 
 
 def test_a_plan_leaves_what_is_not_sure():
-    """A few clicks may be drums, and a dropout that only one of two channels shows would split them."""
+    """A few clicks may be drums, and silence in what is soft a gate's."""
     clean = audiomend.inspect(music(), RATE)
     both = tuple(Dropout(channel, 500, 900, 30.0, 0.9) for channel in (0, 1))
     few = (Click(0, 100, 110, 0.9), Click(0, 900, 909, 0.9))
@@ -285,7 +285,6 @@ def test_a_plan_leaves_what_is_not_sure():
     def stages(**found):
         return {stage.stage: stage for stage in plan_of(replace(clean, **found)).stages}
 
-    assert not stages(dropouts=both[:1])["gaps"].enabled
     assert stages(dropouts=both)["gaps"].enabled
     assert stages(dropouts=both)["gaps"].settings == FillGaps(
         (), dropouts=(Span(0, 500 / RATE, 900 / RATE), Span(1, 500 / RATE, 900 / RATE))

@@ -251,6 +251,22 @@ def test_a_dropout_that_holds_something_else_is_filled(tmp_path: Path) -> None:
     assert told.done[0].method == "diffusion"
 
 
+def test_what_one_channel_lost_is_lifted_and_not_filled(tmp_path: Path) -> None:
+    x = np.stack([rich(), rich()[::-1]])
+    y = x.copy()
+    y[1, 3000:3400] *= 0.03
+    y[1, 5000:5400] = 0.003 * np.random.default_rng(0).standard_normal(400)
+    places = (Span(1, 0.375, 0.425), Span(1, 0.625, 0.675))
+    mended, told = restored(tmp_path, y, Stage("gaps", FillGaps((), dropouts=places)))
+    np.testing.assert_allclose(mended[1, 3032:3368], x[1, 3032:3368], rtol=1e-9)
+    np.testing.assert_array_equal(mended[1, 3400:], y[1, 3400:])
+    np.testing.assert_array_equal(mended[0], y[0])
+    assert told.done[0].intervals == ((3000, 3400),)
+    both = (*places, Span(0, 0.63, 0.64))
+    mended, _ = restored(tmp_path, y, Stage("gaps", FillGaps((), dropouts=both)))
+    assert (mended[1, 5000:5400] != y[1, 5000:5400]).all()
+
+
 def rich() -> np.ndarray:
     """Partials of 125 Hz: (8000,), a second of one level."""
     time = np.arange(8000) / RATE

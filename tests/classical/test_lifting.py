@@ -64,6 +64,19 @@ def test_what_is_compared_lies_within_8_ms_of_edges_of_4_ms(where: slice, counts
     assert (lift(y, START, STOP, RATE) != pytest.approx(1 / GAIN, rel=1e-9)) == counts
 
 
+@pytest.mark.parametrize("side", [slice(START - 160, START - 64), slice(STOP + 64, STOP + 160)])
+def test_the_whole_does_not_come_out_3_db_above_the_louder_side(side: slice) -> None:
+    y = dropped(rich())
+    middle = slice(START + 96, STOP - 96)
+    y[middle] *= 4
+    inside, beside = y[START + 32 : STOP - 32], y[START - 160 : START]
+    most = 10 ** (3 / 20) * (beside.square().mean() / inside.square().mean()).sqrt()
+    assert most < 0.6 / GAIN
+    assert lift(y, START, STOP, RATE) == pytest.approx(float(most))
+    y[side] *= 10
+    assert lift(y, START, STOP, RATE) == pytest.approx(1 / GAIN)
+
+
 def test_noise_in_place_of_the_sound_is_not_lifted() -> None:
     y = dropped(rich())
     y[START:STOP] = 0.01 * torch.randn(400, generator=torch.Generator().manual_seed(0), dtype=y.dtype)

@@ -178,6 +178,16 @@ def test_a_page_is_written(cli: Callable, write: Callable, tmp_path: Path) -> No
         assert words in text
 
 
+def test_silence_in_what_is_soft_is_told(cli: Callable, write: Callable, tmp_path: Path) -> None:
+    x = sound()
+    x[3000:3400] *= 0.05
+    x[3100:3200] = 0
+    done = cli("restore", write("soft.wav", x), tmp_path / "out.wav", "--only", "gaps", "--json", *QUICK)
+    assert done.code == 0
+    told = "left: 1 stretch of silence in what is soft, as a gate makes; inpaint fills them"
+    assert told in done.json["warnings"]
+
+
 def test_many_files(cli: Callable, write: Callable, tmp_path: Path) -> None:
     single, out = tmp_path / "single.wav", tmp_path / "out"
     damaged_file, whole = write("in.wav", damaged()), write("whole.wav", sound())

@@ -14,6 +14,7 @@ BESIDE_S = 0.008  # outside and inside of an edge, whose levels are compared
 LOWEST_HZ = 125.0  # of bands of half an octave
 ALIKE = 0.8  # least cosine between the magnitudes of bands outside and inside, the mean of both ends
 APART_DB = 12.0  # most that the gains of both ends may differ
+SIDE_S, ABOVE_DB = 0.02, 3.0  # the whole is not lifted further beyond the louder of what is so near
 
 
 def lift(x: Tensor, start: int, stop: int, rate: float) -> float | None:
@@ -41,13 +42,22 @@ def lift(x: Tensor, start: int, stop: int, rate: float) -> float | None:
         return None
     agree = abs(20 * math.log10(ratios[0] / ratios[1])) <= APART_DB
     alike = sum(likeness(*end, rate) for end in ends) / len(ends)
-    return math.sqrt(ratios[0] * ratios[1]) if agree and alike >= ALIKE else None
+    if not agree or alike < ALIKE:
+        return None
+    side = round(SIDE_S * rate)
+    louder = max(_rms(x[max(start - side, 0) : start]), _rms(x[stop : stop + side]))
+    most = louder * 10 ** (ABOVE_DB / 20) / _rms(x[start + edge : stop - edge])
+    return min(math.sqrt(ratios[0] * ratios[1]), most)
 
 
 def likeness(x: Tensor, y: Tensor, rate: float) -> float:
     """The cosine between magnitudes in bands of two sounds, (time,) each: 1 if only their levels differ."""
     one, other = _magnitudes(x, rate), _magnitudes(y, rate)
     return float(one @ other / (one.norm() * other.norm()))
+
+
+def _rms(x: Tensor) -> float:
+    return float(x.square().mean().sqrt())
 
 
 def _magnitudes(x: Tensor, rate: float) -> Tensor:

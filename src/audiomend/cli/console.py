@@ -118,6 +118,7 @@ class Bar:
 
     def show(self, text: str) -> None:
         """Name what goes on, of a length that is not known yet."""
+        self._progress.reset(self._task)  # its time left is not that of what went on before
         self._progress.update(self._task, description=printable(text), total=None)
 
     def advance(self, share: float) -> None:

@@ -208,10 +208,16 @@ def _report(request: "RestoreRequest", restored: "Restored", page: Path) -> None
 
 def warnings(request: "RestoreRequest", restored: "Restored") -> list[str]:
     """What a user should know even if nobody watches."""
+    from audiomend.detect.finding import FOUND
+
     found = [*restored.survey.warnings, *summary.of_assembly(request.output, restored.assembly)]
     if missing := [stage for stage in restored.left if not stage.enabled]:
         names = ", ".join(f"{stage.stage} ({stage.reason})" for stage in missing)
         found.append(f"found, but left: {names}")
+    soft = sum(gap.confidence < FOUND for gap in restored.diagnosis.gaps)
+    if soft:
+        silence = plural(soft, "stretch", "stretches")
+        found.append(f"left: {silence} of silence in what is soft, as a gate makes; inpaint fills them")
     if not restored.changed:
         copy = "a copy of the input" if restored.assembly.format.is_exact else "the input, encoded anew"
         found.append(f"nothing {'was mended' if missing else 'to mend'}; {request.output} is {copy}")

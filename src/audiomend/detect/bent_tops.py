@@ -65,9 +65,9 @@ class BentTopDetector:
         bins = self._counts.shape[2]
         for row, counts in zip(block.astype(np.float64), self._counts, strict=True):
             magnitude = np.abs(row)
-            counted = magnitude >= LEAST
+            counted = (magnitude >= LEAST) & (magnitude < MOST)
             index = np.floor(np.log(magnitude[counted]) / RATIO).astype(np.int64) - self._first
-            sided = np.minimum(index, bins - 1) + bins * (row[counted] > 0)
+            sided = index + bins * (row[counted] > 0)
             counts += np.bincount(sided, minlength=2 * bins).reshape(2, bins)
 
     def result(self, *, is_voice: bool = False) -> tuple[BentTop, ...]:

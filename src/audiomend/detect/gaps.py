@@ -149,5 +149,7 @@ def finding(gaps: tuple[Gap, ...], sample_rate: float) -> Finding:
         confidence = max((gap.confidence for gap in gaps), default=0.0)
         return Finding("gaps", confidence, where if soft else "none", facts)
     summary = f"{plural(len(stretches), 'gap')} of digital silence, {seconds:.3f} s together"
+    if soft:
+        summary = f"{summary}; {soft:,} more in what is soft"
     places = tuple(Place(gap.channel, gap.start, gap.stop) for gap in sure)
     return Finding("gaps", max(gap.confidence for gap in sure), summary, facts, places)

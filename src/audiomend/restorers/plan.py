@@ -78,7 +78,7 @@ class Declick:
 
 @dataclass(frozen=True)
 class FillGaps:
-    """Fill gaps, and dropouts where they cannot be lifted."""
+    """Fill gaps, and dropouts of all channels that cannot be lifted."""
 
     gaps: tuple[Span, ...]
     method: str = "auto"
@@ -208,7 +208,7 @@ def _settings(diagnosis: Diagnosis) -> dict[str, Settings]:
         "declick": Declick(spans(clicks_to_mend(diagnosis.clicks, diagnosis.rate), diagnosis.rate)),
         "gaps": FillGaps(
             spans((gap for gap in diagnosis.gaps if gap.confidence >= FOUND), diagnosis.rate),
-            dropouts=spans(_in_every_channel(diagnosis), diagnosis.rate),
+            dropouts=spans(diagnosis.dropouts, diagnosis.rate),
         ),
         "band": ExtendBand(diagnosis.bandwidth.cutoff_hz),
     }
@@ -229,16 +229,6 @@ def levels_to_remove(offsets: Iterable[Offset]) -> tuple[float, ...]:
 def clicks_to_mend(clicks: Iterable[Click], rate: int) -> list[Click]:
     """Those that are worth the risk: the beats of drums and machines stand out, too."""
     return [one for one in clicks if rate < NARROW_HZ or one.confidence >= MENDED_CLICK]
-
-
-def _in_every_channel(diagnosis: Diagnosis) -> list[Dropout]:
-    """The dropouts that all channels have: one that was missed in a channel would leave that one alone."""
-    return [
-        one
-        for one in diagnosis.dropouts
-        if len({d.channel for d in diagnosis.dropouts if d.start < one.stop and one.start < d.stop})
-        == diagnosis.channels
-    ]
 
 
 def spans(places: Iterable[Gap | Dropout | Click], rate: int) -> tuple[Span, ...]:
