@@ -251,6 +251,19 @@ def test_a_dropout_that_holds_something_else_is_filled(tmp_path: Path) -> None:
     assert told.done[0].method == "diffusion"
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_an_offset_may_be_older_than_a_dropout_or_younger(tmp_path: Path, before: bool) -> None:
+    """What the subtraction takes from a dropout too much is not lifted with it."""
+    x = np.stack([rich(), rich()])
+    y = x + 0.25 * before
+    y[:, 3000:3400] *= 0.03
+    y += 0.25 * (not before)
+    fall = FillGaps((), dropouts=(Span(0, 0.375, 0.425), Span(1, 0.375, 0.425)))
+    offset = Stage("offset", RemoveOffset((0.25, 0.25)))
+    mended, _ = restored(tmp_path, y, offset, Stage("gaps", fall))
+    np.testing.assert_allclose(mended[:, 3032:3368], x[:, 3032:3368], atol=1e-9)
+
+
 def test_what_one_channel_lost_is_lifted_and_not_filled(tmp_path: Path) -> None:
     x = np.stack([rich(), rich()[::-1]])
     y = x.copy()

@@ -366,7 +366,7 @@ def _fill(work: _Work) -> tuple[str, str]:
     settings = work.stage.settings
     assert isinstance(settings, FillGaps)
     gaps, dropouts = (_merged(spans, work.source) for spans in (settings.gaps, settings.dropouts))
-    lifts, left = lifts_of(work.source, dropouts)
+    lifts, left = lifts_of(work.source, work.original, dropouts)
     fill = partial(_mend, partial(_holed, gaps + left))
     if not lifts or work.options.strength == 0:
         return fill(work)
@@ -385,12 +385,12 @@ def _merged(spans: Sequence[Span], source: SoundReader) -> list[tuple[int, Inter
 
 def _lift(lifts: Sequence[Lift], work: _Work) -> tuple[str, str]:
     for start, stop in merge((one.start, one.stop) for one in lifts):
-        gain = np.ones((work.source.channels, stop - start))
+        x, changed = work.source.read(start, stop), np.zeros((work.source.channels, stop - start), np.bool_)
         for one in lifts:
             if start <= one.start < stop:
-                gain[one.channel, one.start - start : one.stop - start] = one.gain
-        changed = (gain != 1) & _inside(work.options, start, stop)
-        work.sink.add(start, work.source.read(start, stop) * gain, changed)
+                part = np.s_[one.channel, one.start - start : one.stop - start]
+                x[part], changed[part] = one.gain * (x[part] + one.offset) - one.offset, True
+        work.sink.add(start, x, changed & _inside(work.options, start, stop))
     levels = [20 * log10(one.gain) for one in lifts]
     return f"lifting of {plural(len(lifts), 'dropout')}", f"by {min(levels):.1f} to {max(levels):.1f} dB"
 
