@@ -182,7 +182,8 @@ def test_silence_in_what_is_soft_is_told(cli: Callable, write: Callable, tmp_pat
     x = sound()
     x[3000:3400] *= 0.05
     x[3100:3200] = 0
-    done = cli("restore", write("soft.wav", x), tmp_path / "out.wav", "--only", "gaps", "--json", *QUICK)
+    both = np.stack([x, x])  # one stretch in two channels
+    done = cli("restore", write("soft.wav", both), tmp_path / "out.wav", "--only", "gaps", "--json", *QUICK)
     assert done.code == 0
     told = "left: 1 stretch of silence in what is soft, as a gate makes; inpaint fills them"
     assert told in done.json["warnings"]

@@ -18,7 +18,9 @@ SIDE_S, ABOVE_DB = 0.02, 3.0  # the whole is not lifted further beyond the loude
 
 
 def lift(x: Tensor, start: int, stop: int, rate: float) -> float | None:
-    """The factor that undoes the fall of level between start and stop, but for EDGE_S at either end.
+    """The factor above 0 that undoes the fall of level between start and stop, but for EDGE_S at either end.
+
+    It brings the whole to ABOVE_DB above the louder side at most.
 
     Args:
         x: (time,) real.

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -208,14 +208,12 @@ def _report(request: "RestoreRequest", restored: "Restored", page: Path) -> None
 
 def warnings(request: "RestoreRequest", restored: "Restored") -> list[str]:
     """What a user should know even if nobody watches."""
-    from audiomend.detect.finding import FOUND
-
     found = [*restored.survey.warnings, *summary.of_assembly(request.output, restored.assembly)]
     if missing := [stage for stage in restored.left if not stage.enabled]:
         names = ", ".join(f"{stage.stage} ({stage.reason})" for stage in missing)
         found.append(f"found, but left: {names}")
-    soft = sum(gap.confidence < FOUND for gap in restored.diagnosis.gaps)
-    if soft:
+    gaps = next(one for one in restored.diagnosis.findings if one.damage == "gaps")
+    if soft := cast(int, gaps.facts["soft_count"]):
         silence = plural(soft, "stretch", "stretches")
         found.append(f"left: {silence} of silence in what is soft, as a gate makes; inpaint fills them")
     if not restored.changed:
